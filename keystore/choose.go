@@ -1,0 +1,65 @@
+package keystore
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// order puts the keys of one domain in order of age, the newest last: by the
+// modification time of the file, then by the natural order of the selector, so
+// that s10 is newer than s9.
+func order(keys []*Key) {
+	slices.SortFunc(keys, func(a, b *Key) int {
+		return cmp.Or(
+			a.ModTime.Compare(b.ModTime),
+			naturalCompare(a.Selector, b.Selector),
+			strings.Compare(a.Selector, b.Selector),
+		)
+	})
+}
+
+// signing picks from one domain's keys, ordered by age, those that sign: the
+// newest of each algorithm, RSA first. A verifier that does not know Ed25519
+// needs the RSA signature, so Ed25519 is only ever a second one (RFC 8463,
+// section 5), unless there is no RSA key at all.
+func signing(keys []*Key) []*Key {
+	var chosen []*Key
+	for _, algorithm := range []Algorithm{RSA, Ed25519} {
+		for _, key := range slices.Backward(keys) {
+			if key.Algorithm == algorithm {
+				chosen = append(chosen, key)
+				break
+			}
+		}
+	}
+	return chosen
+}
+
+// naturalCompare compares runs of digits by their value, all else by byte.
+func naturalCompare(a, b string) int {
+	for a != "" && b != "" {
+		digitsA, digitsB := leadingDigits(a), leadingDigits(b)
+		if digitsA == "" || digitsB == "" {
+			if a[0] != b[0] {
+				return cmp.Compare(a[0], b[0])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		valueA, valueB := strings.TrimLeft(digitsA, "0"), strings.TrimLeft(digitsB, "0")
+		if c := cmp.Or(cmp.Compare(len(valueA), len(valueB)), strings.Compare(valueA, valueB)); c != 0 {
+			return c
+		}
+		a, b = a[len(digitsA):], b[len(digitsB):]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func leadingDigits(s string) string {
+	end := 0
+	for end < len(s) && '0' <= s[end] && s[end] <= '9' {
+		end++
+	}
+	return s[:end]
+}

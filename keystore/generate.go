@@ -1,0 +1,114 @@
+package keystore
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"signpost/keystore/record"
+)
+
+// Generated is a key in the flat layout.
+type Generated struct {
+	File   string // of the private key
+	Record record.DKIM
+	New    bool // it was made now
+}
+
+// Generate makes an RSA key of 2048 bits for domain, as <domain>.private with
+// its record in <domain>.txt beside it. A file that is there is never
+// overwritten: then only a missing record is written. Any number of processes
+// may do this at once; the one that comes first makes the key.
+func Generate(dir, domain, selector string) (Generated, error) {
+	g := Generated{File: filepath.Join(dir, domain+".private")}
+	fail := func(doing, name string, err error) (Generated, error) {
+		return g, fmt.Errorf("%s %s: %w", doing, name, explain(err, dir))
+	}
+	switch _, err := os.Lstat(g.File); {
+	case errors.Is(err, fs.ErrNotExist):
+		block, err := newKey()
+		if err != nil {
+			return fail("making key", g.File, err)
+		}
+		if g.New, err = create(g.File, block, 0o400); err != nil {
+			return fail("writing key", g.File, err)
+		}
+	case err != nil:
+		return fail("looking for key", g.File, err)
+	}
+
+	// From the file, not from memory: another process may have been first.
+	data, err := os.ReadFile(g.File)
+	if err != nil {
+		return g, fmt.Errorf("reading key %s: %w", g.File, explain(err, g.File))
+	}
+	signer, err := ParsePrivate(data)
+	if err != nil {
+		return g, fmt.Errorf("reading key %s: %w", g.File, err)
+	}
+	if g.Record, err = record.ForKey(signer.Public()); err != nil {
+		return g, fmt.Errorf("record of key %s: %w", g.File, err)
+	}
+	text := filepath.Join(dir, domain+".txt")
+	if _, err := create(text, []byte(g.Record.Genkey(selector, domain)), 0o644); err != nil {
+		return fail("writing record", text, err)
+	}
+	return g, nil
+}
+
+// newKey returns a new RSA key as PEM with PKCS#8, as opendkim-genkey makes it.
+func newKey() ([]byte, error) {
+	key, err := rsa.GenerateKey(rand.Reader, WeakBits)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// create makes a file that is whole from the first moment it can be seen, and
+// reports false where there is one already:
+//
+//	open(O_EXCL) of a hidden name, write, fsync, close
+//	link to the name, which fails if that exists, unlink the hidden name
+//	fsync of the directory
+func create(name string, data []byte, mode fs.FileMode) (created bool, err error) {
+	if _, err := os.Lstat(name); err == nil {
+		return false, nil
+	}
+	dir := filepath.Dir(name)
+	temp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
+	if err != nil {
+		return false, err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(data)
+	err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close())
+	if err != nil {
+		return false, err
+	}
+	switch err := os.Link(temp.Name(), name); {
+	case errors.Is(err, fs.ErrExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	opened, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(opened.Sync(), opened.Close())
+}

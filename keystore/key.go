@@ -1,0 +1,131 @@
+// Package keystore holds the keys of a key directory: it reads the layouts that
+// other software writes, watches for changes, and says which key signs.
+package keystore
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Algorithm is the key type of a key, in the words of the k= tag.
+type Algorithm string
+
+// The key types of RFC 6376, section 3.6.1, and RFC 8463, section 3.
+const (
+	RSA     Algorithm = "rsa"
+	Ed25519 Algorithm = "ed25519"
+)
+
+// Sizes of RSA keys (RFC 8301, section 3.2): under MinBits never signs, under
+// WeakBits is warned of.
+const (
+	MinBits  = 1024
+	WeakBits = 2048
+)
+
+// Key is a private key with the name under which the world finds its public
+// half. It is immutable.
+type Key struct {
+	Domain    string // SDID, A-labels
+	Selector  string
+	Algorithm Algorithm
+	Bits      int // of the RSA modulus; 256 for Ed25519
+	Signer    crypto.Signer
+	File      string    // the path it was read from
+	ModTime   time.Time // of the file
+}
+
+// Equal reports whether both are the same key under the same name.
+func (k *Key) Equal(other *Key) bool {
+	return k.Domain == other.Domain && k.Selector == other.Selector && k.samePublic(other)
+}
+
+func (k *Key) samePublic(other *Key) bool {
+	public, ok := k.Signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(other.Signer.Public())
+}
+
+// ParsePrivate reads a private key as it stands in a file: PEM with PKCS#1 or
+// PKCS#8, with or without a final newline, or the base64 of an Ed25519 seed
+// (32 bytes, as dknewkey writes it) or seed and public key (64 bytes).
+func ParsePrivate(data []byte) (crypto.Signer, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, errors.New("the file is empty")
+	}
+	// Only the PEM block counts; some tools write text before it.
+	for rest := data; ; {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		switch block.Type {
+		case "RSA PRIVATE KEY":
+			key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("PKCS#1 block: %w", err)
+			}
+			return checked(key)
+		case "PRIVATE KEY":
+			key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("PKCS#8 block: %w", err)
+			}
+			return checked(key)
+		case "ENCRYPTED PRIVATE KEY":
+			return nil, errors.New("the key is encrypted; hint: remove the passphrase, for example with openssl pkey")
+		case "PUBLIC KEY", "RSA PUBLIC KEY":
+			return nil, errors.New("this is a public key; hint: the private key belongs here")
+		case "CERTIFICATE":
+			return nil, errors.New("this is a certificate; hint: the private key belongs here")
+		}
+	}
+	if seed, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(data))); err == nil {
+		return seedKey(seed)
+	}
+	return nil, errors.New("no whole PEM block of a private key found")
+}
+
+func seedKey(seed []byte) (crypto.Signer, error) {
+	switch len(seed) {
+	case ed25519.SeedSize:
+		return ed25519.NewKeyFromSeed(seed), nil
+	case ed25519.PrivateKeySize:
+		key := ed25519.NewKeyFromSeed(seed[:ed25519.SeedSize])
+		if !bytes.Equal(key, seed) {
+			return nil, errors.New("the two halves of the Ed25519 key do not fit together")
+		}
+		return key, nil
+	}
+	return nil, fmt.Errorf("%d bytes of base64 are no Ed25519 key: it has 32 or 64", len(seed))
+}
+
+// checked lets through the kinds and sizes of keys that DKIM signs with.
+func checked(key any) (crypto.Signer, error) {
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		if bits := key.N.BitLen(); bits < MinBits {
+			return nil, fmt.Errorf("RSA key of %d bits is too short to sign with: %d is the least (RFC 8301); hint: make a new one of %d bits",
+				bits, MinBits, WeakBits)
+		}
+		return key, nil
+	case ed25519.PrivateKey:
+		return key, nil
+	}
+	return nil, fmt.Errorf("a key of type %T cannot sign DKIM; hint: use RSA or Ed25519", key)
+}
+
+func describe(signer crypto.Signer) (Algorithm, int) {
+	if public, ok := signer.Public().(*rsa.PublicKey); ok {
+		return RSA, public.N.BitLen()
+	}
+	return Ed25519, 256
+}

@@ -1,0 +1,56 @@
+package keystore
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// claim is the name that a file's place in the key directory gives its key.
+type claim struct{ domain, selector string }
+
+// claimOf reads the claim of a file by its path below the key directory, with
+// "/" between. It knows the layouts
+//
+//	<domain>.private             boky/postfix up to 5; the selector from Selectors
+//	<domain>/<selector>.private  opendkim-genkey by hand, docker-mailserver, our own
+//	<domain>.<selector>.key      rspamd, Mailu; split at the last dot
+//
+// A file that is no key by its name has ok false. A name that looks like a
+// key's but gives no safe domain and selector is an error.
+func claimOf(file string, selectors Selectors) (c claim, ok bool, err error) {
+	dir, base := path.Split(file)
+	dir = strings.TrimSuffix(dir, "/")
+	if strings.HasPrefix(base, ".") || strings.HasPrefix(dir, ".") {
+		return claim{}, false, nil // temporary files, Kubernetes' ..data
+	}
+	var domain, selector string
+	switch ext := path.Ext(base); {
+	case ext == ".private" && dir == "":
+		domain = strings.TrimSuffix(base, ext)
+	case ext == ".private":
+		domain, selector = dir, strings.TrimSuffix(base, ext)
+	case ext == ".key" && dir == "":
+		name := strings.TrimSuffix(base, ext)
+		dot := strings.LastIndexByte(name, '.')
+		if dot < 0 {
+			return claim{}, true, fmt.Errorf("the name has no selector; hint: call it <domain>.<selector>.key")
+		}
+		domain, selector = name[:dot], name[dot+1:]
+	default:
+		return claim{}, false, nil
+	}
+	c.domain, err = Domain(domain)
+	if err != nil {
+		return claim{}, true, fmt.Errorf("%w; hint: call it <domain>/<selector>.private or <domain>.private", err)
+	}
+	if selector == "" {
+		c.selector = selectors.For(c.domain)
+		return c, true, nil
+	}
+	c.selector, err = Selector(selector)
+	if err != nil {
+		return claim{}, true, fmt.Errorf("%w; hint: call it <domain>/<selector>.private or <domain>.private", err)
+	}
+	return c, true, nil
+}

@@ -1,0 +1,249 @@
+package keystore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// journal is a log that can be read while it is written.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) count(s string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.b.String(), s)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
+// watch opens a store on the directory and watches it. The rescan is long, so
+// that nothing but the watching can have noticed a change.
+func (d directory) watch() (*Store, *journal) {
+	d.Helper()
+	log := &journal{}
+	store, err := Open(Options{Dir: d.path}, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		d.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); store.Watch(ctx, time.Hour) }()
+	d.Cleanup(func() { cancel(); <-done })
+	return store, log
+}
+
+// await waits until what signs for a domain is as wanted.
+func (d directory) await(store *Store, domain, want string) {
+	d.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		got := describeSigning(store.Snapshot(), domain)
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.Fatalf("for %s signs %q after ten seconds, want %q", domain, got, want)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestWatchTakesUpChanges(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	store, log := d.watch()
+
+	d.write("a.example.private", pkcs8(t, rsaKeys(1024, 0)))
+	d.await(store, "a.example", "mail:rsa")
+
+	// A folder made and filled at once, and one filled later.
+	d.write("b.example/s1.private", pkcs8(t, rsaKeys(1024, 0)))
+	d.await(store, "b.example", "s1:rsa")
+	d.write("b.example/s2.private", ed25519PEM(t))
+	d.await(store, "b.example", "s1:rsa s2:ed25519")
+
+	// A folder made anew has the same path and is another one.
+	if err := os.RemoveAll(filepath.Join(d.path, "b.example")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(store, "b.example", "no key")
+	d.write("b.example/s3.private", pkcs8(t, rsaKeys(1024, 0)))
+	d.await(store, "b.example", "s3:rsa")
+	d.rename("b.example/s4.private", ed25519PEM(t))
+	d.await(store, "b.example", "s3:rsa s4:ed25519")
+
+	if err := os.Remove(filepath.Join(d.path, "a.example.private")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(store, "a.example", "no key")
+	for _, want := range []string{
+		`msg="key added, but it is weak; hint: make a new one of 2048 bits" domain=a.example selector=mail type=rsa bits=1024`,
+		`msg="key added" domain=b.example selector=s2 type=ed25519`,
+		`msg="key removed" domain=a.example selector=mail`,
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
+	}
+}
+
+// Kubernetes swaps a link to a whole folder of files.
+func TestWatchFollowsDataSwap(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	version := func(n int, files map[string][]byte) {
+		folder := fmt.Sprintf("..version%d", n)
+		for name, data := range files {
+			d.write(filepath.Join(folder, name), data)
+		}
+		if err := os.Symlink(folder, filepath.Join(d.path, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(d.path, "..data_tmp"), filepath.Join(d.path, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version(1, map[string][]byte{"example.org.private": pkcs8(t, rsaKeys(1024, 0)), "example.net/s1.private": pkcs8(t, rsaKeys(1024, 0))})
+	for _, name := range []string{"example.org.private", "example.net"} {
+		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(d.path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store, _ := d.watch()
+	d.await(store, "example.org", "mail:rsa")
+	d.await(store, "example.net", "s1:rsa")
+
+	version(2, map[string][]byte{"example.org.private": ed25519PEM(t), "example.net/s2.private": pkcs8(t, rsaKeys(1024, 1))})
+	d.await(store, "example.org", "mail:ed25519")
+	d.await(store, "example.net", "s2:rsa")
+	// The folder that the link now leads to is the one that is watched.
+	d.write("..version2/example.net/s3.private", ed25519PEM(t))
+	d.await(store, "example.net", "s2:rsa s3:ed25519")
+}
+
+// The directory itself goes away for a while: all keys stay in force.
+func TestWatchSurvivesLossOfTheDirectory(t *testing.T) {
+	t.Parallel()
+	parent := newDirectory(t)
+	d := directory{t, filepath.Join(parent.path, "keys")}
+	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
+	store, log := d.watch()
+	aside := filepath.Join(parent.path, "aside")
+	if err := os.Rename(d.path, aside); err != nil {
+		t.Fatal(err)
+	}
+	for log.count("keys not reloaded, those in force stay") == 0 {
+		_ = store.Reload()
+	}
+	_ = store.Reload()
+	if n := log.count("keys not reloaded"); n != 1 {
+		t.Errorf("said %d times that the directory is gone", n)
+	}
+	d.await(store, "example.org", "mail:rsa")
+	if err := os.Rename(aside, d.path); err != nil {
+		t.Fatal(err)
+	}
+	d.write("example.net.private", pkcs8(t, rsaKeys(1024, 0)))
+	d.await(store, "example.net", "mail:rsa")
+}
+
+func TestBrokenKeyIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
+	log := &journal{}
+	store, err := Open(Options{Dir: d.path}, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func() {
+		t.Helper()
+		if err := store.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.write("example.org.private", []byte("-----BEGIN"))
+	reload()
+	reload()
+	d.write("example.net.private", pkcs8(t, rsaKeys(1024, 0))) // something else changes
+	reload()
+	if n := log.count("key broken"); n != 1 || log.count(`"last good stays"=true`) != 1 {
+		t.Errorf("said %d times that the key is broken:\n%s", n, log)
+	}
+	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 1)))
+	reload()
+	if log.count("key no longer broken") != 1 || log.count(`msg="key replaced`) != 1 {
+		t.Errorf("not said that the key is good again:\n%s", log)
+	}
+}
+
+func TestOpenNeedsTheDirectory(t *testing.T) {
+	_, err := Open(Options{Dir: "/nonexistent/keys"}, slog.New(slog.DiscardHandler))
+	want := "reading the key directory /nonexistent/keys: no such file or directory; hint: make the directory, or give another with --keys"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// manyDomains fills a directory with one key per domain.
+func manyDomains(b *testing.B, n int) directory {
+	d := newDirectory(b)
+	key := pkcs8(b, rsaKeys(2048, 0))
+	for i := range n {
+		d.write(fmt.Sprintf("d%05d.example.private", i), key)
+	}
+	return d
+}
+
+func BenchmarkLoad10000Domains(b *testing.B) {
+	d := manyDomains(b, 10000)
+	for b.Loop() {
+		d.load(nil)
+	}
+}
+
+func BenchmarkReload10000Domains(b *testing.B) {
+	d := manyDomains(b, 10000)
+	snapshot := d.load(nil)
+	for _, f := range snapshot.files {
+		f.stamp.settledWhenTaken = true
+	}
+	for b.Loop() {
+		d.load(snapshot)
+	}
+}
+
+func BenchmarkSigning(b *testing.B) {
+	for _, n := range []int{1, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			snapshot := manyDomains(b, n).load(nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := snapshot.Signing("d00000.example"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
