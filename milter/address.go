@@ -1,0 +1,139 @@
+package milter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Address is where a milter listens: a network and an address as package net
+// takes them.
+type Address struct{ Network, Address string }
+
+// maxSocketPath is what sun_path of unix(7) holds, less its final NUL.
+const maxSocketPath = 107
+
+// ParseAddress reads a socket as Postfix or OpenDKIM write it: inet:host:port,
+// inet:port@host, inet:port (all addresses), inet6 likewise, unix:/path,
+// local:/path, or a path alone.
+func ParseAddress(s string) (Address, error) {
+	fail := func(why string) (Address, error) {
+		return Address{}, fmt.Errorf("socket %q: %s; hint: write inet:host:port, inet:port@host or unix:/path", s, why)
+	}
+	kind, rest, ok := strings.Cut(strings.TrimSpace(s), ":")
+	if !ok || strings.HasPrefix(kind, "/") {
+		kind, rest = "unix", strings.TrimSpace(s)
+	}
+	switch strings.ToLower(kind) {
+	case "unix", "local":
+		if !strings.HasPrefix(rest, "/") {
+			return fail("a unix socket needs an absolute path")
+		}
+		if len(rest) > maxSocketPath {
+			return fail(fmt.Sprintf("the path has %d characters, the system takes %d", len(rest), maxSocketPath))
+		}
+		return Address{"unix", rest}, nil
+	case "inet", "inet6":
+		host, port := "", rest
+		if before, after, found := strings.Cut(rest, "@"); found {
+			port, host = before, after
+		} else if colon := strings.LastIndexByte(rest, ':'); colon >= 0 {
+			host, port = rest[:colon], rest[colon+1:]
+		}
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fail(fmt.Sprintf("%q is no port number", port))
+		} else {
+			port = strconv.FormatUint(number, 10)
+		}
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+		if host == "*" {
+			host = ""
+		}
+		network := "tcp"
+		if strings.EqualFold(kind, "inet6") {
+			network = "tcp6"
+		}
+		return Address{network, net.JoinHostPort(host, port)}, nil
+	}
+	return fail(fmt.Sprintf("%q is no kind of socket", kind))
+}
+
+func (a Address) String() string {
+	if a.Network == "unix" {
+		return "unix:" + a.Address
+	}
+	return "inet:" + a.Address
+}
+
+// Listen opens the socket. A unix socket that nobody serves any more is
+// replaced; the directory it is in decides who may reach it.
+func (a Address) Listen() (net.Listener, error) {
+	if a.Network == "unix" {
+		if err := a.removeStale(); err != nil {
+			return nil, err
+		}
+	}
+	ln, err := net.Listen(a.Network, a.Address)
+	if err == nil {
+		if a.Network == "unix" {
+			// Postfix's smtpd runs as another user than we do.
+			err = os.Chmod(a.Address, 0o777)
+		}
+		return ln, err
+	}
+	var opErr *net.OpError
+	if errors.As(err, &opErr) {
+		err = opErr.Err
+	}
+	hint := "give another with --listen"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "something listens there already, perhaps another milter; give another port with --listen"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = "no interface of this host has that address; inet:PORT listens on all"
+	case errors.Is(err, fs.ErrPermission):
+		hint = "choose a port above 1023, or a directory that this user may write to"
+	case errors.Is(err, fs.ErrNotExist):
+		hint = "make the directory first"
+	}
+	return nil, fmt.Errorf("listening on %s: %w; hint: %s", a, err, hint)
+}
+
+// removeStale removes a unix socket that a killed process left behind, and
+// nothing else.
+func (a Address) removeStale() error {
+	info, err := os.Lstat(a.Address)
+	if err != nil {
+		return nil // not there; any other error comes up in Listen
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("listening on %s: there is a file that is no socket; hint: remove it, or give another path with --listen", a)
+	}
+	conn, err := net.DialTimeout("unix", a.Address, time.Second)
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("listening on %s: another process serves this socket; hint: stop it, or give another path with --listen", a)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("listening on %s: a socket is there and cannot be asked whether it is in use: %w; hint: remove it", a, err)
+	}
+	return os.Remove(a.Address)
+}
+
+// Local returns where a client on the same host reaches a server that listens
+// on a.
+func (a Address) Local() Address {
+	if host, port, err := net.SplitHostPort(a.Address); err == nil && a.Network != "unix" {
+		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+			a.Address = net.JoinHostPort("localhost", port)
+		}
+	}
+	return a
+}
