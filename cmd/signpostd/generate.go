@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+)
+
+// generate makes keys for the domains that have none in any layout, and the
+// missing record of those that have one in the flat layout.
+func generate(settings *settings, log *slog.Logger) error {
+	if len(settings.domains) == 0 {
+		log.Warn("DKIM_AUTOGENERATE is on and ALLOWED_SENDER_DOMAINS is empty, so no key is made")
+		return nil
+	}
+	present, err := keystore.Load(settings.keys, nil)
+	if err != nil {
+		return err
+	}
+	for _, domain := range settings.domains {
+		_, err := present.Signing(domain)
+		missing := errors.Is(err, keystore.ErrNoKey)
+		if !missing && !recordMissing(settings.keys.Dir, domain) {
+			continue
+		}
+		selector := settings.keys.Selectors.For(domain)
+		made, err := keystore.Generate(settings.keys.Dir, domain, selector)
+		switch {
+		case err != nil && missing:
+			return err
+		case err != nil:
+			log.Warn("the record of a key could not be written", "domain", domain, "err", err)
+		case made.New:
+			log.Info("new key made", "domain", domain, "selector", selector, "file", made.File)
+			log.Info("publish this DNS record", "name", record.Name(selector, domain), "type", "TXT", "value", made.Record.String())
+		}
+	}
+	return nil
+}
+
+// recordMissing reports whether the domain has a key in the flat layout and no
+// record beside it.
+func recordMissing(dir, domain string) bool {
+	_, keyErr := os.Stat(filepath.Join(dir, domain+".private"))
+	_, txtErr := os.Stat(filepath.Join(dir, domain+".txt"))
+	return keyErr == nil && errors.Is(txtErr, fs.ErrNotExist)
+}
