@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"signpost/keystore"
+	"signpost/milter"
+	"signpost/milter/dkim"
+)
+
+func TestHealth(t *testing.T) {
+	for _, name := range []string{"SIGNPOST_LISTEN", "SIGNPOST_KEYS", "SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"} {
+		t.Setenv(name, "")
+	}
+	dir, empty := t.TempDir(), t.TempDir()
+	writeKey(t, filepath.Join(dir, "example.org.private"))
+	store, err := keystore.Open(keystore.Options{Dir: dir}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	server := milter.NewServer(milter.Config{
+		Keys:   store.Snapshot,
+		Policy: &dkim.Policy{},
+		Rules:  milter.Rules{MustSign: map[string]bool{"must.example": true}},
+		Log:    slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	socket := "unix:" + ln.Addr().String()
+
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		want string // part of the output, or of the error
+	}{
+		"a listed domain":         {[]string{"--domains", "example.org"}, 0, "signpostd at " + socket + " signs for example.org\n"},
+		"a domain with a key":     {[]string{"--keys", dir}, 0, "signs for example.org\n"},
+		"one without a key":       {[]string{"--domains", "example.org example.net"}, 1, "error: example.net: mail would not be signed; hint: "},
+		"one that must be signed": {[]string{"--domains", "must.example"}, 1, "error: must.example: mail would be refused: 451 4.7.1 "},
+		"two of them":             {[]string{"--domains", "must.example example.net example.org"}, 1, "; example.net: mail would not be signed"},
+		"no key at all":           {[]string{"--keys", empty}, 1, "so nothing would be signed; hint: "},
+		"no directory":            {[]string{"--keys", empty + "/x"}, 1, "no such file or directory; hint: "},
+		"nobody there":            {[]string{"--socket", socket + "x", "--keys", dir}, 1, "hint: is signpostd running, and does it listen there?"},
+		"not a socket":            {[]string{"--socket", "tcp:1"}, 2, `"tcp" is no kind of socket`},
+		"not a domain":            {[]string{"--domains", "a,b"}, 2, "no domain name"},
+		"an argument":             {[]string{"now"}, 2, "takes no arguments"},
+		"an unknown flag":         {[]string{"--now"}, 2, "not defined: -now; hint: see signpost health --help"},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"signpost", "health"}, test.args...)
+		if name != "nobody there" && name != "not a socket" {
+			args = append(args, "--socket", socket)
+		}
+		code := run(context.Background(), args, &stdout, &stderr)
+		if got := stdout.String() + stderr.String(); code != test.code || !strings.Contains(got, test.want) {
+			t.Errorf("%s: exit %d, %q, want %d, %q", name, code, got, test.code, test.want)
+		}
+	}
+
+	if err := server.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("health checks fill the log: %s", &log)
+	}
+}
+
+func writeKey(t *testing.T, path string) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,101 @@
+// Signpost is the companion of signpostd: it writes main.cf, makes keys and
+// records, and says whether mail can be signed.
+//
+// All output that is not the answer goes to standard error with the prefix
+// "signpost:". Messages start in lower case and end without a full stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit codes of every verb. 0 is good.
+const (
+	exitFinding = 1 // the answer is no, or something is wrong
+	exitUsage   = 2 // wrong use: flags, arguments, variables
+	exitUnknown = 3 // could not find out
+)
+
+// version is set by the build.
+var version = "unknown"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as arguments; it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	app := &cli.App{
+		Name:            "signpost",
+		Usage:           "companion of signpostd, the milter that signs mail with DKIM",
+		Version:         version,
+		Writer:          stdout,
+		ErrWriter:       stderr,
+		HideHelpCommand: true,
+		OnUsageError:    wrongUse("signpost"),
+		ExitErrHandler:  func(*cli.Context, error) {}, // the code is returned, below
+		Commands:        prepared("signpost", []*cli.Command{postfixCommand(), healthCommand()}),
+		Action: func(c *cli.Context) error {
+			if name := c.Args().First(); name != "" {
+				return exitError{exitUsage, fmt.Errorf("unknown command %q; hint: see signpost --help", name)}
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+	err := app.RunContext(ctx, flagsFirst(app, args))
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "signpost: error: %v\n", err)
+	var coded exitError
+	if errors.As(err, &coded) {
+		return coded.code
+	}
+	return exitFinding
+}
+
+// wrongUse is for flags that a command does not know, or not with that value.
+func wrongUse(command string) cli.OnUsageErrorFunc {
+	return func(_ *cli.Context, err error, _ bool) error {
+		return exitError{exitUsage, fmt.Errorf("%w; hint: see %s --help", err, command)}
+	}
+}
+
+// prepared sets what the cli library does not hand down to commands, and takes
+// variables that are set and empty for unset, as compose files leave them.
+func prepared(parent string, commands []*cli.Command) []*cli.Command {
+	for _, command := range commands {
+		name := parent + " " + command.Name
+		command.OnUsageError = wrongUse(name)
+		command.HideHelpCommand = true
+		for _, flag := range command.Flags {
+			if text, ok := flag.(*cli.StringFlag); ok {
+				text.EnvVars = slices.DeleteFunc(text.EnvVars, func(name string) bool {
+					value, set := os.LookupEnv(name)
+					return set && value == ""
+				})
+			}
+		}
+		prepared(name, command.Subcommands)
+	}
+	return commands
+}
+
+// exitError is an error that chooses the exit code.
+type exitError struct {
+	code int
+	error
+}
+
+func (e exitError) Unwrap() error { return e.error }
