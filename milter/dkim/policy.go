@@ -113,8 +113,8 @@ func checkSigned(name string) error {
 	}
 	switch lower(name) {
 	// RFC 6376, section 5.4: no field that is likely to be changed or removed
-	// on the way. RFC 5321, section 4.4, lets any hop take Return-Path off;
-	// section 6.3 of RFC 5322 has Bcc removed; Received and
+	// on the way. Return-Path is rewritten at delivery (RFC 5321, section 4.4);
+	// Bcc is taken out before it (RFC 5322, section 3.6.3); Received and
 	// Authentication-Results are rewritten or dropped at borders (RFC 8601,
 	// section 5). DKIM-Signature: our own is one too, so with two keys or a
 	// later signer the count from the bottom no longer holds, and section 3.5
