@@ -8,11 +8,12 @@ import (
 
 // order puts the keys of one domain in order of age, the newest last: by the
 // modification time of the file, then by the natural order of the selector, so
-// that s10 is newer than s9.
+// that s10 is newer than s9. Times count in seconds, for Kubernetes writes all
+// files of a Secret in one go, and in any order.
 func order(keys []*Key) {
 	slices.SortFunc(keys, func(a, b *Key) int {
 		return cmp.Or(
-			a.ModTime.Compare(b.ModTime),
+			cmp.Compare(a.ModTime.Unix(), b.ModTime.Unix()),
 			naturalCompare(a.Selector, b.Selector),
 			strings.Compare(a.Selector, b.Selector),
 		)

@@ -17,11 +17,15 @@ func TestSigning(t *testing.T) {
 		keys []*Key
 		want string
 	}{
-		"none":                             {nil, ""},
-		"one":                              {[]*Key{rsaKey("a", 1)}, "a"},
-		"the newest file":                  {[]*Key{rsaKey("a", 3), rsaKey("z", 2), rsaKey("m", 1)}, "a"},
-		"same time, natural order":         {[]*Key{rsaKey("s10", 1), rsaKey("s9", 1), rsaKey("s1", 1)}, "s10"},
-		"same time, same number":           {[]*Key{rsaKey("s1", 1), rsaKey("s01", 1)}, "s1"},
+		"none":                     {nil, ""},
+		"one":                      {[]*Key{rsaKey("a", 1)}, "a"},
+		"the newest file":          {[]*Key{rsaKey("a", 3), rsaKey("z", 2), rsaKey("m", 1)}, "a"},
+		"same time, natural order": {[]*Key{rsaKey("s10", 1), rsaKey("s9", 1), rsaKey("s1", 1)}, "s10"},
+		"same time, same number":   {[]*Key{rsaKey("s1", 1), rsaKey("s01", 1)}, "s1"},
+		"same second, natural order": {[]*Key{
+			{Selector: "s2", Algorithm: RSA, ModTime: day(1)},
+			{Selector: "s1", Algorithm: RSA, ModTime: day(1).Add(time.Millisecond)},
+		}, "s2"},
 		"Ed25519 as a second one":          {[]*Key{edKey("e", 9), rsaKey("r", 1)}, "r e"},
 		"the newest of each":               {[]*Key{edKey("e1", 1), rsaKey("r1", 1), edKey("e2", 2), rsaKey("r2", 2)}, "r2 e2"},
 		"Ed25519 alone, for want of a RSA": {[]*Key{edKey("e", 1)}, "e"},

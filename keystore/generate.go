@@ -100,9 +100,27 @@ func create(name string, data []byte, mode fs.FileMode) (created bool, err error
 	case errors.Is(err, fs.ErrExist):
 		return false, nil
 	case err != nil:
-		return false, err
+		// Not every file system has links. Then the name is taken first, and for
+		// a moment the file is not whole, which a reader takes for broken.
+		return createInPlace(name, data, mode)
 	}
 	return true, syncDir(dir)
+}
+
+func createInPlace(name string, data []byte, mode fs.FileMode) (created bool, err error) {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = file.Write(data)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		os.Remove(name) // ours, and not whole
+		return false, err
+	}
+	return true, syncDir(filepath.Dir(name))
 }
 
 func syncDir(dir string) error {

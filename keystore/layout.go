@@ -4,10 +4,18 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"signpost/keystore/record"
 )
 
 // claim is the name that a file's place in the key directory gives its key.
 type claim struct{ domain, selector string }
+
+// claims reports whether a file has the name of a key, be it a bad one.
+func claims(file string, selectors Selectors) bool {
+	_, ok, err := claimOf(file, selectors)
+	return ok || err != nil
+}
 
 // claimOf reads the claim of a file by its path below the key directory, with
 // "/" between. It knows the layouts
@@ -46,11 +54,11 @@ func claimOf(file string, selectors Selectors) (c claim, ok bool, err error) {
 	}
 	if selector == "" {
 		c.selector = selectors.For(c.domain)
-		return c, true, nil
-	}
-	c.selector, err = Selector(selector)
-	if err != nil {
+	} else if c.selector, err = Selector(selector); err != nil {
 		return claim{}, true, fmt.Errorf("%w; hint: call it <domain>/<selector>.private or <domain>.private", err)
+	}
+	if n := len(record.Name(c.selector, c.domain)); n > 253 {
+		return claim{}, true, fmt.Errorf("its record would have a name of %d characters, and the DNS takes 253; hint: choose a shorter selector", n)
 	}
 	return c, true, nil
 }

@@ -32,7 +32,12 @@ type file struct {
 	sum   [sha256.Size]byte
 	key   *Key  // of the last good version; nil when there was none
 	err   error // why the version that is there now is not usable
+	gone  time.Time
 }
+
+// grace is how long a key stays in force after its file has gone: many
+// programs replace a file by removing it and making it anew.
+const grace = 200 * time.Millisecond
 
 // stamp is what stat says of a version of a file. The change time is part of
 // it, for it cannot be set: "cp -p" of an older file does not hide.
@@ -92,7 +97,38 @@ func Load(options Options, previous *Snapshot) (*Snapshot, error) {
 		names = append(names, l.entry(entry)...)
 	}
 	l.all(names)
-	return index(l.files, l.problems, previous), nil
+	l.keepMissing()
+	snapshot := index(l.files, l.problems, previous)
+	snapshot.outside = l.outside
+	return snapshot, nil
+}
+
+// AnyDomain returns some domain that dir has a usable key for, without reading
+// more than it takes. The error is ErrNoKey when there is none, and says what
+// is wrong with those that there are.
+func AnyDomain(dir string) (string, error) {
+	l := loader{Options: Options{Dir: dir}, now: time.Now(), files: make(map[string]*file)}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("reading the key directory %s: %w", dir, explain(err, dir))
+	}
+	for _, entry := range entries {
+		for _, name := range l.entry(entry) {
+			f, problem := l.file(name)
+			switch {
+			case problem != nil:
+				l.problems = append(l.problems, *problem)
+			case f != nil && f.key != nil:
+				return f.claim.domain, nil
+			case f != nil:
+				l.problems = append(l.problems, Problem{File: f.path, Err: f.err})
+			}
+		}
+	}
+	if l.problems != nil {
+		return "", fmt.Errorf("no key in %s is usable: %s", dir, l.problems[0])
+	}
+	return "", ErrNoKey
 }
 
 type loader struct {
@@ -100,9 +136,28 @@ type loader struct {
 	now      time.Time
 	previous map[string]*file
 
+	root    string // the directory without links on the way
+	outside bool   // a link leads out of it
+
 	mu       sync.Mutex // of what follows
 	files    map[string]*file
 	problems []Problem
+}
+
+// keepMissing keeps the files that were there a moment ago.
+func (l *loader) keepMissing() {
+	for name, f := range l.previous {
+		if l.files[name] != nil || f.key == nil {
+			continue
+		}
+		if f.gone.IsZero() {
+			missing := *f
+			missing.gone = l.now
+			l.files[name] = &missing
+		} else if l.now.Sub(f.gone) < grace {
+			l.files[name] = f
+		}
+	}
 }
 
 // all takes the files, as many at once as there are processors: most of the
@@ -139,26 +194,55 @@ func (l *loader) entry(entry fs.DirEntry) (names []string) {
 	if strings.HasPrefix(name, ".") {
 		return nil
 	}
-	if !l.isDir(entry) {
+	l.lookAt(entry, name)
+	folder, err := l.isDir(entry)
+	if ext := path.Ext(name); err == nil && (!folder || ext == ".private" || ext == ".key") {
+		// A folder with the name of a key is what Docker makes of a mount whose
+		// source is not there; as a file, it will be complained of.
 		return []string{name}
 	}
-	inner, err := os.ReadDir(filepath.Join(l.Dir, name))
+	var inner []fs.DirEntry
+	if err == nil {
+		inner, err = os.ReadDir(filepath.Join(l.Dir, name))
+	}
 	if err != nil {
 		l.folderFailed(name, err)
 		return nil
 	}
 	for _, entry := range inner {
-		names = append(names, path.Join(name, entry.Name()))
+		name := path.Join(name, entry.Name())
+		l.lookAt(entry, name)
+		names = append(names, name)
 	}
 	return names
 }
 
-func (l *loader) isDir(entry fs.DirEntry) bool {
+// isDir reports whether an entry is a folder or a link to one.
+func (l *loader) isDir(entry fs.DirEntry) (bool, error) {
 	if entry.Type()&fs.ModeSymlink == 0 {
-		return entry.IsDir()
+		return entry.IsDir(), nil
 	}
 	info, err := os.Stat(filepath.Join(l.Dir, entry.Name()))
-	return err == nil && info.IsDir()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil && claims(entry.Name(), l.Selectors):
+		return false, nil // as a file, it will be complained of
+	}
+	return err == nil && info.IsDir(), err
+}
+
+// lookAt notes links that lead out of the directory: where they lead to can
+// change without a word.
+func (l *loader) lookAt(entry fs.DirEntry, name string) {
+	if entry.Type()&fs.ModeSymlink == 0 || l.outside {
+		return
+	}
+	if l.root == "" {
+		l.root, _ = filepath.EvalSymlinks(l.Dir)
+	}
+	target, err := filepath.EvalSymlinks(filepath.Join(l.Dir, filepath.FromSlash(name)))
+	l.outside = err != nil || !strings.HasPrefix(target, l.root+string(filepath.Separator))
 }
 
 // folderFailed keeps what was known of a domain's folder that cannot be read.

@@ -189,6 +189,16 @@ func TestTwoFilesWithOneName(t *testing.T) {
 	d.write("example.org/mail.private", one)
 	before := d.load(nil)
 	d.write("example.org.private", two)
+	// The same key in two files, of which one is replaced.
+	twice := newDirectory(t)
+	twice.write("example.org.private", one)
+	twice.write("example.org/mail.private", one)
+	beforeTwice := twice.load(nil)
+	twice.write("example.org.private", two)
+	if s := twice.load(beforeTwice); describeSigning(s, "example.org") != "mail:rsa" || len(s.Problems()) != 1 {
+		t.Errorf("one of two copies replaced: %s, %v", describeSigning(s, "example.org"), s.Problems())
+	}
+
 	for name, previous := range map[string]*Snapshot{"at the start": nil, "beside one in force": before} {
 		s := d.load(previous)
 		if len(s.Problems()) != 1 || !strings.Contains(s.Problems()[0].String(), "another key for selector mail of example.org; hint: remove one of them") {
@@ -226,7 +236,7 @@ func TestReload(t *testing.T) {
 		}, "fresh"},
 		"cut short": {func(d directory) { d.write(name, fresh[:100]) }, "old"},
 		"emptied":   {func(d directory) { d.write(name, nil) }, "old"},
-		"removed":   {func(d directory) { os.Remove(filepath.Join(d.path, name)) }, "no key"},
+		"removed":   {func(d directory) { os.Remove(filepath.Join(d.path, name)) }, "old"}, // for a moment
 		"removed and broken in between": {func(d directory) {
 			os.Remove(filepath.Join(d.path, name))
 			d.write(name, []byte("-----BEGIN"))
@@ -251,6 +261,57 @@ func TestReload(t *testing.T) {
 				t.Error("the snapshot from before has changed")
 			}
 		})
+	}
+}
+
+// Many programs replace a file by removing it and making it anew. No message in
+// between may go unsigned.
+func TestRemovedKeyStaysForAMoment(t *testing.T) {
+	d := newDirectory(t)
+	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
+	d.write("example.net.private", []byte("broken"))
+	before := d.load(nil)
+	for _, name := range []string{"example.org.private", "example.net.private"} {
+		if err := os.Remove(filepath.Join(d.path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	moment := d.load(before)
+	if got := describeSigning(moment, "example.org"); got != "mail:rsa" || !moment.missing {
+		t.Errorf("right after the removal signs %q", got)
+	}
+	if got := describeSigning(moment, "example.net"); got != "no key" {
+		t.Errorf("right after the removal of a broken one: %q", got)
+	}
+	if got := describeSigning(d.load(moment), "example.org"); got != "mail:rsa" {
+		t.Errorf("still in the same moment signs %q", got)
+	}
+
+	// Made anew in another layout, with another key of the same name.
+	d.write("example.org/mail.private", ed25519PEM(t))
+	anew := d.load(moment)
+	if got := describeSigning(anew, "example.org"); got != "mail:ed25519" || len(anew.Problems()) > 0 {
+		t.Errorf("made anew: %q signs, %v", got, anew.Problems())
+	}
+	if err := os.RemoveAll(filepath.Join(d.path, "example.org")); err != nil {
+		t.Fatal(err)
+	}
+
+	state := moment.files["example.org.private"]
+	state.gone = state.gone.Add(-grace)
+	later := d.load(moment)
+	if got := describeSigning(later, "example.org"); got != "no key" || later.missing {
+		t.Errorf("a moment later signs %q", got)
+	}
+}
+
+func TestFolderWithTheNameOfAKey(t *testing.T) {
+	d := newDirectory(t)
+	if err := os.Mkdir(filepath.Join(d.path, "example.org.private"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := describeSigning(d.load(nil), "example.org"); !strings.Contains(got, "not a regular file") {
+		t.Errorf("signs %q", got)
 	}
 }
 
@@ -288,5 +349,14 @@ func TestUnreadableFolderKeepsItsKeys(t *testing.T) {
 	}
 	if got := describeSigning(d.load(nil), "example.org"); !strings.Contains(got, "hint: run signpostd as its owner") {
 		t.Errorf("with a folder that cannot be read at the start: %s", got)
+	}
+
+	// The same through a link, whose target cannot even be looked at.
+	linked := newDirectory(t)
+	if err := os.Symlink(filepath.Join(folder, "below"), filepath.Join(linked.path, "example.net")); err != nil {
+		t.Fatal(err)
+	}
+	if got := describeSigning(linked.load(nil), "example.net"); !strings.Contains(got, "permission denied") {
+		t.Errorf("with a link to such a folder: %s", got)
 	}
 }

@@ -13,6 +13,9 @@ import (
 // (RFC 5890, section 2.3.2.1; RFC 8616, section 4), lower case, no final dot.
 // It must have two labels or more, for no record can be published under one.
 func Domain(name string) (string, error) {
+	if len(name) > maxName {
+		return "", fmt.Errorf("a name of %d characters is no domain name: 253 is the most", len(name))
+	}
 	ascii, err := toASCII(name)
 	if err != nil {
 		return "", fmt.Errorf("%q is no domain name: %w", name, err)
@@ -33,6 +36,9 @@ func Domain(name string) (string, error) {
 // Selector returns name as a selector (RFC 6376, section 3.1): one or more
 // labels, lower case. An underscore is let through, for such selectors exist.
 func Selector(name string) (string, error) {
+	if len(name) > maxName {
+		return "", fmt.Errorf("a name of %d characters is no selector: 253 is the most", len(name))
+	}
 	ascii, err := toASCII(name)
 	if err != nil {
 		return "", fmt.Errorf("%q is no selector: %w", name, err)
@@ -42,6 +48,11 @@ func Selector(name string) (string, error) {
 	}
 	return ascii, nil
 }
+
+// maxName bounds what is converted and quoted in errors. No name in the DNS has
+// more than 253 characters as A-labels, and a U-label is no longer in UTF-8 than
+// four times that. Without it a From field of a megabyte would cost minutes.
+const maxName = 4 * 253
 
 // toASCII lower-cases, drops one final dot and turns U-labels into A-labels.
 func toASCII(name string) (string, error) {

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,8 @@ type Snapshot struct {
 	domains  map[string]*domain
 	files    map[string]*file // by path below the key directory
 	problems []Problem
+	missing  bool // a file has gone, and its key is in force for a moment yet
+	outside  bool // a link leads out of the directory
 }
 
 // domain is all that the directory says of one signing domain.
@@ -48,7 +51,7 @@ var ErrNoKey = errors.New("no key")
 func (s *Snapshot) Signing(name string) ([]*Key, error) {
 	d := s.domains[name]
 	switch {
-	case d == nil:
+	case d == nil || len(d.signing) == 0 && d.broken == nil:
 		return nil, ErrNoKey
 	case len(d.signing) == 0:
 		return nil, d.broken
@@ -92,9 +95,20 @@ func index(files map[string]*file, problems []Problem, previous *Snapshot) *Snap
 		}
 	}
 
-	for _, path := range slices.Sorted(maps.Keys(files)) {
+	// Files that are there come before those that have gone.
+	paths := slices.SortedFunc(maps.Keys(files), func(a, b string) int {
+		return cmp.Or(files[a].gone.Compare(files[b].gone), strings.Compare(a, b))
+	})
+	for _, path := range paths {
 		f := files[path]
 		d := s.domain(f.claim.domain)
+		if !f.gone.IsZero() {
+			s.missing = true
+			if _, taken := holder[f.claim]; !taken {
+				holder[f.claim] = path
+			}
+			continue
+		}
 		if f.err != nil {
 			s.report(d, path, f.err, f.key != nil)
 		}
@@ -137,9 +151,7 @@ func (s *Snapshot) inForce(f *file) bool {
 	if s == nil {
 		return false
 	}
-	return slices.ContainsFunc(s.Keys(f.claim.domain), func(key *Key) bool {
-		return key.File == f.path && key.Equal(f.key)
-	})
+	return slices.ContainsFunc(s.Keys(f.claim.domain), func(key *Key) bool { return key.Equal(f.key) })
 }
 
 func (s *Snapshot) domain(name string) *domain {

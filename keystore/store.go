@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -84,6 +85,12 @@ func logChanges(log *slog.Logger, before, after *Snapshot) {
 			}
 		}
 	}
+	for _, name := range after.Domains() {
+		was, is := before.signers(name), after.signers(name)
+		if was != "" && is != "" && was != is {
+			log.Info("other keys sign now", "domain", name, "before", was, "now", is)
+		}
+	}
 	for _, name := range before.Domains() {
 		for _, key := range before.Keys(name) {
 			if after.find(key) == nil {
@@ -91,6 +98,16 @@ func logChanges(log *slog.Logger, before, after *Snapshot) {
 			}
 		}
 	}
+}
+
+// signers names the selectors that sign for a domain.
+func (s *Snapshot) signers(name string) string {
+	keys, _ := s.Signing(name)
+	selectors := make([]string, len(keys))
+	for i, key := range keys {
+		selectors[i] = key.Selector
+	}
+	return strings.Join(selectors, ",")
 }
 
 // find returns the key that the snapshot has under the name of key, if any.

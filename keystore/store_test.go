@@ -142,6 +142,45 @@ func TestWatchFollowsDataSwap(t *testing.T) {
 	d.await(store, "example.net", "s2:rsa s3:ed25519")
 }
 
+// A link that leads out of the directory can be swapped where nobody looks.
+func TestWatchSeesLinksThatLeadElsewhere(t *testing.T) {
+	t.Parallel()
+	d, other := newDirectory(t), newDirectory(t)
+	other.write("v1/s1.private", pkcs8(t, rsaKeys(1024, 0)))
+	other.write("v2/s2.private", pkcs8(t, rsaKeys(1024, 0)))
+	other.write("key.pem", pkcs8(t, rsaKeys(1024, 0)))
+	link := func(target, path string) {
+		t.Helper()
+		if err := os.Symlink(target, path+".new"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	current := filepath.Join(other.path, "current")
+	link("v1", current)
+	link(current, filepath.Join(d.path, "example.org"))
+	link(filepath.Join(other.path, "key.pem"), filepath.Join(d.path, "example.net.private"))
+	store, _ := d.watch()
+	d.await(store, "example.org", "s1:rsa")
+	link("v2", current)
+	d.await(store, "example.org", "s2:rsa")
+	other.write("key.pem", ed25519PEM(t))
+	d.await(store, "example.net", "mail:ed25519")
+
+	// The same with a link to the directory itself.
+	way := filepath.Join(other.path, "way")
+	link("v1", way)
+	whole := directory{t, way}
+	other.write("v1/example.org.private", pkcs8(t, rsaKeys(1024, 0)))
+	other.write("v2/example.org.private", ed25519PEM(t))
+	store, _ = whole.watch()
+	whole.await(store, "example.org", "mail:rsa")
+	link("v2", way)
+	whole.await(store, "example.org", "mail:ed25519")
+}
+
 // The directory itself goes away for a while: all keys stay in force.
 func TestWatchSurvivesLossOfTheDirectory(t *testing.T) {
 	t.Parallel()

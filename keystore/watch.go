@@ -19,7 +19,8 @@ const (
 	patience = 500 * time.Millisecond
 )
 
-// unwatched is how often the directory is read where changes are not told of.
+// unwatched is how often the directory is read where not all changes are told
+// of.
 const unwatched = time.Second
 
 // Watch reloads when the directory changes, and every rescan, for no events
@@ -58,10 +59,13 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 		first = time.Time{}
 		complete := w.follow() // before reading, so that nothing falls in between
 		_ = s.Reload()         // has logged
-		if complete {
-			timer.Reset(rescan)
-		} else {
+		switch now := s.Snapshot(); {
+		case now.missing:
+			timer.Reset(grace)
+		case !complete || now.outside:
 			timer.Reset(min(rescan, unwatched))
+		default:
+			timer.Reset(rescan)
 		}
 	}
 }
@@ -80,7 +84,10 @@ func (w *watcher) follow() (complete bool) {
 	if w.notify == nil {
 		return false
 	}
-	complete = true
+	// A link on the way to the directory can be swapped without a word.
+	absolute, err := filepath.Abs(w.store.options.Dir)
+	root, rootErr := filepath.EvalSymlinks(w.store.options.Dir)
+	complete = err == nil && rootErr == nil && absolute == root
 	wanted := make(map[string]bool)
 	for _, dir := range w.store.directories() {
 		real, err := filepath.EvalSymlinks(dir)
@@ -116,7 +123,7 @@ func (s *Store) directories() []string {
 	}
 	l := loader{Options: s.options}
 	for _, entry := range entries {
-		if entry.Name()[0] != '.' && l.isDir(entry) {
+		if folder, err := l.isDir(entry); err == nil && folder && entry.Name()[0] != '.' {
 			dirs = append(dirs, filepath.Join(s.options.Dir, entry.Name()))
 		}
 	}

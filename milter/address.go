@@ -52,6 +52,9 @@ func ParseAddress(s string) (Address, error) {
 		} else {
 			port = strconv.FormatUint(number, 10)
 		}
+		if strings.ContainsAny(host, " \t,") {
+			return fail(fmt.Sprintf("%q is no host", host))
+		}
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 		if host == "*" {
 			host = ""
@@ -82,11 +85,15 @@ func (a Address) Listen() (net.Listener, error) {
 	}
 	ln, err := net.Listen(a.Network, a.Address)
 	if err == nil {
-		if a.Network == "unix" {
-			// Postfix's smtpd runs as another user than we do.
-			err = os.Chmod(a.Address, 0o777)
+		if a.Network != "unix" {
+			return ln, nil
 		}
-		return ln, err
+		// Postfix's smtpd runs as another user than we do.
+		if err := os.Chmod(a.Address, 0o777); err != nil {
+			ln.Close()
+			return nil, fmt.Errorf("listening on %s: letting Postfix in: %w; hint: use a directory whose files this user may change", a, err)
+		}
+		return ln, nil
 	}
 	var opErr *net.OpError
 	if errors.As(err, &opErr) {

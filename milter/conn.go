@@ -18,9 +18,6 @@ const (
 	// frameTimeout is how long a frame that has begun may take to arrive, a
 	// reply to leave, and a new peer to begin the negotiation.
 	frameTimeout = 30 * time.Second
-	// drainQuiet is how long a connection must have been between messages
-	// before a shutdown closes it: the SMTP client may have more to send.
-	drainQuiet = time.Second
 )
 
 // conn stands between a peer and the protocol library, which trusts its peer:
@@ -55,7 +52,7 @@ type conn struct {
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.unread) == 0 && c.body == 0 {
 		if err := c.flush(); err != nil {
-			return 0, err
+			return 0, c.report(err)
 		}
 		if err := c.next(); err != nil {
 			return 0, c.report(err)
@@ -99,7 +96,7 @@ func (c *conn) next() error {
 		if !c.began && command != cmdNegotiate {
 			return frameError{"not a milter client"}
 		}
-		if err := checkSize(command, size, c.server.limits.HeaderBytes); err != nil {
+		if err := checkSize(command, size); err != nil {
 			return err
 		}
 		if cap(c.frame) > 2*maxOtherFrame {
@@ -112,8 +109,17 @@ func (c *conn) next() error {
 			c.message = true
 			return nil
 		}
-		if err := c.payload(size); err != nil {
+		keep := size
+		if command == cmdHeader {
+			keep = min(size, c.server.limits.HeaderBytes+1)
+		}
+		if err := c.payload(keep); err != nil {
 			return err
+		}
+		if keep < size {
+			if err := c.cut(size - keep); err != nil {
+				return err
+			}
 		}
 		payload := c.frame[headSize:]
 		if err := checkPayload(command, payload); err != nil {
@@ -149,8 +155,8 @@ func (c *conn) begin() (size int, err error) {
 	if n == 0 {
 		return 0, frameError{"frame without a command"}
 	}
-	if most := max(c.server.limits.HeaderBytes+headerMargin, maxBodyFrame) + 1; uint64(n) > uint64(most) {
-		return 0, frameError{fmt.Sprintf("frame of %d bytes, at most %d are taken", n, most)}
+	if n > maxFrame {
+		return 0, frameError{fmt.Sprintf("frame of %d bytes, at most %d are taken", n, maxFrame)}
 	}
 	return int(n) - 1, nil
 }
@@ -185,6 +191,17 @@ func (c *conn) payload(size int) error {
 	return nil
 }
 
+// cut drops the rest of a frame, and makes c.frame a whole one without it.
+func (c *conn) cut(rest int) error {
+	c.limit(frameTimeout)
+	if _, err := c.in.Discard(rest); err != nil {
+		return unexpected(err)
+	}
+	c.frame[len(c.frame)-1] = 0
+	binary.BigEndian.PutUint32(c.frame, uint32(len(c.frame)-lengthSize))
+	return nil
+}
+
 // follow keeps track of whether a message is under way.
 func (c *conn) follow(command byte) {
 	switch command {
@@ -212,7 +229,7 @@ func (c *conn) limit(d time.Duration) {
 // and nothing is under way.
 func (c *conn) until() time.Time {
 	if c.between && c.draining.Load() != nil {
-		return c.waiting.Add(min(c.patience, drainQuiet))
+		return c.waiting.Add(min(c.patience, c.server.quiet))
 	}
 	return c.waiting.Add(c.patience)
 }

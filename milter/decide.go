@@ -27,11 +27,6 @@ const (
 	Signed          Reason = "signed"
 )
 
-func reasons() []Reason {
-	return []Reason{UntrustedClient, HeaderTooLarge, FromMissing, FromMultiple, FromInvalid,
-		NoKey, KeyBroken, SignFailed, Signed}
-}
-
 // Client is who submits a message.
 type Client struct {
 	Addr  netip.Addr // invalid when the MTA did not tell
@@ -69,22 +64,30 @@ func (r *Rules) Decide(client Client, header []dkim.Field, keys *keystore.Snapsh
 	case reason != "":
 		return Verdict{Reason: reason, Author: author, Err: err}
 	}
+	signing, must, err := r.Keys(author, keys)
+	switch {
+	case err == nil:
+		return Verdict{Reason: Signed, Author: author, Keys: signing}
+	case !errors.Is(err, keystore.ErrNoKey):
+		// A key is there, so its owner means this mail to be signed.
+		return Verdict{Reason: KeyBroken, TempFail: true, Author: author, Err: err}
+	case must:
+		return Verdict{Reason: NoKey, TempFail: true, Author: author,
+			Err: fmt.Errorf("no key for %s, and its mail must be signed", author)}
+	}
+	return Verdict{Reason: NoKey, Author: author}
+}
+
+// Keys returns the keys that sign for an author domain: its own or, with
+// Subdomains, those of the nearest domain above it that has any. The error is
+// that of Snapshot.Signing; must says whether mail may not go without them.
+func (r *Rules) Keys(author string, keys *keystore.Snapshot) (signing []*keystore.Key, must bool, err error) {
 	for name := author; ; {
-		signing, err := keys.Signing(name)
-		if err == nil {
-			return Verdict{Reason: Signed, Author: author, Keys: signing}
-		}
-		if !errors.Is(err, keystore.ErrNoKey) {
-			// A key is there, so its owner means this mail to be signed.
-			return Verdict{Reason: KeyBroken, TempFail: true, Author: author, Err: err}
-		}
-		if r.MustSign[name] {
-			return Verdict{Reason: NoKey, TempFail: true, Author: author,
-				Err: fmt.Errorf("no key for %s, which is one of the domains that must be signed", name)}
-		}
+		must = must || r.MustSign[name]
+		signing, err = keys.Signing(name)
 		_, parent, ok := strings.Cut(name, ".")
-		if !r.Subdomains || !ok {
-			return Verdict{Reason: NoKey, Author: author}
+		if !errors.Is(err, keystore.ErrNoKey) || !r.Subdomains || !ok {
+			return signing, must, err
 		}
 		name = parent
 	}
@@ -103,12 +106,14 @@ func (r *Rules) trusts(client Client) bool {
 	return false
 }
 
+func isFrom(name string) bool { return strings.EqualFold(strings.TrimRight(name, " \t"), "From") }
+
 // authorDomain returns the author domain as A-labels, or the reason why there
 // is none. Several addresses are all right while they share their domain.
 func authorDomain(header []dkim.Field) (string, Reason, error) {
 	from, count := "", 0
 	for _, field := range header {
-		if strings.EqualFold(strings.TrimRight(field.Name, " \t"), "From") {
+		if isFrom(field.Name) {
 			from = field.Value
 			count++
 		}
@@ -126,8 +131,8 @@ func authorDomain(header []dkim.Field) (string, Reason, error) {
 	author := ""
 	for _, name := range domains {
 		domain, err := keystore.Domain(name)
-		if err != nil && !strings.Contains(name, ".") && !strings.Contains(name, "[") {
-			domain, err = strings.ToLower(name), nil // "localhost": valid, but never with a key
+		if single, selErr := keystore.Selector(name); err != nil && selErr == nil && !strings.Contains(single, ".") {
+			domain, err = single, nil // "localhost": valid, but never with a key
 		}
 		switch {
 		case err != nil:

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"signpost/keystore"
@@ -55,7 +56,7 @@ func TestDecide(t *testing.T) {
 	keys := keysFor(t, "example.org", "xn--mnchen-3ya.example", "!broken.example", "sub.parent.example", "parent.example")
 	rules := Rules{
 		Trusted:  networks("127.0.0.0/8", "10.0.0.0/8", "fd00::/8"),
-		MustSign: map[string]bool{"must.example": true, "example.org": true},
+		MustSign: map[string]bool{"must.example": true, "example.org": true, "must.parent.example": true},
 	}
 	subdomains := rules
 	subdomains.Subdomains = true
@@ -104,12 +105,18 @@ func TestDecide(t *testing.T) {
 		"below one with its own":    {subdomains, inside, from(" a@x.sub.parent.example"), Signed, false, "sub.parent.example"},
 		"subdomain, must be":        {subdomains, inside, from(" a@x.must.example"), NoKey, true, ""},
 		"subdomain of a broken one": {subdomains, inside, from(" a@x.broken.example"), KeyBroken, true, ""},
-		"the top-level domain":      {subdomains, inside, from(" a@other.example"), NoKey, false, ""},
+		"subdomain that must be, with a parent's key": {subdomains, inside, from(" a@must.parent.example"), Signed, false, "parent.example"},
+		"name of a megabyte":                          {rules, inside, from(" a@" + strings.Repeat("語", 1<<20) + ".example"), FromInvalid, false, ""},
+		"label of a megabyte":                         {rules, inside, from(" a@" + strings.Repeat("x", 1<<20)), FromInvalid, false, ""},
+		"the top-level domain":                        {subdomains, inside, from(" a@other.example"), NoKey, false, ""},
 	} {
 		got := test.rules.Decide(test.client, test.header, keys)
 		signs := ""
 		if len(got.Keys) > 0 {
 			signs = got.Keys[0].Domain
+		}
+		if got.Err != nil && len(got.Err.Error()) > 2000 || len(got.Author) > 253 {
+			t.Errorf("%s: fills the log with %d bytes", name, len(got.Err.Error())+len(got.Author))
 		}
 		if got.Reason != test.reason || got.TempFail != test.tempFail || signs != test.signs {
 			t.Errorf("%s: got %s, tempfail %v, key of %q (%v), want %s, %v, %q",

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// shutdown begins a shutdown and returns when new connections are refused.
+// shutdown begins a shutdown and returns when the sessions know of it.
 func (p *post) shutdown(within time.Duration) (done chan error) {
 	p.Helper()
 	done = make(chan error, 1)
@@ -15,6 +15,11 @@ func (p *post) shutdown(within time.Duration) (done chan error) {
 		defer cancel()
 		done <- p.Shutdown(ctx)
 	}()
+	for begun := false; !begun; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		begun = p.until != nil
+		p.mu.Unlock()
+	}
 	return done
 }
 

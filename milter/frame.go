@@ -29,7 +29,9 @@ const (
 const (
 	maxBodyFrame  = 1 << 20 // the largest chunk that the protocol can agree on
 	maxOtherFrame = 64 << 10
-	headerMargin  = 1 << 10 // for the name of a header field, beside its value
+	// A header field may exceed the bound on the whole header: it is cut there,
+	// and the message is then refused, or let through, for what it is.
+	maxFrame = 64 << 20
 )
 
 // frameError is why a peer is no milter client, or a broken one.
@@ -38,13 +40,13 @@ type frameError struct{ why string }
 func (e frameError) Error() string { return e.why }
 
 // checkSize bounds a frame before any of it is read.
-func checkSize(command byte, size, maxHeader int) error {
+func checkSize(command byte, size int) error {
 	limit := maxOtherFrame
 	switch command {
 	case cmdBody:
 		limit = maxBodyFrame
 	case cmdHeader:
-		limit = maxHeader + headerMargin
+		limit = maxFrame
 	case cmdEndOfBody:
 		limit = 0 // a last chunk here would go unsigned; no MTA sends one
 	case cmdAbort, cmdConnect, cmdMacro, cmdHelo, cmdQuitReuse, cmdMail, cmdEndOfHead,

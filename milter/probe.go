@@ -38,7 +38,8 @@ func Probe(ctx context.Context, address Address, domains []string) error {
 	for i, domain := range domains {
 		if i > 0 {
 			if err := session.Reset(macros); err != nil {
-				break // the session is lost, and failed says how
+				failed = append(failed, fmt.Sprintf("%s: %v", domain, err))
+				break
 			}
 		}
 		if err := probeDomain(session, domain); err != nil {

@@ -55,8 +55,12 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
-	full  bool // the bound on connections is reached, and that has been said
-	until *time.Time
+	full  bool       // the bound on connections is reached, and that has been said
+	until *time.Time // set by Shutdown
+
+	// quiet is how long a connection must have been between messages before a
+	// shutdown closes it: the SMTP client may have more to send.
+	quiet time.Duration
 }
 
 // NewServer returns a server that does not serve yet.
@@ -68,6 +72,7 @@ func NewServer(config Config) *Server {
 		log:      config.Log,
 		counters: newCounters(),
 		conns:    make(map[*conn]struct{}),
+		quiet:    time.Second,
 	}
 	if s.limits.HeaderBytes == 0 {
 		s.limits.HeaderBytes = defaults.HeaderBytes

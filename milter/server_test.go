@@ -87,6 +87,7 @@ func newPost(t testing.TB, change func(*Config)) *post {
 		change(&config)
 	}
 	p.Server = NewServer(config)
+	p.quiet = 3 * time.Second // time enough on a busy machine
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +194,12 @@ func (p *post) verify(signature string, fields []string, body string) {
 	if err != nil || len(results) != 1 || results[0].Err != nil {
 		p.Fatalf("%v, %+v for\n%s", err, results, message)
 	}
+}
+
+// The library's own warnings are for the log of the daemon.
+func TestMain(m *testing.M) {
+	LibraryLog(slog.New(slog.DiscardHandler))
+	m.Run()
 }
 
 var hello = []string{"From: Jane <jane@example.org>", "To: b@example.net", "Subject:  Hello", "Date: Sun, 22 Nov 2026 16:40:42 +0000"}
@@ -327,6 +334,31 @@ func TestRefusesRatherThanNaked(t *testing.T) {
 		p.log.await(t, "level=ERROR", "refused for now", "reason="+string(reason), "err=")
 	}
 	p.mustSign(m, hello, "and then a good one\r\n")
+
+	// The same for one field that is too long by itself, and for many short ones.
+	many := []string{"From: a@example.org"}
+	for range 400 {
+		many = append(many, "X:")
+	}
+	for name, fields := range map[string][]string{
+		"one long field": {"From: a@example.org", "Subject: " + strings.Repeat("x", 50<<10)},
+		"many fields":    many,
+	} {
+		m.begin(fields...)
+		if signatures, action := m.end("x\r\n"); action.SMTPCode != 451 || len(signatures) != 0 {
+			t.Errorf("%s: got %v, %d signatures", name, action, len(signatures))
+		}
+	}
+
+	// A stranger's mail goes out unsigned anyway, so its size does not matter.
+	if err := m.Reset(m.macros); err != nil {
+		t.Fatal(err)
+	}
+	m.connect("192.0.2.1", 1025)
+	m.begin("From: a@example.org", "Subject: "+strings.Repeat("x", 50<<10))
+	if signatures, action := m.end("x\r\n"); action.Type != gomilter.ActionAccept || len(signatures) != 0 {
+		t.Errorf("a stranger: got %v, %d signatures", action, len(signatures))
+	}
 }
 
 // Sendmail, Postfix 2.x or a test tool may offer less than Postfix does today.
@@ -406,7 +438,7 @@ func TestPeersFromElsewhereAreRefused(t *testing.T) {
 
 func TestIdleConnectionIsClosed(t *testing.T) {
 	t.Parallel()
-	p := newPost(t, func(c *Config) { c.Limits.Idle = 50 * time.Millisecond })
+	p := newPost(t, func(c *Config) { c.Limits.Idle = time.Second })
 	m := p.session()
 	p.log.await(t, "nothing came for too long")
 	if _, err := m.Mail("<a@example.org>", ""); err == nil {

@@ -68,14 +68,20 @@ func (s *session) MailFrom(_, _ string, m gomilter.Modifier) (*gomilter.Response
 	return gomilter.RespContinue, nil
 }
 
-// Header keeps a header field until the key is known.
+// fieldCost is what a header field takes beside its octets, so that the bound
+// holds for a great many short ones too.
+const fieldCost = 64
+
+// Header keeps a header field until the key is known. Of a message that will
+// not be signed whatever it says, only the author is of interest.
 func (s *session) Header(name, value string, _ gomilter.Modifier) (*gomilter.Response, error) {
 	m := &s.message
-	m.headerBytes += len(name) + len(value)
+	if m.tooLarge || !s.server.Rules.trusts(s.client) && !isFrom(name) {
+		return gomilter.RespContinue, nil
+	}
+	m.headerBytes += len(name) + len(value) + fieldCost
 	if m.headerBytes > s.server.limits.HeaderBytes {
 		m.tooLarge, m.header = true, nil
-	}
-	if m.tooLarge {
 		return gomilter.RespContinue, nil
 	}
 	if s.bareValue {

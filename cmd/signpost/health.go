@@ -25,7 +25,7 @@ be signed and with 1 when not, so it serves as the health check of a container.
    $ signpost health
    signpostd at inet:localhost:8891 signs for example.org`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "socket", EnvVars: []string{"SIGNPOST_LISTEN"}, Value: "inet:8891@localhost",
+			&cli.StringFlag{Name: "socket", EnvVars: []string{"SIGNPOST_LISTEN", "OPENDKIM_Socket"}, Value: "inet:8891@localhost",
 				Usage: "where signpostd listens, as in its --listen"},
 			&cli.StringFlag{Name: "domains", EnvVars: []string{"SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"},
 				Usage: "the domains to ask for, white space between"},
@@ -42,8 +42,11 @@ func health(c *cli.Context) error {
 		return exitError{exitUsage, fmt.Errorf("health takes no arguments, not %q", c.Args().First())}
 	}
 	// Of several sockets the first will do: they are served by one process.
-	first, _, _ := strings.Cut(c.String("socket"), ",")
-	address, err := milter.ParseAddress(first)
+	sockets := strings.FieldsFunc(c.String("socket"), func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
+	if len(sockets) == 0 {
+		return exitError{exitUsage, errors.New("--socket is empty; hint: give it as in the --listen of signpostd")}
+	}
+	address, err := milter.ParseAddress(sockets[0])
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
@@ -72,14 +75,9 @@ func healthDomains(listed, dir string) ([]string, error) {
 	if domains != nil {
 		return domains, nil
 	}
-	snapshot, err := keystore.Load(keystore.Options{Dir: dir}, nil)
-	if err != nil {
-		return nil, err
+	domain, err := keystore.AnyDomain(dir)
+	if errors.Is(err, keystore.ErrNoKey) {
+		return nil, fmt.Errorf("no key in %s, so nothing would be signed; hint: put a key there, or set DKIM_AUTOGENERATE=yes and ALLOWED_SENDER_DOMAINS", dir)
 	}
-	for _, domain := range snapshot.Domains() {
-		if len(snapshot.Keys(domain)) > 0 {
-			return []string{domain}, nil
-		}
-	}
-	return nil, errors.New("no key in " + dir + ", so nothing would be signed; hint: put a key there, or set DKIM_AUTOGENERATE=yes and ALLOWED_SENDER_DOMAINS")
+	return []string{domain}, err
 }

@@ -20,10 +20,13 @@ import (
 )
 
 func TestHealth(t *testing.T) {
-	for _, name := range []string{"SIGNPOST_LISTEN", "SIGNPOST_KEYS", "SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"} {
+	for _, name := range []string{"SIGNPOST_LISTEN", "OPENDKIM_Socket", "SIGNPOST_KEYS", "SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"} {
 		t.Setenv(name, "")
 	}
-	dir, empty := t.TempDir(), t.TempDir()
+	dir, empty, broken := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, "example.org.private"), []byte("half a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	writeKey(t, filepath.Join(dir, "example.org.private"))
 	store, err := keystore.Open(keystore.Options{Dir: dir}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -55,6 +58,7 @@ func TestHealth(t *testing.T) {
 		"one that must be signed": {[]string{"--domains", "must.example"}, 1, "error: must.example: mail would be refused: 451 4.7.1 "},
 		"two of them":             {[]string{"--domains", "must.example example.net example.org"}, 1, "; example.net: mail would not be signed"},
 		"no key at all":           {[]string{"--keys", empty}, 1, "so nothing would be signed; hint: "},
+		"only a broken key":       {[]string{"--keys", broken}, 1, "no key in " + broken + " is usable: key " + broken + "/example.org.private: no whole PEM block"},
 		"no directory":            {[]string{"--keys", empty + "/x"}, 1, "no such file or directory; hint: "},
 		"nobody there":            {[]string{"--socket", socket + "x", "--keys", dir}, 1, "hint: is signpostd running, and does it listen there?"},
 		"not a socket":            {[]string{"--socket", "tcp:1"}, 2, `"tcp" is no kind of socket`},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -13,7 +14,7 @@ import (
 
 // generate makes keys for the domains that have none in any layout, and the
 // missing record of those that have one in the flat layout.
-func generate(settings *settings, log *slog.Logger) error {
+func generate(ctx context.Context, settings *settings, log *slog.Logger) error {
 	if len(settings.domains) == 0 {
 		log.Warn("DKIM_AUTOGENERATE is on and ALLOWED_SENDER_DOMAINS is empty, so no key is made")
 		return nil
@@ -23,6 +24,9 @@ func generate(settings *settings, log *slog.Logger) error {
 		return err
 	}
 	for _, domain := range settings.domains {
+		if ctx.Err() != nil {
+			return nil // told to stop, and serving will see that too
+		}
 		_, err := present.Signing(domain)
 		missing := errors.Is(err, keystore.ErrNoKey)
 		if !missing && !recordMissing(settings.keys.Dir, domain) {

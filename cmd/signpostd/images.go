@@ -27,7 +27,7 @@ func (r *reader) images(s *settings) {
 		if off(value) {
 			warn("INBOUND_DEBUGGING=%s means on, as any value does; hint: leave it empty to turn it off", value)
 		}
-		if level := get(r.c, r.env, "log-level"); level.value == "info" {
+		if !r.c.IsSet("log-level") && r.env["SIGNPOST_LOG_LEVEL"] == "" {
 			s.logLevel = slog.LevelDebug
 		}
 	}

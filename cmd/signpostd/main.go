@@ -80,11 +80,15 @@ func (e usageError) Unwrap() error { return e.error }
 
 // start loads the keys and then checks them or serves.
 func start(ctx context.Context, settings *settings, log *slog.Logger) error {
+	// From the first moment on, for a SIGHUP that nobody catches is the end.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	for _, warning := range settings.warnings {
 		log.Warn(warning)
 	}
 	if settings.autogenerate && !settings.check {
-		if err := generate(settings, log); err != nil {
+		if err := generate(ctx, settings, log); err != nil {
 			return err
 		}
 	}
@@ -98,7 +102,7 @@ func start(ctx context.Context, settings *settings, log *slog.Logger) error {
 	if settings.check {
 		return check(store.Snapshot(), settings, log)
 	}
-	return serve(ctx, settings, store, log)
+	return serve(ctx, settings, store, hangup, log)
 }
 
 // warnUnsigned says which mail will not be signed for want of keys. It is an
@@ -112,7 +116,7 @@ func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger)
 		log.Warn("no key yet, so no mail is signed; hint: put keys into the directory, they are taken up at once", "keys", settings.keys.Dir)
 	}
 	for _, domain := range settings.domains {
-		if _, err := keys.Signing(domain); err != nil {
+		if _, _, err := settings.rules.Keys(domain, keys); err != nil {
 			log.Warn("mail is refused for now until there is a key", "domain", domain, "err", err)
 		}
 	}
@@ -123,7 +127,7 @@ func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger)
 func check(keys *keystore.Snapshot, settings *settings, log *slog.Logger) error {
 	findings := len(keys.Problems())
 	for _, domain := range settings.domains {
-		if _, err := keys.Signing(domain); err != nil {
+		if _, _, err := settings.rules.Keys(domain, keys); err != nil {
 			findings++
 		}
 	}

@@ -7,15 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"signpost/keystore"
 	"signpost/milter"
 )
 
-// serve signs until ctx ends, and then drains.
-func serve(ctx context.Context, settings *settings, store *keystore.Store, log *slog.Logger) error {
+// serve signs until ctx ends, and then drains. It reads the keys again at each
+// hangup.
+func serve(ctx context.Context, settings *settings, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) error {
 	server := milter.NewServer(milter.Config{
 		Keys:   store.Snapshot,
 		Policy: settings.policy,
@@ -43,7 +42,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, log *
 		defer close(watched)
 		store.Watch(ctx, settings.rescan)
 	}()
-	go reloadOnHangup(ctx, store, log)
+	go reloadOnHangup(ctx, store, hangup, log)
 
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
@@ -71,11 +70,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, log *
 	return errors.Join(failed, err)
 }
 
-// reloadOnHangup reads the keys again on SIGHUP.
-func reloadOnHangup(ctx context.Context, store *keystore.Store, log *slog.Logger) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func reloadOnHangup(ctx context.Context, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():

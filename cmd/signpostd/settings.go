@@ -153,6 +153,10 @@ func (r *reader) on(name string) bool {
 func (r *reader) policy() *dkim.Policy {
 	canonicalization := get(r.c, r.env, "canonicalization")
 	p := &dkim.Policy{Expiration: r.duration("expire", 0)}
+	if p.Expiration > 0 && p.Expiration < time.Second {
+		expire := get(r.c, r.env, "expire")
+		r.fail(expire.errorf("%q is less than a second; hint: 0 is never, 168h is a week", expire.value))
+	}
 	var err error
 	if p.Header, p.Body, err = dkim.ParseCanonicalization(canonicalization.value); err != nil {
 		r.fail(canonicalization.errorf("%w", err))
@@ -164,12 +168,11 @@ func (r *reader) policy() *dkim.Policy {
 		// The default cannot ask for more than what is signed.
 		p.Oversign = slices.DeleteFunc(p.Oversign, func(name string) bool { return !containsFold(p.Sign, name) })
 	}
-	if err := p.Validate(); err != nil {
-		from := sign
-		if sign.value == "" {
-			from = oversign
-		}
-		r.fail(from.errorf("%w", err))
+	signOnly := dkim.Policy{Sign: p.Sign, Oversign: []string{}}
+	if err := signOnly.Validate(); err != nil {
+		r.fail(sign.errorf("%w", err))
+	} else if err := p.Validate(); err != nil {
+		r.fail(oversign.errorf("%w", err))
 	}
 	return p
 }
@@ -250,6 +253,10 @@ func parseNetworks(value string) ([]netip.Prefix, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%q is no network; hint: write it like 10.0.0.0/8 or fd00::/8", word)
+		}
+		if network.Addr().Is4In6() && network.Bits() >= 96 {
+			// Clients come as IPv4 (RFC 4291, section 2.5.5.2), whatever the socket.
+			network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
 		}
 		networks = append(networks, network.Masked())
 	}
