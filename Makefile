@@ -1,0 +1,58 @@
+# Signpost. `make` alone lists what there is.
+
+DOMAINS   ?=
+ENGINE    ?=
+FUZZTIME  ?= 30s
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BUILD     := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
+# Pinned, and run from a folder of their own: they are no part of the module.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+export DOMAINS ENGINE VERSION
+
+.PHONY: help setup build images up down test lint bench fuzz clean go
+
+help: ## show this
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z]*\):.*## /  \1 - /p' Makefile | awk -F ' - ' '{ printf "%-9s %s\n", $$1, $$2 }'
+
+setup: go ## install what up and test need, and start the container engine
+	@sh test/setup.sh tests
+	@[ "$$SIGNPOST_NO_CONTAINERS" = 1 ] || sh -c '. docker/engine.sh && find_engine && sh docker/base.sh' || \
+		echo 'setup: no container engine; hint: SIGNPOST_NO_CONTAINERS=1 makes the tests do without' >&2
+
+build: go ## static binaries in bin/
+	@$(BUILD) -o bin/ ./cmd/...
+	@$(BUILD) -o build/probe ./test/probe
+
+images: build ## the images signpost and signpost-postfix
+	@sh docker/images.sh
+
+up: go ## send a message through Postfix and signpostd, verify it, print the DNS records (DOMAINS, SMTP_PORT, ENGINE=none)
+	@MAKE='$(MAKE)' sh docker/up.sh
+
+down: ## stop what up started; keys stay
+	@sh docker/down.sh
+
+test: setup ## everything: vet, unit, command line, whole system, containers
+	@[ "$$SIGNPOST_NO_CONTAINERS" != 1 ] || echo 'test: CONTAINER TESTS NOT RUN, because SIGNPOST_NO_CONTAINERS=1'
+	@go vet ./...
+	@go test -count=1 $$(go list ./... | grep -v /test/)
+	@go test -count=1 -race ./...
+
+lint: go ## gofmt, vet, staticcheck, govulncheck, shell syntax
+	@sh test/lint.sh $(STATICCHECK) $(GOVULNCHECK)
+
+bench: go ## benchmarks
+	@go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: go ## every fuzz target for FUZZTIME each
+	@sh test/fuzz.sh $(FUZZTIME)
+
+clean: down ## remove what build, up and test left; keys and images stay
+	@rm -rf bin build
+
+go:
+	@sh test/setup.sh go

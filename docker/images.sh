@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds the images signpost and signpost-postfix from the binaries in bin/.
+set -eu
+cd "$(dirname "$0")/.."
+. docker/engine.sh
+find_engine
+sh docker/base.sh
+mkdir -p build
+
+# image NAME DOCKERFILE: quiet, unless it fails.
+image() {
+	"$docker" build --label "org.opencontainers.image.version=${VERSION:-dev}" -t "$1" -f "$2" . >build/image.log 2>&1 || {
+		tail -n 15 build/image.log >&2
+		echo "images: error: building $1 failed; hint: the whole output is in build/image.log" >&2
+		exit 1
+	}
+	# The one before it has no name any more.
+	"$docker" image prune -f --filter "label=org.opencontainers.image.title=$1" >/dev/null
+}
+image signpost docker/Dockerfile.signpost
+image signpost-postfix docker/Dockerfile.postfix
+"$docker" image ls --format 'images: {{.Repository}} {{.Size}}' --filter reference='signpost*:latest'

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Starts Postfix and signpostd, waits until a message of every domain has come out with a
+# signature that verifies, and prints the DNS records to publish.
+#
+# In containers where an engine can be had; with ENGINE=none, or where none can, on this machine.
+# DOMAINS are the domains to send from; else those that have keys already, else example.org.
+# SMTP_PORT is where programs hand in mail.
+set -eu
+cd "$(dirname "$0")/.."
+have=$(find opendkim-keys -maxdepth 1 -name '*.private' 2>/dev/null | sed 's|.*/||; s|\.private$||' | sort)
+# shellcheck disable=SC2086 # lines become words
+DOMAINS=${DOMAINS:-$(echo $have)}
+DOMAINS=${DOMAINS:-example.org}
+SMTP_PORT=${SMTP_PORT:-1587}
+export DOMAINS SMTP_PORT
+mkdir -p build opendkim-keys
+
+. docker/engine.sh
+if find_engine; then
+	how=containers
+	sh docker/base.sh &
+	base=$!
+	$MAKE --no-print-directory build
+	wait $base
+else
+	how=host
+	[ "${ENGINE:-}" = none ] || echo "up: no container engine, so on this machine itself"
+	$MAKE --no-print-directory build
+fi
+sh docker/down.sh --but $how
+sh docker/up-$how.sh
+
+first=${DOMAINS%% *}
+cat <<END
+
+Postfix takes mail at 127.0.0.1:$SMTP_PORT, from senders at: $DOMAINS
+    swaks --server 127.0.0.1:$SMTP_PORT --from you@$first --to someone@example.com
+The keys and records are in opendkim-keys/. To stop: make down
+END

@@ -1,0 +1,147 @@
+package compose_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+)
+
+// swaksFrom sends from this machine through the published port; another container is the next mail server.
+func swaksFrom(p *project, domains ...string) {
+	p.t.Helper()
+	port := p.smtpPort()
+	sink := p.docker(append([]string{"run", "-d"}, p.probe(domains...)...)...)
+	defer p.docker("rm", "-f", sink)
+	p.until("the sink listens", func() bool { return strings.Contains(p.docker("logs", sink), "receiving") })
+	ip := p.inspect(sink, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+	for _, domain := range domains {
+		p.output(p.command("swaks", "--server", "127.0.0.1", "--port", port, "--from", "news@"+domain, "--to", "probe@["+ip+"]",
+			"--header", "Subject: from the outside", "--suppress-data"))
+	}
+	if code := p.docker("wait", sink); code != "0" {
+		p.t.Errorf("the sink ended with %s:\n%s", code, p.docker("logs", sink))
+	}
+}
+
+// locksTheDaemonIn looks at what the engine was told, not at what the file says.
+func locksTheDaemonIn(p *project) {
+	p.t.Helper()
+	daemon := p.container("signpostd")
+	for template, want := range map[string]string{
+		"{{.Config.User}}":                               "65532:65532",
+		"{{.HostConfig.ReadonlyRootfs}}":                 "true",
+		"{{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}": "[ALL] []",
+		"{{.HostConfig.SecurityOpt}}":                    "[no-new-privileges:true]",
+		"{{.HostConfig.Privileged}}":                     "false",
+		"{{.NetworkSettings.Ports}}":                     "map[8891/tcp:[]]", // nothing published
+	} {
+		if got := p.inspect(daemon, template); got != want {
+			p.t.Errorf("signpostd: %s is %s, want %s", template, got, want)
+		}
+	}
+	if got := p.inspect(p.container("mail"), `{{(index .NetworkSettings.Ports "587/tcp" 0).HostIp}}`); got != "127.0.0.1" {
+		p.t.Errorf("Postfix is published on %s", got)
+	}
+}
+
+// healthChecksAreQuiet makes sure that a day of health checks fills no log.
+func healthChecksAreQuiet(p *project) {
+	p.t.Helper()
+	for service, check := range map[string][]string{"mail": {"postfix-health"}, "signpostd": {"/signpost", "health"}} {
+		id := p.container(service)
+		before := p.docker("logs", id)
+		p.docker(append([]string{"exec", id}, check...)...)
+		if after := p.docker("logs", id); after != before {
+			p.t.Errorf("%s: a health check logs\n%s", service, strings.TrimPrefix(after, before))
+		}
+	}
+}
+
+// restartsWhileSending takes the daemon away from under a stream of mail, gently and
+// not: Postfix must put mail off, and never let it go unsigned.
+func restartsWhileSending(p *project) {
+	p.t.Helper()
+	daemon := p.container("signpostd")
+	args := p.probe("--submit", "mail:587", "--count", "40", "--pause", "100ms", "example.org", "example.net")
+	stream := p.command(p.engine.docker, append([]string{"run", "--rm"}, args...)...)
+	var out strings.Builder
+	stream.Stdout, stream.Stderr = &out, &out
+	if err := stream.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stream.Wait() }()
+
+	flowing := func() bool { return strings.Count(p.docker("logs", daemon), "field added") > 4 }
+	p.until("mail flows", flowing)
+	p.docker("restart", daemon)
+	p.docker("kill", "--signal", "KILL", daemon)
+	p.docker("start", daemon)
+	select {
+	case err := <-ended:
+		p.t.Fatalf("the stream ended before the daemon was back: %v\n%s", err, out.String())
+	default:
+	}
+	if err := <-ended; err != nil {
+		p.t.Fatalf("sending while signpostd restarted: %v\n%s", err, out.String())
+	}
+}
+
+// stopsByItself: an exit code of 137 would say that the engine lost patience and killed it.
+func stopsByItself(p *project) {
+	p.t.Helper()
+	p.compose("stop")
+	for _, service := range []string{"mail", "signpostd"} {
+		if code := p.inspect(p.container(service), "{{.State.ExitCode}}"); code != "0" {
+			p.t.Errorf("%s: exit code %s", service, code)
+		}
+	}
+}
+
+// keyFiles lists name, owner, mode and time of the keys.
+func (p *project) keyFiles() string {
+	p.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(p.dir, "opendkim-keys"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var lines []string
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintln(info.Name(), info.Mode(), info.Size(), info.ModTime()))
+	}
+	sort.Strings(lines)
+	return strings.Join(lines, "")
+}
+
+// newKey returns an RSA key and its record as boky/postfix writes the two.
+func newKey(t *testing.T, domain, selector string) (private, record string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := base64.StdEncoding.EncodeToString(public)
+	record = fmt.Sprintf("%s._domainkey\tIN\tTXT\t( \"v=DKIM1; h=sha256; k=rsa; s=email; \"\n\t  \"p=%s\"\n\t  \"%s\" )  ; ----- DKIM key %s for %s\n",
+		selector, p[:250], p[250:], selector, domain)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), record
+}

@@ -1,0 +1,114 @@
+#!/bin/sh
+# Installs what is missing, and only that, on a Debian or Ubuntu machine.
+#
+#   setup.sh go      checks that Go is there and new enough (installs nothing)
+#   setup.sh engine  what a container engine needs
+#   setup.sh base    what making the base image needs
+#   setup.sh mta     Postfix on this machine, not configured and not started
+#   setup.sh tests   Postfix, other people's verifiers, a C compiler for the race detector
+set -eu
+cd "$(dirname "$0")/.."
+log=build/setup.log
+
+fail() {
+	echo "setup: error: $*" >&2
+	exit 1
+}
+
+# need PACKAGE COMMAND...: the package is missing when the command fails.
+missing=
+need() {
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+go_present() {
+	command -v go >/dev/null ||
+		fail "go is not installed; hint: install Go 1.26 or later from https://go.dev/dl/ and put it in PATH"
+	# From 1.21 on, Go fetches by itself the version that go.mod asks for.
+	version=$(go env GOVERSION)
+	minor=${version#go1.}
+	minor=${minor%%[!0-9]*}
+	[ "${minor:-21}" -ge 21 ] ||
+		fail "$version is too old; hint: install Go 1.26 or later from https://go.dev/dl/"
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		fail "$* needs root; hint: run as root or install sudo"
+	fi
+}
+
+apt_install() {
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@" >>$log 2>&1 </dev/null
+}
+
+install_missing() {
+	[ -n "$missing" ] || return 0
+	command -v apt-get >/dev/null ||
+		fail "missing:$missing, and there is no apt-get; hint: install what these Debian packages hold"
+	echo "setup: installing$missing"
+	mkdir -p build
+	: >$log
+	case " $missing " in *" postfix "*)
+		# Tests run instances of their own: the system's stays without main.cf, and so does not start.
+		echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections
+		;;
+	esac
+	# shellcheck disable=SC2086 # a list of names
+	apt_install $missing || {
+		as_root apt-get -o DPkg::Lock::Timeout=120 update >>$log 2>&1 && apt_install $missing
+	} || {
+		tail -n 5 $log >&2
+		fail "apt-get could not install$missing; hint: the whole output is in $log"
+	}
+	case " $missing " in *" opendkim "*)
+		# Only its programs are wanted, not a signing daemon that nobody asked for.
+		[ ! -d /run/systemd/system ] || as_root systemctl disable --now opendkim >>$log 2>&1 || :
+		;;
+	esac
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+case ${1:-} in
+go)
+	go_present
+	;;
+engine)
+	need docker.io sh -c 'command -v docker && command -v dockerd'
+	need iptables command -v iptables
+	docker compose version >/dev/null 2>&1 || need docker-compose command -v docker-compose
+	need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
+	;;
+base)
+	need debootstrap command -v debootstrap
+	;;
+mta)
+	need postfix command -v postfix
+	;;
+tests)
+	need postfix command -v postfix
+	need opendkim command -v opendkim
+	need opendkim-tools command -v opendkim-testmsg
+	need miltertest command -v miltertest
+	need swaks command -v swaks
+	need python3-dkim /usr/bin/python3 -c 'import dkim'
+	need python3-dnspython /usr/bin/python3 -c 'import dns.resolver'
+	need python3-nacl /usr/bin/python3 -c 'import nacl.signing'
+	need libmail-dkim-perl perl -MMail::DKIM::Verifier -e 1
+	need libsasl2-modules sh -c 'ls /usr/lib/*/sasl2/libplain.so'
+	need iproute2 command -v ip
+	need gcc command -v gcc
+	need libc6-dev test -e /usr/include/stdlib.h
+	;;
+*)
+	fail "unknown part \"${1:-}\"; hint: one of go, engine, base, mta, tests"
+	;;
+esac
+install_missing
