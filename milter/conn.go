@@ -44,8 +44,9 @@ type conn struct {
 	patience time.Duration
 	between  bool // it waits between messages, with no part of a frame read
 
-	draining atomic.Pointer[time.Time] // when to close even a busy connection
-	close    sync.Once
+	draining    atomic.Pointer[time.Time] // when to close even a busy connection
+	close       sync.Once
+	acknowledge func()
 }
 
 // Read gives the library the bytes of the next good frames.
@@ -247,6 +248,7 @@ type source struct{ *conn }
 func (s source) Read(p []byte) (int, error) {
 	for {
 		n, err := s.Conn.Read(p)
+		s.acknowledge()
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(s.until()) {
 			return n, err
 		}

@@ -95,9 +95,11 @@ func NewServer(config Config) *Server {
 }
 
 // wantedProtocol asks for connect, MAIL, header and body, with the space after
-// the colon kept, and for no waiting for replies before the end of the message.
+// the colon kept, and for no waiting for replies but to MAIL and to the end of
+// the message. Without a reply to MAIL, Postfix keeps that command back until
+// DATA, and a session that has begun a message would look idle to a shutdown.
 const wantedProtocol = gomilter.OptNoHelo | gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
-	gomilter.OptNoReplies | gomilter.OptHeaderLeadingSpace
+	gomilter.OptNoReplies&^gomilter.OptNoMailReply | gomilter.OptHeaderLeadingSpace
 
 // negotiate takes what the MTA offers of what is wanted. Postfix offers all of
 // it; with older MTAs only the adding of header fields is indispensable.
@@ -160,7 +162,7 @@ func (s *Server) admit(nc net.Conn) (*conn, string) {
 	if !s.allowed(nc.RemoteAddr()) {
 		return nil, "peer"
 	}
-	c := &conn{Conn: nc, server: s}
+	c := &conn{Conn: nc, server: s, acknowledge: acknowledger(nc)}
 	c.in = bufio.NewReaderSize(source{c}, readBuffer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
