@@ -1,0 +1,42 @@
+-- One connection carries many messages, ended in every way there is.
+dofile(lib)
+local conn = open()
+message(conn, "signed", letter("first"), text("first"))
+message(conn, "signed", letter("second"), text("second"))
+
+-- Broken off after the envelope, in the header, after it, in the body.
+envelope(conn)
+mt.abort(conn)
+message(conn, "signed", letter("after envelope"), text("a"))
+envelope(conn)
+must(mt.header(conn, "From", "b@other.example"))
+must(mt.header(conn, "Subject", "poison"))
+mt.abort(conn)
+message(conn, "signed", letter("after header"), text("b"))
+envelope(conn)
+content(conn, poison, {})
+mt.abort(conn)
+message(conn, "signed", letter("after end of header"), text("c"))
+envelope(conn)
+content(conn, poison, { "poison\r\n" })
+mt.abort(conn)
+mt.abort(conn)
+message(conn, "signed", letter("after body"), text("d"))
+
+-- A second MAIL without abort, at the same places.
+envelope(conn)
+message(conn, "signed", letter("MAIL after envelope"), text("e"))
+envelope(conn)
+must(mt.header(conn, "From", "b@other.example"))
+message(conn, "signed", letter("MAIL after header"), text("f"))
+envelope(conn)
+content(conn, letter("poison"), { "poison\r\n" })
+message(conn, "signed", letter("MAIL after body"), text("g"))
+
+-- Abort after the end of a message, as Postfix sends it.
+mt.abort(conn)
+message(conn, "unsigned", poison, text("other"))
+mt.abort(conn)
+mt.abort(conn)
+message(conn, "signed", letter("last"), text("last"))
+mt.disconnect(conn)

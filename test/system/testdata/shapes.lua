@@ -1,0 +1,20 @@
+-- Messages that lack something.
+dofile(lib)
+local conn = open()
+-- miltertest makes up a body where none is sent: the least is an empty chunk.
+message(conn, "signed", letter("empty chunk"), { "" })
+message(conn, "signed", letter("blank lines"), { "\r\n", "\r", "\n", "\r\n" })
+message(conn, "signed", letter("not ended"), { "no line end" })
+message(conn, "signed", { "From: a@example.org", "Date: Mon, 02 Nov 2026 10:00:00 +0000" }, { "Few fields.\r\n" })
+
+message(conn, "unsigned from-missing", {}, {})
+message(conn, "unsigned from-missing", { "Subject: no author" }, text("x"))
+message(conn, "unsigned from-missing", { "Sender: a@example.org", "Resent-From: a@example.org" }, text("x"))
+message(conn, "unsigned from-multiple", { "From: a@example.org", "Subject: two", "from: b@example.org" }, text("x"))
+message(conn, "unsigned from-multiple", { "From: a@example.org, b@other.example" }, text("x"))
+message(conn, "unsigned from-invalid", { "From: nobody" }, text("x"))
+message(conn, "unsigned from-invalid", { "From: <>" }, text("x"))
+message(conn, "unsigned from-invalid", { "From: a@../../example.org" }, text("x"))
+message(conn, "unsigned no-key", { "From: a@sub.example.org" }, text("x"))
+message(conn, "signed", letter("good again"), text("good"))
+mt.disconnect(conn)
