@@ -297,12 +297,31 @@ func TestRemovedKeyStaysForAMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// A folder that is moved away and back leaves its files as they were.
 	state := moment.files["example.org.private"]
+	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
+	state.stamp = stampOf(mustStat(t, filepath.Join(d.path, "example.org.private")), time.Now().Add(time.Minute))
+	if back := d.load(moment); back.missing || describeSigning(back, "example.org") != "mail:rsa" {
+		t.Error("a file that is back is still taken for missing")
+	}
+	if err := os.Remove(filepath.Join(d.path, "example.org.private")); err != nil {
+		t.Fatal(err)
+	}
+
 	state.gone = state.gone.Add(-grace)
 	later := d.load(moment)
 	if got := describeSigning(later, "example.org"); got != "no key" || later.missing {
 		t.Errorf("a moment later signs %q", got)
 	}
+}
+
+func mustStat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
 }
 
 func TestFolderWithTheNameOfAKey(t *testing.T) {

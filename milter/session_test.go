@@ -1,0 +1,262 @@
+package milter
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"signpost/keystore"
+	ours "signpost/milter/dkim"
+)
+
+var hello = []string{"From: Jane <jane@example.org>", "To: b@example.net", "Subject:  Hello", "Date: Sun, 22 Nov 2026 16:40:42 +0000"}
+
+func (p *post) mustSign(m *mta, fields []string, body string) {
+	p.Helper()
+	m.begin(fields...)
+	signatures, action := m.end(body)
+	if action.Type != gomilter.ActionAccept || len(signatures) != 1 {
+		p.Fatalf("got %v and %d signatures; the log:\n%s", action, len(signatures), p.log)
+	}
+	p.verify(signatures[0], fields, body)
+}
+
+func TestSigns(t *testing.T) {
+	t.Parallel()
+	for _, canonicalization := range []string{"relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"} {
+		p := newPost(t, func(c *Config) {
+			c.Policy.Header, c.Policy.Body, _ = ours.ParseCanonicalization(canonicalization)
+		})
+		m := p.session()
+		p.mustSign(m, hello, "first line \r\n\r\n\r\n")
+		// Folded fields come with bare line feeds, and go out with CRLF.
+		m.begin("From: jane@example.org", "Subject: one\n\ttwo")
+		signatures, _ := m.end("x")
+		p.verify(signatures[0], []string{"From: jane@example.org", "Subject: one\r\n\ttwo"}, "x\r\n")
+		p.log.await(t, `msg="4bC3d: DKIM-Signature field added (s=mail, d=example.org)"`, "client=127.0.0.1", "from=example.org")
+	}
+}
+
+func TestOneConnectionManyMessages(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, nil)
+	m := p.session()
+	stranger := []string{"From: jane@other.example", "To: x@example.net"}
+	for i := range 3 {
+		p.mustSign(m, hello, fmt.Sprintf("message %d\r\n", i))
+		// Broken off within the header, and then within the body.
+		m.must(m.Mail("<a@example.org>", ""))
+		m.must(m.Rcpt("<b@example.net>", ""))
+		m.must(m.DataStart())
+		m.must(m.HeaderField("From", " left@over.example", nil))
+		if err := m.Abort(nil); err != nil {
+			t.Fatal(err)
+		}
+		p.mustSign(m, hello, "after an abort\r\n")
+		m.begin(stranger...)
+		m.must(m.BodyChunk([]byte("left over")))
+		if err := m.Abort(nil); err != nil {
+			t.Fatal(err)
+		}
+		m.begin(stranger...)
+		if signatures, action := m.end("x\r\n"); len(signatures) != 0 || action.Type != gomilter.ActionAccept {
+			t.Errorf("a message without a key: %v, %v", signatures, action)
+		}
+	}
+	p.log.await(t, `msg="4bC3d: not signed"`, "from=other.example", "reason=no-key")
+	if got := p.Counters().Messages(); got[Signed] != 6 || got[NoKey] != 3 {
+		t.Errorf("counted %v", got)
+	}
+}
+
+func TestWhoIsSigned(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, nil)
+	for name, test := range map[string]struct {
+		addr   string
+		port   uint16
+		login  string
+		field  string
+		signed bool
+		reason string
+	}{
+		"trusted":          {"127.0.0.1", 1025, "", "From: a@example.org", true, ""},
+		"stranger":         {"192.0.2.1", 1025, "", "From: a@example.org", false, "untrusted-client"},
+		"login":            {"192.0.2.1", 1025, "jane", "From: a@example.org", true, ""},
+		"local submission": {"127.0.0.1", 0, "", "From: a@example.org", true, ""},
+		"no From":          {"127.0.0.1", 1025, "", "To: a@example.org", false, "from-missing"},
+	} {
+		m := p.session()
+		if err := m.Reset(m.macros); err != nil {
+			t.Fatal(err)
+		}
+		if test.login != "" {
+			m.macros.Set(gomilter.MacroAuthAuthen, test.login)
+		}
+		m.connect(test.addr, test.port)
+		m.begin(test.field)
+		signatures, action := m.end("x\r\n")
+		if action.Type != gomilter.ActionAccept || (len(signatures) > 0) != test.signed {
+			t.Errorf("%s: %v, %d signatures", name, action, len(signatures))
+		}
+		if test.reason != "" {
+			p.log.await(t, "not signed", "reason="+test.reason)
+		}
+	}
+	p.log.await(t, "field added", `client="192.0.2.1 (jane)"`)
+	p.log.await(t, "field added", "client=local")
+
+	// The login of one message is not that of the next.
+	m := p.session()
+	m.macros.Set(gomilter.MacroAuthAuthen, "jane")
+	if err := m.Reset(m.macros); err != nil {
+		t.Fatal(err)
+	}
+	m.connect("192.0.2.1", 1025)
+	m.begin("From: a@example.org")
+	m.end("x")
+	m.macros.Set(gomilter.MacroAuthAuthen, "")
+	m.begin("From: a@example.org")
+	if signatures, _ := m.end("x"); len(signatures) != 0 {
+		t.Error("signed for a login that is over")
+	}
+}
+
+// Mail that must be signed and cannot be is refused for now.
+func TestRefusesRatherThanNaked(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, func(c *Config) { c.Limits.HeaderBytes = 20 << 10 })
+	p.keys.Store(keysFor(t, "example.org", "!broken.example"))
+	m := p.session()
+	for reason, fields := range map[Reason][]string{
+		NoKey:          {"From: a@must.example"},
+		KeyBroken:      {"From: a@broken.example"},
+		HeaderTooLarge: {"From: a@example.org", "Subject: " + strings.Repeat("x", 10<<10), "To: " + strings.Repeat("x", 10<<10)},
+	} {
+		m.begin(fields...)
+		signatures, action := m.end("x\r\n")
+		if action.SMTPCode != 451 || !strings.HasPrefix(action.SMTPReply, "451 4.7.1 ") || len(signatures) != 0 {
+			t.Errorf("%s: got %v, %d signatures", reason, action, len(signatures))
+		}
+		p.log.await(t, "level=ERROR", "refused for now", "reason="+string(reason), "err=")
+	}
+	p.mustSign(m, hello, "and then a good one\r\n")
+
+	// The same for one field that is too long by itself, and for many short ones.
+	many := []string{"From: a@example.org"}
+	for range 400 {
+		many = append(many, "X:")
+	}
+	for name, fields := range map[string][]string{
+		"one long field": {"From: a@example.org", "Subject: " + strings.Repeat("x", 50<<10)},
+		"many fields":    many,
+	} {
+		m.begin(fields...)
+		if signatures, action := m.end("x\r\n"); action.SMTPCode != 451 || len(signatures) != 0 {
+			t.Errorf("%s: got %v, %d signatures", name, action, len(signatures))
+		}
+	}
+
+	// A stranger's mail goes out unsigned anyway, so its size does not matter.
+	if err := m.Reset(m.macros); err != nil {
+		t.Fatal(err)
+	}
+	m.connect("192.0.2.1", 1025)
+	m.begin("From: a@example.org", "Subject: "+strings.Repeat("x", 50<<10))
+	if signatures, action := m.end("x\r\n"); action.Type != gomilter.ActionAccept || len(signatures) != 0 {
+		t.Errorf("a stranger: got %v, %d signatures", action, len(signatures))
+	}
+}
+
+// Sendmail, Postfix 2.x or a test tool may offer less than Postfix does today.
+func TestOlderMTA(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, func(c *Config) { c.Policy.Header, c.Policy.Body = ours.Simple, ours.Simple })
+	m := p.session(gomilter.WithMaximumVersion(2), gomilter.WithActions(gomilter.OptAddHeader),
+		gomilter.WithProtocols(gomilter.OptNoConnect|gomilter.OptNoHelo|gomilter.OptNoMailFrom|gomilter.OptNoRcptTo))
+	m.begin("From:jane@example.org", "Subject: two spaces") // the MTA keeps the space
+	signatures, _ := m.end("x\r\n")
+	if len(signatures) != 1 || strings.HasPrefix(signatures[0], " ") {
+		t.Fatalf("got %q", signatures)
+	}
+	p.verify(" "+signatures[0], []string{"From: jane@example.org", "Subject:  two spaces"}, "x\r\n")
+
+	_, err := gomilter.NewClient("tcp", p.addr.String(), gomilter.WithActions(gomilter.OptAddRcpt)).Session(nil)
+	if err == nil {
+		t.Error("negotiated with an MTA that lets no header field be added")
+	}
+}
+
+func TestPanicCostsOnlyItsConnection(t *testing.T) {
+	t.Parallel()
+	broken := atomic.Bool{}
+	p := newPost(t, func(c *Config) {
+		keys := c.Keys
+		c.Keys = func() *keystore.Snapshot {
+			if broken.Load() {
+				panic("a fault")
+			}
+			return keys()
+		}
+	})
+	other, m := p.session(), p.session()
+	broken.Store(true)
+	m.begin(hello...)
+	if _, _, err := m.End(); err == nil {
+		t.Error("the message was answered")
+	}
+	p.log.await(t, "level=ERROR", `panic="a fault"`, "stack=")
+	broken.Store(false)
+	p.mustSign(other, hello, "x\r\n")
+	if got := p.Counters().Refused()["panic"]; got != 1 {
+		t.Errorf("counted %d", got)
+	}
+}
+
+func TestLimitOfConnections(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, func(c *Config) { c.Limits.Connections = 2 })
+	first, second := p.session(), p.session()
+	for range 3 {
+		if n := p.silence(p.dial()); n != 0 {
+			t.Errorf("a third connection was answered with %d bytes", n)
+		}
+	}
+	if n := strings.Count(p.log.String(), "too many connections"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	p.mustSign(second, hello, "x\r\n")
+	first.Close()
+	p.log.await(t, "connections are accepted again")
+	p.mustSign(p.session(), hello, "x\r\n")
+	if got := p.Counters().Refused()["limit"]; got != 3 {
+		t.Errorf("counted %d", got)
+	}
+}
+
+func TestPeersFromElsewhereAreRefused(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, func(c *Config) { c.Peers = networks("10.0.0.0/8", "::1/128") })
+	if n := p.silence(p.dial()); n != 0 {
+		t.Errorf("answered with %d bytes", n)
+	}
+	p.log.await(t, "level=WARN", "its address is not in --allow-peers", "peer=127.0.0.1:")
+}
+
+func TestIdleConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, func(c *Config) { c.Limits.Idle = time.Second })
+	m := p.session()
+	p.log.await(t, "nothing came for too long")
+	if _, err := m.Mail("<a@example.org>", ""); err == nil {
+		// The library may notice only when it reads.
+		_, _, err = m.End()
+		if err == nil {
+			t.Error("the connection is still there")
+		}
+	}
+}
