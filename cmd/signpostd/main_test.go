@@ -114,6 +114,7 @@ func TestSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(`msg="keys reloaded" domains=0`)
+	await(`msg="since the start"`)
 	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

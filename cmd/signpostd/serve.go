@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 
 	"signpost/keystore"
 	"signpost/milter"
@@ -42,7 +44,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		defer close(watched)
 		store.Watch(ctx, settings.rescan)
 	}()
-	go reloadOnHangup(ctx, store, hangup, log)
+	go reloadOnHangup(ctx, store, server.Counters(), hangup, log)
 
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
@@ -66,11 +68,12 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		err = nil
 	}
 	<-watched
-	logCounts(server.Counters(), log)
+	log.Info("stopped", counts(server.Counters())...)
 	return errors.Join(failed, err)
 }
 
-func reloadOnHangup(ctx context.Context, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) {
+// reloadOnHangup reads the keys again on SIGHUP, and says what was done so far.
+func reloadOnHangup(ctx context.Context, store *keystore.Store, counters *milter.Counters, hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -79,20 +82,22 @@ func reloadOnHangup(ctx context.Context, store *keystore.Store, hangup <-chan os
 			if err := store.Reload(); err == nil {
 				log.Info("keys reloaded", "domains", len(store.Snapshot().Domains()))
 			}
+			log.Info("since the start", counts(counters)...)
 		}
 	}
 }
 
-// logCounts says what was done since the start.
-func logCounts(counters *milter.Counters, log *slog.Logger) {
-	var attrs []any
-	for reason, n := range counters.Messages() {
-		attrs = append(attrs, string(reason), n)
+// counts returns messages by reason, and connections that were refused by why,
+// in order, as attributes for the log.
+func counts(counters *milter.Counters) (attrs []any) {
+	messages, refused := counters.Messages(), counters.Refused()
+	for _, reason := range slices.Sorted(maps.Keys(messages)) {
+		attrs = append(attrs, string(reason), messages[reason])
 	}
-	for why, n := range counters.Refused() {
-		attrs = append(attrs, "refused-"+why, n)
+	for _, why := range slices.Sorted(maps.Keys(refused)) {
+		attrs = append(attrs, "refused-"+why, refused[why])
 	}
-	log.Info("stopped", attrs...)
+	return attrs
 }
 
 func shown(addr net.Addr) string {
