@@ -29,11 +29,10 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 	for _, address := range settings.listen {
 		ln, err := address.Listen()
 		if err != nil {
-			for _, ln := range listeners {
-				ln.Close()
-			}
 			return err
 		}
+		// The server closes those that it serves, and a stop may come before that.
+		defer ln.Close()
 		listeners = append(listeners, ln)
 	}
 
