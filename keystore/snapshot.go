@@ -83,8 +83,9 @@ func (s *Snapshot) KeyCount() int {
 	return n
 }
 
-// index builds the snapshot from the state of the files. Two different keys under one name cannot both be the one in the DNS,
-// so neither signs, but the one that was in force stays.
+// index builds the snapshot from the state of the files. Two different keys
+// under one name cannot both be the one in the DNS, so neither signs, but the
+// one that was in force stays.
 func index(files map[string]*file, problems []Problem, previous *Snapshot) *Snapshot {
 	s := &Snapshot{domains: make(map[string]*domain), files: files, problems: problems}
 	holder := make(map[claim]string, len(files)) // the file whose key has the name

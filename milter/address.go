@@ -68,6 +68,22 @@ func ParseAddress(s string) (Address, error) {
 	return fail(fmt.Sprintf("%q is no kind of socket", kind))
 }
 
+// ParseAddresses reads one socket or more, with commas or white space between.
+func ParseAddresses(s string) ([]Address, error) {
+	var addresses []Address
+	for _, word := range strings.FieldsFunc(s, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
+		address, err := ParseAddress(word)
+		if err != nil {
+			return nil, err
+		}
+		addresses = append(addresses, address)
+	}
+	if addresses == nil {
+		return nil, errors.New("no socket is given; hint: write inet:host:port, inet:port@host or unix:/path")
+	}
+	return addresses, nil
+}
+
 func (a Address) String() string {
 	if a.Network == "unix" {
 		return "unix:" + a.Address

@@ -88,3 +88,15 @@ func TestListenOnPortInUse(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+func TestParseAddresses(t *testing.T) {
+	got, err := ParseAddresses("inet:8891@localhost, unix:/run/a\n/run/b")
+	if err != nil || len(got) != 3 || got[0].String() != "inet:localhost:8891" || got[2].String() != "unix:/run/b" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for socket, wrong := range map[string]string{" , ": "no socket is given; hint: ", "inet:8891,tcp:1": `"tcp" is no kind of socket`} {
+		if got, err := ParseAddresses(socket); err == nil || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("%q: got %v, %v, want an error with %q", socket, got, err, wrong)
+		}
+	}
+}

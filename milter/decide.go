@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"signpost/keystore"
@@ -94,16 +95,14 @@ func (r *Rules) Keys(author string, keys *keystore.Snapshot) (signing []*keystor
 }
 
 func (r *Rules) trusts(client Client) bool {
-	if client.Login != "" || client.Local {
-		return true
-	}
-	addr := client.Addr.Unmap().WithZone("")
-	for _, prefix := range r.Trusted {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return client.Login != "" || client.Local || within(r.Trusted, client.Addr)
+}
+
+// within reports whether an address is in one of the networks. An IPv4 address
+// counts as that, however the socket gave it; an interface does not count.
+func within(networks []netip.Prefix, addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
 func isFrom(name string) bool { return strings.EqualFold(strings.TrimRight(name, " \t"), "From") }

@@ -197,13 +197,7 @@ func (s *Server) allowed(remote net.Addr) bool {
 	if !ok {
 		return true // who may use a unix socket is for its directory to say
 	}
-	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
-	for _, prefix := range s.Peers {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return within(s.Peers, tcp.AddrPort().Addr())
 }
 
 // listener hands only admitted, guarded connections to the library.

@@ -42,14 +42,11 @@ func health(c *cli.Context) error {
 		return exitError{exitUsage, fmt.Errorf("health takes no arguments, not %q", c.Args().First())}
 	}
 	// Of several sockets the first will do: they are served by one process.
-	sockets := strings.FieldsFunc(c.String("socket"), func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
-	if len(sockets) == 0 {
-		return exitError{exitUsage, errors.New("--socket is empty; hint: give it as in the --listen of signpostd")}
-	}
-	address, err := milter.ParseAddress(sockets[0])
+	addresses, err := milter.ParseAddresses(c.String("socket"))
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
+	address := addresses[0]
 	domains, err := healthDomains(c.String("domains"), c.String("keys"))
 	if err != nil {
 		return err

@@ -96,21 +96,23 @@ func start(ctx context.Context, settings *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := warnUnsigned(settings, store.Snapshot(), log); err != nil {
+	unsigned, err := warnUnsigned(settings, store.Snapshot(), log)
+	if err != nil {
 		return err
 	}
 	if settings.check {
-		return check(store.Snapshot(), settings, log)
+		return check(len(store.Snapshot().Problems())+unsigned, log)
 	}
 	return serve(ctx, settings, store, hangup, log)
 }
 
-// warnUnsigned says which mail will not be signed for want of keys. It is an
-// error when there are keys and none can be used: then something is wrong with
-// all of them, such as their owner, and nothing would work.
-func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger) error {
+// warnUnsigned says which mail will not be signed for want of keys, and returns
+// for how many of the domains that must be signed that is so. It is an error when there are
+// keys and none can be used: then something is wrong with all of them, such as
+// their owner, and nothing would work.
+func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger) (unsigned int, err error) {
 	if problems := keys.Problems(); keys.KeyCount() == 0 && len(problems) > 0 {
-		return fmt.Errorf("no key in %s is usable: %s", settings.keys.Dir, problems[0])
+		return 0, fmt.Errorf("no key in %s is usable: %s", settings.keys.Dir, problems[0])
 	}
 	if keys.KeyCount() == 0 && len(settings.domains) == 0 {
 		log.Warn("no key yet, so no mail is signed; hint: put keys into the directory, they are taken up at once", "keys", settings.keys.Dir)
@@ -118,19 +120,14 @@ func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger)
 	for _, domain := range settings.domains {
 		if _, _, err := settings.rules.Keys(domain, keys); err != nil {
 			log.Warn("mail is refused for now until there is a key", "domain", domain, "err", err)
+			unsigned++
 		}
 	}
-	return nil
+	return unsigned, nil
 }
 
-// check reports what is wrong, for --check.
-func check(keys *keystore.Snapshot, settings *settings, log *slog.Logger) error {
-	findings := len(keys.Problems())
-	for _, domain := range settings.domains {
-		if _, _, err := settings.rules.Keys(domain, keys); err != nil {
-			findings++
-		}
-	}
+// check says how the check went, for --check.
+func check(findings int, log *slog.Logger) error {
 	if findings > 0 {
 		return fmt.Errorf("the check found %d problems; hint: they are in the log above", findings)
 	}

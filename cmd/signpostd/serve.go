@@ -48,7 +48,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		go func() { ended <- server.Serve(ln) }()
-		log.Info("listening", "addr", shown(ln.Addr()), "version", version)
+		log.Info("listening", "addr", milter.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}.String(), "version", version)
 	}
 
 	var failed error
@@ -97,11 +97,4 @@ func counts(counters *milter.Counters) (attrs []any) {
 		attrs = append(attrs, "refused-"+why, refused[why])
 	}
 	return attrs
-}
-
-func shown(addr net.Addr) string {
-	if addr.Network() == "unix" {
-		return "unix:" + addr.String()
-	}
-	return "inet:" + addr.String()
 }

@@ -55,7 +55,7 @@ func readSettings(c *cli.Context, environ []string) (*settings, error) {
 			MinBits:     r.number("min-key-bits", keystore.MinBits, 16384),
 			RequireSafe: r.on("require-safe-keys"),
 		},
-		listen:  parsed(r, "listen", parseListen),
+		listen:  parsed(r, "listen", milter.ParseAddresses),
 		domains: parsed(r, "domains", parseDomains),
 		check:   c.Bool("check"),
 		rules: milter.Rules{
@@ -162,11 +162,11 @@ func (r *reader) policy() *dkim.Policy {
 		r.fail(canonicalization.errorf("%w", err))
 	}
 	sign, oversign := get(r.c, r.env, "sign-headers"), get(r.c, r.env, "oversign-headers")
-	p.Sign = fieldList(sign.value, dkim.DefaultSign())
-	p.Oversign = fieldList(oversign.value, dkim.DefaultOversign())
-	if oversign.value == "" {
-		// The default cannot ask for more than what is signed.
-		p.Oversign = slices.DeleteFunc(p.Oversign, func(name string) bool { return !containsFold(p.Sign, name) })
+	if sign.value != "" {
+		p.Sign = fieldList(sign.value, dkim.DefaultSign())
+	}
+	if oversign.value != "" {
+		p.Oversign = fieldList(oversign.value, dkim.DefaultOversign())
 	}
 	signOnly := dkim.Policy{Sign: p.Sign, Oversign: []string{}}
 	if err := signOnly.Validate(); err != nil {
@@ -180,10 +180,7 @@ func (r *reader) policy() *dkim.Policy {
 // fieldList reads a list of header field names. As in OpenDKIM, a list that
 // begins with * changes the default: +Name adds, -Name removes.
 func fieldList(value string, defaults []string) []string {
-	if value == "" {
-		return defaults
-	}
-	var list []string
+	list := []string{}
 	for _, name := range words(value) {
 		switch {
 		case name == "*":
@@ -207,21 +204,6 @@ func containsFold(list []string, name string) bool {
 // words splits a list at commas and white space.
 func words(value string) []string {
 	return strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
-}
-
-func parseListen(value string) ([]milter.Address, error) {
-	var addresses []milter.Address
-	for _, word := range words(value) {
-		address, err := milter.ParseAddress(word)
-		if err != nil {
-			return nil, err
-		}
-		addresses = append(addresses, address)
-	}
-	if addresses == nil {
-		return nil, fmt.Errorf("no socket to listen on")
-	}
-	return addresses, nil
 }
 
 // parseDomains splits at white space only, as the image does.
