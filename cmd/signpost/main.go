@@ -22,7 +22,6 @@ import (
 const (
 	exitFinding = 1 // the answer is no, or something is wrong
 	exitUsage   = 2 // wrong use: flags, arguments, variables
-	exitUnknown = 3 // could not find out
 )
 
 // version is set by the build.
