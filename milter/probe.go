@@ -47,7 +47,7 @@ func Probe(ctx context.Context, address Address, domains []string) error {
 		}
 	}
 	if failed != nil {
-		return errors.New(strings.Join(failed, "; "))
+		return errors.New(strings.Join(failed, "\n"))
 	}
 	return nil
 }

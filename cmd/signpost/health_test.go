@@ -54,17 +54,17 @@ func TestHealth(t *testing.T) {
 	}{
 		"a listed domain":         {[]string{"--domains", "example.org"}, 0, "signpostd at " + socket + " signs for example.org\n"},
 		"a domain with a key":     {[]string{"--keys", dir}, 0, "signs for example.org\n"},
-		"one without a key":       {[]string{"--domains", "example.org example.net"}, 1, "error: example.net: mail would not be signed; hint: "},
+		"one without a key":       {[]string{"--domains", "example.org example.net"}, 1, "error: example.net: mail would not be signed\nsignpost: hint: "},
 		"one that must be signed": {[]string{"--domains", "must.example"}, 1, "error: must.example: mail would be refused: 451 4.7.1 "},
-		"two of them":             {[]string{"--domains", "must.example example.net example.org"}, 1, "; example.net: mail would not be signed"},
-		"no key at all":           {[]string{"--keys", empty}, 1, "so nothing would be signed; hint: "},
+		"two of them":             {[]string{"--domains", "must.example example.net example.org"}, 1, "\nsignpost: error: example.net: mail would not be signed"},
+		"no key at all":           {[]string{"--keys", empty}, 1, "so nothing would be signed\nsignpost: hint: "},
 		"only a broken key":       {[]string{"--keys", broken}, 1, "no key in " + broken + " is usable: key " + broken + "/example.org.private: no whole PEM block"},
-		"no directory":            {[]string{"--keys", empty + "/x"}, 1, "no such file or directory; hint: "},
+		"no directory":            {[]string{"--keys", empty + "/x"}, 1, "no such file or directory\nsignpost: hint: "},
 		"nobody there":            {[]string{"--socket", socket + "x", "--keys", dir}, 1, "hint: is signpostd running, and does it listen there?"},
 		"not a socket":            {[]string{"--socket", "tcp:1"}, 2, `"tcp" is no kind of socket`},
 		"not a domain":            {[]string{"--domains", "a,b"}, 2, "no domain name"},
 		"an argument":             {[]string{"now"}, 2, "takes no arguments"},
-		"an unknown flag":         {[]string{"--now"}, 2, "not defined: -now; hint: see signpost health --help"},
+		"an unknown flag":         {[]string{"--now"}, 2, "not defined: -now\nsignpost: hint: see signpost health --help"},
 	} {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"signpost", "health"}, test.args...)

@@ -1,8 +1,8 @@
-// Signpost is the companion of signpostd: it writes main.cf, makes keys and
-// records, and says whether mail can be signed.
+// Signpost is the companion of signpostd: it makes keys and DNS records, writes
+// main.cf, and says what the world makes of the mail and why.
 //
-// All output that is not the answer goes to standard error with the prefix
-// "signpost:". Messages start in lower case and end without a full stop.
+// The answer goes to standard output. All else goes to standard error with the
+// prefix "signpost:", starts in lower case and ends without a full stop.
 package main
 
 import (
@@ -22,6 +22,7 @@ import (
 const (
 	exitFinding = 1 // the answer is no, or something is wrong
 	exitUsage   = 2 // wrong use: flags, arguments, variables
+	exitUnknown = 3 // it could not be found out
 )
 
 // version is set by the build.
@@ -36,18 +37,20 @@ func main() {
 // run is main with its surroundings as arguments; it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app := &cli.App{
-		Name:            "signpost",
-		Usage:           "companion of signpostd, the milter that signs mail with DKIM",
-		Version:         version,
-		Writer:          stdout,
-		ErrWriter:       stderr,
-		HideHelpCommand: true,
-		OnUsageError:    wrongUse("signpost"),
-		ExitErrHandler:  func(*cli.Context, error) {}, // the code is returned, below
-		Commands:        prepared("signpost", []*cli.Command{postfixCommand(), healthCommand()}),
+		Name:                  "signpost",
+		Usage:                 "companion of signpostd, the milter that signs mail with DKIM",
+		Version:               version,
+		Reader:                os.Stdin,
+		Writer:                stdout,
+		ErrWriter:             stderr,
+		HideHelpCommand:       true,
+		OnUsageError:          wrongUse("signpost"),
+		ExitErrHandler:        func(*cli.Context, error) {}, // the code is returned, below
+		Commands:              prepared("signpost", verbs()),
+		CustomAppHelpTemplate: appTemplate,
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
-				return exitError{exitUsage, fmt.Errorf("unknown command %q; hint: see signpost --help", name)}
+				return usageError("unknown command %q; hint: see signpost --help", name)
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -56,12 +59,32 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "signpost: error: %v\n", err)
+	var said exitCode
+	if errors.As(err, &said) {
+		return int(said)
+	}
+	printLines(stderr, "error", err.Error())
 	var coded exitError
 	if errors.As(err, &coded) {
 		return coded.code
 	}
 	return exitFinding
+}
+
+// verbs are in the order in which a new user needs them.
+func verbs() []*cli.Command {
+	return []*cli.Command{
+		keygenCommand(),
+		keysCommand(),
+		dnsCommand(),
+		checkCommand(),
+		postfixCommand(),
+		sendCommand(),
+		verifyCommand(),
+		explainCommand(),
+		importCommand(),
+		healthCommand(),
+	}
 }
 
 // wrongUse is for flags that a command does not know, or not with that value.
@@ -78,12 +101,16 @@ func prepared(parent string, commands []*cli.Command) []*cli.Command {
 		name := parent + " " + command.Name
 		command.OnUsageError = wrongUse(name)
 		command.HideHelpCommand = true
+		command.CustomHelpTemplate = helpTemplate
 		for _, flag := range command.Flags {
-			if text, ok := flag.(*cli.StringFlag); ok {
-				text.EnvVars = slices.DeleteFunc(text.EnvVars, func(name string) bool {
+			switch flag := flag.(type) {
+			case *cli.StringFlag:
+				flag.EnvVars = slices.DeleteFunc(flag.EnvVars, func(name string) bool {
 					value, set := os.LookupEnv(name)
 					return set && value == ""
 				})
+			case *cli.BoolFlag:
+				flag.DisableDefaultText = true
 			}
 		}
 		prepared(name, command.Subcommands)
@@ -98,3 +125,13 @@ type exitError struct {
 }
 
 func (e exitError) Unwrap() error { return e.error }
+
+// usageError says what is wrong with the command line.
+func usageError(format string, args ...any) error {
+	return exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// exitCode is an error that has been told already and only ends the program.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }

@@ -85,7 +85,7 @@ func wantedPostfix(c *cli.Context) (*postfix.Dir, *postfix.Wanted, error) {
 		return nil, nil, exitError{exitUsage, err}
 	}
 	for _, warning := range wanted.Warnings {
-		fmt.Fprintf(c.App.ErrWriter, "signpost: warning: %s\n", warning)
+		warn(c, "%s", warning)
 	}
 	return dir, wanted, nil
 }

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/keystore"
+)
+
+// Flags that several verbs share, with the same meaning.
+
+func keysFlag() cli.Flag {
+	return &cli.StringFlag{Name: "keys", Value: "/etc/opendkim/keys", EnvVars: []string{"SIGNPOST_KEYS"}, Usage: "key directory `DIR`"}
+}
+
+func selectorFlag() cli.Flag {
+	return &cli.StringFlag{Name: "selector", EnvVars: []string{"SIGNPOST_SELECTOR", "DKIM_SELECTOR"},
+		Usage: "`SELECTOR` of keys in files named after their domain alone, as in \"mail,example.org=s1\""}
+}
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print JSON, as shown below"}
+}
+
+func resolverFlag() cli.Flag {
+	return &cli.StringFlag{Name: "resolver", EnvVars: []string{"SIGNPOST_RESOLVER"},
+		Usage: "ask the resolver at `ADDRESS`, host or host:port, in place of the system's"}
+}
+
+func timeoutFlag(value time.Duration) cli.Flag {
+	return &cli.DurationFlag{Name: "timeout", Value: value, Usage: "how long to wait for an answer"}
+}
+
+// loadKeys reads the key directory as signpostd does.
+func loadKeys(c *cli.Context) (*keystore.Snapshot, error) {
+	selectors, err := keystore.ParseSelectors(c.String("selector"))
+	if err != nil {
+		return nil, exitError{exitUsage, fmt.Errorf("--selector: %w", err)}
+	}
+	return keystore.Load(keystore.Options{Dir: c.String("keys"), Selectors: selectors}, nil)
+}
+
+// domainArgs returns the arguments as domains in A-labels.
+func domainArgs(c *cli.Context) ([]string, error) {
+	if !c.Args().Present() {
+		return nil, usageError("which domain?; hint: signpost %s example.org", c.Command.Name)
+	}
+	var domains []string
+	for _, arg := range c.Args().Slice() {
+		domain, err := keystore.Domain(arg)
+		if err != nil {
+			return nil, exitError{exitUsage, err}
+		}
+		domains = append(domains, domain)
+	}
+	return domains, nil
+}
+
+// input is a message to read: a file, or standard input as "-".
+type input struct {
+	Name string
+	io.ReadCloser
+}
+
+// inputs opens the files that are given as arguments, or standard input when
+// there are none.
+func inputs(c *cli.Context) ([]input, error) {
+	names := c.Args().Slice()
+	if len(names) == 0 {
+		names = []string{"-"}
+	}
+	var files []input
+	for _, name := range names {
+		if name == "-" {
+			files = append(files, input{"standard input", io.NopCloser(c.App.Reader)})
+			continue
+		}
+		file, err := os.Open(name)
+		if err == nil {
+			var info os.FileInfo
+			if info, err = file.Stat(); err == nil && info.IsDir() {
+				err = fmt.Errorf("%s is a directory, not a message", name)
+			}
+		}
+		if err != nil {
+			for _, opened := range files {
+				err = errors.Join(err, opened.Close())
+			}
+			return nil, exitError{exitUsage, err}
+		}
+		files = append(files, input{name, file})
+	}
+	return files, nil
+}

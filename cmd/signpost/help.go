@@ -1,0 +1,56 @@
+package main
+
+import "github.com/urfave/cli/v2"
+
+// A verb documents itself in its cli.Command, and the help text, the man page
+// and the README rest on that alone:
+//
+//	Usage        what it does, in a few words
+//	UsageText    synopsis, one line for each form
+//	Description  paragraphs of text; then sections that begin with a line such
+//	             as "examples:" or "json:", whose lines are indented by three
+//	             spaces. Examples show real output.
+
+// helpTemplate is the text of --help of one verb.
+const helpTemplate = `{{.HelpName}} - {{.Usage}}
+
+usage:{{nindent 3 (trim .UsageText)}}
+
+{{trim .Description}}
+{{if .VisibleCommands}}
+commands:{{range .VisibleCommands}}
+   {{.Name}}{{"\t"}}{{.Usage}}{{end}}
+{{end}}{{if .VisibleFlags}}
+options:{{range .VisibleFlags}}
+   {{.}}{{end}}
+{{end}}
+` + exitCodes + "\n"
+
+// appTemplate is the text of "signpost --help".
+const appTemplate = `{{.Name}} - {{.Usage}}
+
+usage:
+   {{.Name}} COMMAND [options] [arguments]
+   {{.Name}} COMMAND --help
+
+commands:{{range .VisibleCommands}}
+   {{.Name}}{{"\t"}}{{.Usage}}{{end}}
+
+Options may stand before or after arguments. --json gives the answer in a form
+for machines. Colour shows only on a terminal, and never with NO_COLOR set.
+
+` + exitCodes + "\n"
+
+const exitCodes = `exit codes:
+   0  good
+   1  a finding: something is wrong, or the answer is no
+   2  wrong use: a flag, an argument or a variable
+   3  could not find out`
+
+// showHelp is the action of a command that only has subcommands.
+func showHelp(c *cli.Context) error {
+	if name := c.Args().First(); name != "" {
+		return usageError("unknown command %q; hint: see %s --help", name, c.Command.HelpName)
+	}
+	return cli.ShowSubcommandHelp(c)
+}

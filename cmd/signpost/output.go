@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"signpost/keystore/record"
+)
+
+// printJSON writes v as the machine's form of an answer.
+func printJSON(c *cli.Context, v any) error {
+	out := json.NewEncoder(c.App.Writer)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
+
+// warn says something on standard error that does not change the exit code.
+// What follows "; hint: " goes on a line of its own.
+func warn(c *cli.Context, format string, args ...any) {
+	printLines(c.App.ErrWriter, "warning", fmt.Sprintf(format, args...))
+}
+
+// printLines writes a message of one line or more, and its hints.
+func printLines(w io.Writer, kind, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		what, hint, found := strings.Cut(line, "; hint: ")
+		fmt.Fprintf(w, "signpost: %s: %s\n", kind, what)
+		if found {
+			fmt.Fprintf(w, "signpost: hint: %s\n", hint)
+		}
+	}
+}
+
+// style colours words for a reader at a terminal.
+type style struct{ on bool }
+
+// styleOf returns no colour unless standard output is a terminal, and never
+// with NO_COLOR (no-color.org).
+func styleOf(c *cli.Context) style {
+	file, ok := c.App.Writer.(*os.File)
+	return style{ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+func (s style) paint(code, text string) string {
+	if !s.on {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s style) bold(text string) string  { return s.paint("1", text) }
+func (s style) green(text string) string { return s.paint("32", text) }
+func (s style) red(text string) string   { return s.paint("31", text) }
+
+// level colours the level of a finding.
+func (s style) level(level string) string {
+	code := map[string]string{record.Fault: "31", record.Warning: "33", record.Unknown: "35", record.Note: "36"}[level]
+	if code == "" {
+		return level
+	}
+	return s.paint(code, level)
+}
+
+// printFindings writes findings for a reader: what is wrong, what it causes,
+// and what to publish or do, which stands alone on its lines to be copied.
+func printFindings(c *cli.Context, findings []record.Finding) {
+	s := styleOf(c)
+	for _, f := range findings {
+		fmt.Fprintf(c.App.Writer, "%s: %s: %s\n", s.level(f.Level), s.bold(f.Name), f.What)
+		if f.Effect != "" {
+			fmt.Fprintf(c.App.Writer, "   %s\n", f.Effect)
+		}
+		for line := range strings.Lines(f.Fix) {
+			fmt.Fprintf(c.App.Writer, "   hint: %s\n", strings.TrimSuffix(line, "\n"))
+		}
+	}
+}
+
+// verdictOf is the exit code for findings, as an error without a text: they
+// have been printed. Notes do not count.
+func verdictOf(findings []record.Finding) error {
+	levels := make(map[string]bool)
+	for _, f := range findings {
+		levels[f.Level] = true
+	}
+	switch {
+	case levels[record.Fault]:
+		return exitCode(exitFinding)
+	case levels[record.Unknown]:
+		return exitCode(exitUnknown)
+	case levels[record.Warning]:
+		return exitCode(exitFinding)
+	}
+	return nil
+}
