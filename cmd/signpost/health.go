@@ -15,8 +15,8 @@ import (
 
 func healthCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "health",
-		Usage: "say whether signpostd could sign now",
+		Name:      "health",
+		Usage:     "say whether signpostd could sign now",
 		UsageText: "signpost health [options]",
 		Description: `Speaks the milter protocol to signpostd and offers it one message from each
 domain in ALLOWED_SENDER_DOMAINS or, where that is empty, from the first
