@@ -5,7 +5,7 @@
 #   setup.sh engine  what a container engine needs
 #   setup.sh base    what making the base image needs
 #   setup.sh mta     Postfix on this machine, not configured and not started
-#   setup.sh tests   Postfix, other people's verifiers, a C compiler for the race detector
+#   setup.sh tests   Postfix, other people's verifiers and name servers, shells, a C compiler for the race detector
 set -eu
 cd "$(dirname "$0")/.."
 log=build/setup.log
@@ -68,11 +68,13 @@ install_missing() {
 		tail -n 5 $log >&2
 		fail "apt-get could not install$missing; hint: the whole output is in $log"
 	}
-	case " $missing " in *" opendkim "*)
-		# Only its programs are wanted, not a signing daemon that nobody asked for.
-		[ ! -d /run/systemd/system ] || as_root systemctl disable --now opendkim >>$log 2>&1 || :
-		;;
-	esac
+	# Only their programs are wanted, not daemons that nobody asked for.
+	for service in opendkim:opendkim bind9:named nsd:nsd knot:knot; do
+		case " $missing " in *" ${service%:*} "*)
+			[ ! -d /run/systemd/system ] || as_root systemctl disable --now "${service#*:}" >>$log 2>&1 || :
+			;;
+		esac
+	done
 }
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -103,7 +105,16 @@ tests)
 	need python3-nacl /usr/bin/python3 -c 'import nacl.signing'
 	need libmail-dkim-perl perl -MMail::DKIM::Verifier -e 1
 	need libsasl2-modules sh -c 'ls /usr/lib/*/sasl2/libplain.so'
+	need bind9 command -v named
+	need bind9-utils command -v named-checkzone
+	need bind9-dnsutils command -v nsupdate
+	need nsd command -v nsd-checkzone
+	need knot command -v knotd
 	need iproute2 command -v ip
+	need man-db command -v man
+	need groff-base command -v groff
+	need fish command -v fish
+	need zsh command -v zsh
 	need gcc command -v gcc
 	need libc6-dev test -e /usr/include/stdlib.h
 	;;

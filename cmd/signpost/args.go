@@ -8,7 +8,7 @@ import (
 
 // flagsFirst moves the flags of a command line before its arguments, so that
 // "signpost dns example.org --json" works: cli stops at the first argument.
-// Everything after "--" is left alone.
+// Everything after "--" is left alone, and so is a command without flags.
 func flagsFirst(app *cli.App, args []string) []string {
 	if len(args) == 0 {
 		return args
@@ -32,6 +32,9 @@ func flagsFirst(app *cli.App, args []string) []string {
 		}
 		if command := commandNamed(commands, arg); command != nil && len(rest) == 0 {
 			out = append(out, arg)
+			if command.SkipFlagParsing {
+				return append(out, args[i+1:]...)
+			}
 			flags, commands = command.Flags, command.Subcommands
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 
 // Flags that several verbs share, with the same meaning.
 
-func keysFlag() cli.Flag {
+func keysFlag() *cli.StringFlag {
 	return &cli.StringFlag{Name: "keys", Value: "/etc/opendkim/keys", EnvVars: []string{"SIGNPOST_KEYS"}, Usage: "key directory `DIR`"}
 }
 

@@ -23,16 +23,24 @@ domain in ALLOWED_SENDER_DOMAINS or, where that is empty, from the first
 domain of the key directory. No mail is sent. It exits with 0 when all would
 be signed and with 1 when not, so it serves as the health check of a container.
 
+examples:
    $ signpost health
-   signpostd at inet:localhost:8891 signs for example.org`,
+   signpostd at inet:localhost:8891 signs for example.org
+
+   $ signpost health --domains example.net
+   signpost: error: example.net: mail would not be signed
+   signpost: hint: put its key into the key directory
+
+json:
+   {"signs": true, "socket": "inet:localhost:8891", "domains": ["example.org"], "error": ""}`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", EnvVars: []string{"SIGNPOST_LISTEN", "OPENDKIM_Socket"}, Value: "inet:8891@localhost",
-				Usage: "where signpostd listens, as in its --listen"},
+				Usage: "`ADDRESS` where signpostd listens, as in its --listen"},
 			&cli.StringFlag{Name: "domains", EnvVars: []string{"SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"},
-				Usage: "the domains to ask for, white space between"},
-			&cli.StringFlag{Name: "keys", EnvVars: []string{"SIGNPOST_KEYS"}, Value: "/etc/opendkim/keys",
-				Usage: "the key directory, to find a domain in"},
-			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Second, Usage: "how long to wait for an answer"},
+				Usage: "the `DOMAINS` to ask for, white space between"},
+			keysFlag(),
+			timeoutFlag(5 * time.Second),
+			jsonFlag(),
 		},
 		Action: health,
 	}
@@ -54,10 +62,33 @@ func health(c *cli.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	if err := milter.Probe(ctx, address.Local(), domains); err != nil {
+	err = milter.Probe(ctx, address.Local(), domains)
+	if c.Bool("json") {
+		return healthJSON(c, address, domains, err)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.App.Writer, "signpostd at %s signs for %s\n", address, strings.Join(domains, ", "))
+	return nil
+}
+
+func healthJSON(c *cli.Context, address milter.Address, domains []string, probed error) error {
+	answer := struct {
+		Signs   bool     `json:"signs"`
+		Socket  string   `json:"socket"`
+		Domains []string `json:"domains"`
+		Error   string   `json:"error"`
+	}{probed == nil, address.String(), domains, ""}
+	if probed != nil {
+		answer.Error = probed.Error()
+	}
+	if err := printJSON(c, answer); err != nil {
+		return err
+	}
+	if probed != nil {
+		return exitCode(exitFinding)
+	}
 	return nil
 }
 

@@ -36,10 +36,10 @@ usage:
 commands:{{range .VisibleCommands}}
    {{.Name}}{{"\t"}}{{.Usage}}{{end}}
 
-Options may stand before or after arguments. --json gives the answer in a form
-for machines. Colour shows only on a terminal, and never with NO_COLOR set.
+` + appNotes + "\n\n" + exitCodes + "\n"
 
-` + exitCodes + "\n"
+const appNotes = `Options may stand before or after arguments. --json gives the answer in a form
+for machines. Colour shows only on a terminal, and never with NO_COLOR set.`
 
 const exitCodes = `exit codes:
    0  good

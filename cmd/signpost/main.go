@@ -84,6 +84,8 @@ func verbs() []*cli.Command {
 		explainCommand(),
 		importCommand(),
 		healthCommand(),
+		completionCommand(),
+		manCommand(),
 	}
 }
 
