@@ -1,4 +1,5 @@
-// Package record builds and renders the TXT records of a sending domain.
+// Package record builds, renders, parses and lints the TXT records of a sending
+// domain: SPF, DKIM and DMARC. It asks no DNS and reads no files.
 package record
 
 import (
@@ -13,10 +14,28 @@ import (
 
 // DKIM is a key record (RFC 6376, section 3.6.1).
 type DKIM struct {
-	Hash      string // h=, "sha256"; empty for any
+	Hash      string // h=, "sha256", or several with ":" between; empty for any
 	KeyType   string // k=, "rsa" or "ed25519"
+	Note      string // n=, for people, as written
 	Service   string // s=, "email"; empty for any
-	PublicKey []byte // p=, decoded
+	Flags     string // t=, "y", "s" or "y:s"; empty for none
+	PublicKey []byte // p=, decoded; empty when the key is revoked
+}
+
+// Revoked reports whether the record says that its key is no longer valid.
+func (r DKIM) Revoked() bool { return len(r.PublicKey) == 0 }
+
+// Testing reports whether verifiers are to treat the mail as unsigned (t=y).
+func (r DKIM) Testing() bool { return hasWord(r.Flags, "y") }
+
+// hasWord reports whether a list with ":" between has a word.
+func hasWord(list, word string) bool {
+	for entry := range strings.SplitSeq(list, ":") {
+		if strings.EqualFold(strings.Trim(entry, whiteSpace), word) {
+			return true
+		}
+	}
+	return false
 }
 
 // ForKey returns the record of a public key, in the form that the users of
@@ -48,8 +67,14 @@ func (r DKIM) tags() string {
 		s += "h=" + r.Hash + "; "
 	}
 	s += "k=" + r.KeyType + "; "
+	if r.Note != "" {
+		s += "n=" + r.Note + "; "
+	}
 	if r.Service != "" {
 		s += "s=" + r.Service + "; "
+	}
+	if r.Flags != "" {
+		s += "t=" + r.Flags + "; "
 	}
 	return s
 }
