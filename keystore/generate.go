@@ -36,7 +36,7 @@ func Generate(dir, domain, selector string) (Generated, error) {
 		if err != nil {
 			return fail("making key", g.File, err)
 		}
-		if g.New, err = create(g.File, block, 0o400); err != nil {
+		if g.New, err = create(g.File, block, 0o400, nil); err != nil {
 			return fail("writing key", g.File, err)
 		}
 	case err != nil:
@@ -56,7 +56,7 @@ func Generate(dir, domain, selector string) (Generated, error) {
 		return g, fmt.Errorf("record of key %s: %w", g.File, err)
 	}
 	text := filepath.Join(dir, domain+".txt")
-	if _, err := create(text, []byte(g.Record.Genkey(selector, domain)), 0o644); err != nil {
+	if _, err := create(text, []byte(g.Record.Genkey(selector, domain)), 0o644, nil); err != nil {
 		return fail("writing record", text, err)
 	}
 	return g, nil
@@ -73,60 +73,4 @@ func newKey() ([]byte, error) {
 		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-}
-
-// create makes a file that is whole from the first moment it can be seen, and
-// reports false where there is one already:
-//
-//	open(O_EXCL) of a hidden name, write, fsync, close
-//	link to the name, which fails if that exists, unlink the hidden name
-//	fsync of the directory
-func create(name string, data []byte, mode fs.FileMode) (created bool, err error) {
-	if _, err := os.Lstat(name); err == nil {
-		return false, nil
-	}
-	dir := filepath.Dir(name)
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
-	if err != nil {
-		return false, err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(data)
-	err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close())
-	if err != nil {
-		return false, err
-	}
-	switch err := os.Link(temp.Name(), name); {
-	case errors.Is(err, fs.ErrExist):
-		return false, nil
-	case err != nil:
-		// Not every file system has links. Then the name is taken first, and for
-		// a moment the file is not whole, which a reader takes for broken.
-		return createInPlace(name, data, mode)
-	}
-	return true, syncDir(dir)
-}
-
-func createInPlace(name string, data []byte, mode fs.FileMode) (created bool, err error) {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	_, err = file.Write(data)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		os.Remove(name) // ours, and not whole
-		return false, err
-	}
-	return true, syncDir(filepath.Dir(name))
-}
-
-func syncDir(dir string) error {
-	opened, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(opened.Sync(), opened.Close())
 }
