@@ -1,9 +1,67 @@
 package record
 
-// LintDKIM says what is wrong with the TXT records at name, the full name of a
-// key record such as "s1._domainkey.example.org", where want should stand. With
-// the zero want it lints what is there alone.
-func LintDKIM(name string, published []TXT, want DKIM) []Finding { return nil }
+// linter collects what is wrong with the records at one name.
+type linter struct {
+	name     string
+	fix      string // what to publish in place of what is there
+	findings []Finding
+}
+
+// wrong adds a finding whose cure is to publish the right value.
+func (l *linter) wrong(level, code, what, effect string) {
+	l.add(level, code, what, effect, l.fix)
+}
+
+// note adds what needs no cure.
+func (l *linter) note(code, what, effect string) {
+	l.add(Note, code, what, effect, "")
+}
+
+func (l *linter) add(level, code, what, effect, fix string) {
+	l.findings = append(l.findings, Finding{Code: code, Level: level, Name: l.name, What: what, Effect: effect, Fix: fix})
+}
+
+// publish says what to do with a value. The value has a line of its own, so
+// that it can be copied.
+func publish(name, value string) string {
+	return "publish this TXT record at " + name + ", in one line and without quotes:\n" + value
+}
+
+// nearest returns the word that a misspelt one most likely stands for, or "".
+func nearest(misspelt string, words ...string) string {
+	best, least := "", 3
+	for _, word := range words {
+		if d := distance(misspelt, word); d < least && d < len(word) {
+			best, least = word, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, drop or change to come from a to b.
+func distance(a, b string) int {
+	if len(a) > 2*len(b)+2 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			above := row[j+1]
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(above+1, row[j]+1, diagonal+cost)
+			diagonal = above
+		}
+	}
+	return row[len(b)]
+}
 
 // LintSPF says what is wrong with the SPF record among the TXT records at
 // domain. It sees only this one record, and asks no DNS.
