@@ -83,7 +83,6 @@ func SPF(ctx context.Context, source Source, ip netip.Addr, helo, mailFrom strin
 			r.Err = e.failed
 		}
 	case spf.PermError:
-		r.Term = e.path()
 		r.Err = e.inWords(err)
 		if errors.Is(err, spf.ErrLookupLimitReached) {
 			r.Lookups++
