@@ -1,0 +1,408 @@
+package record_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/dop251/goja"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/miekg/dns"
+	"github.com/zclconf/go-cty/cty"
+	"go.yaml.in/yaml/v3"
+)
+
+// readBack is what a format says, in the words of "name type ttl value", with
+// names absolute. Each reader is other people's, or goes by their rules.
+func readBack(t *testing.T, format, zone, text string) []string {
+	t.Helper()
+	read := map[string]func(*testing.T, string, string) []string{
+		"table":             readTable,
+		"zone":              readZone,
+		"line":              readLine,
+		"json":              readJSON,
+		"nsupdate":          readNsupdate,
+		"cloudflare":        readCloudflare,
+		"route53":           readRoute53,
+		"terraform":         readTerraform,
+		"terraform-route53": readTerraform,
+		"octodns":           readOctodns,
+		"dnscontrol":        readDNSControl,
+	}[format]
+	if read == nil {
+		t.Fatalf("no test reads format %q", format)
+	}
+	return read(t, zone, text)
+}
+
+func entry(name, kind string, ttl int, value string) string {
+	return fmt.Sprintf("%s %s %d %s", strings.TrimSuffix(name, "."), kind, ttl, value)
+}
+
+// absolute is what a zone makes of a relative name.
+func absolute(host, zone string) string {
+	if host == "@" || host == "" {
+		return zone
+	}
+	return host + "." + zone
+}
+
+// ofRR takes a record as it goes over the wire, where nothing is escaped.
+func ofRR(t *testing.T, rr dns.RR) string {
+	t.Helper()
+	h := rr.Header()
+	switch rr := rr.(type) {
+	case *dns.MX:
+		return entry(h.Name, "MX", int(h.Ttl), fmt.Sprintf("%d %s", rr.Preference, rr.Mx))
+	case *dns.TXT:
+		wire := make([]byte, 70000)
+		end, err := dns.PackRR(rr, wire, 0, nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := wire[end-int(rr.Hdr.Rdlength) : end]
+		var value []byte
+		for len(data) > 0 {
+			size := 1 + int(data[0])
+			value = append(value, data[1:size]...)
+			data = data[size:]
+		}
+		return entry(h.Name, "TXT", int(h.Ttl), string(value))
+	}
+	t.Fatalf("unexpected %s", rr)
+	return ""
+}
+
+func readTable(t *testing.T, zone, text string) (got []string) {
+	for block := range strings.SplitSeq(text, "\n\n") {
+		fields := make(map[string]string)
+		for line := range strings.Lines(block) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			fields[name] = strings.TrimPrefix(value, strings.Repeat(" ", 6-len(name)))
+		}
+		host, _, _ := strings.Cut(fields["host"], " ")
+		if absolute(host, zone) != fields["name"] {
+			t.Errorf("host %q is not %s", fields["host"], fields["name"])
+		}
+		got = append(got, entry(fields["name"], fields["type"], 3600, fields["value"]))
+	}
+	return got
+}
+
+func readZone(t *testing.T, zone, text string) (got []string) {
+	parser := dns.NewZoneParser(strings.NewReader(text), "", "")
+	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
+		got = append(got, ofRR(t, rr))
+	}
+	if err := parser.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func readLine(t *testing.T, zone, text string) (got []string) {
+	head := regexp.MustCompile(`^# host (\S+) \(whole name (\S+)\), (?:priority (\d+), )?type (\w+), TTL (\d+)$`)
+	for block := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n\n") {
+		lines := strings.Split(block, "\n")
+		found := head.FindStringSubmatch(lines[0])
+		if len(lines) != 2 || found == nil {
+			t.Fatalf("cannot read %q", block)
+		}
+		if absolute(found[1], zone) != found[2] {
+			t.Errorf("host %q is not %s", found[1], found[2])
+		}
+		ttl, _ := strconv.Atoi(found[5])
+		got = append(got, entry(found[2], found[4], ttl, strings.TrimSpace(found[3]+" ")+strings.Repeat(" ", min(1, len(found[3])))+lines[1]))
+	}
+	return got
+}
+
+// decode refuses fields that the format does not know.
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	in := json.NewDecoder(strings.NewReader(text))
+	in.DisallowUnknownFields()
+	if err := in.Decode(into); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	if in.More() {
+		t.Fatalf("more than one value in\n%s", text)
+	}
+}
+
+func readJSON(t *testing.T, zone, text string) (got []string) {
+	var all struct {
+		Records []struct {
+			Zone, Name, Host, Type, Value, Why string
+			TTL                                int
+			Strings                            []string
+		}
+	}
+	decode(t, text, &all)
+	for _, r := range all.Records {
+		if absolute(r.Host, zone) != r.Name || r.Zone != zone {
+			t.Errorf("host %q is not %s in zone %q", r.Host, r.Name, r.Zone)
+		}
+		if r.Type == "TXT" && strings.Join(r.Strings, "") != r.Value {
+			t.Errorf("strings %q are not %q", r.Strings, r.Value)
+		}
+		for _, s := range r.Strings {
+			if len(s) > 255 {
+				t.Errorf("string of %d bytes", len(s))
+			}
+		}
+		got = append(got, entry(r.Name, r.Type, r.TTL, r.Value))
+	}
+	return got
+}
+
+func readNsupdate(t *testing.T, zone, text string) (got []string) {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if lines[0] != "zone "+zone+"." {
+		t.Errorf("the first line is %q", lines[0])
+	}
+	deleted := make(map[string]bool)
+	sent := false
+	for _, line := range lines[1:] {
+		switch {
+		case strings.HasPrefix(line, ";"), line == "" && sent:
+		case line == "send" && !sent:
+			sent = true
+		case sent:
+			t.Errorf("line %q comes after send", line)
+		case strings.HasPrefix(line, "update delete "):
+			deleted[strings.TrimPrefix(line, "update delete ")] = true
+		case strings.HasPrefix(line, "update add "):
+			rr, err := dns.NewRR(strings.TrimPrefix(line, "update add "))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, kind := rr.Header().Name, dns.TypeToString[rr.Header().Rrtype]
+			if shared := kind == "TXT" && !strings.Contains("."+name, "._"); deleted[name+" "+kind] == shared {
+				t.Errorf("%s %s is deleted: %v", name, kind, !shared)
+			}
+			got = append(got, ofRR(t, rr))
+		default:
+			t.Errorf("unexpected line %q", line)
+		}
+	}
+	if !sent {
+		t.Errorf("nothing is sent by\n%s", text)
+	}
+	return got
+}
+
+func readCloudflare(t *testing.T, _, text string) (got []string) {
+	var batch struct {
+		Posts []struct {
+			Type, Name, Content string
+			TTL                 int
+			Priority            *int
+		}
+	}
+	decode(t, text, &batch)
+	for _, p := range batch.Posts {
+		got = append(got, ofCloudflare(t, p.Name, p.Type, p.TTL, p.Content, p.Priority))
+	}
+	return got
+}
+
+func ofCloudflare(t *testing.T, name, kind string, ttl int, content string, priority *int) string {
+	t.Helper()
+	if kind == "MX" {
+		content = fmt.Sprintf("%d %s", *priority, content)
+	}
+	rr, err := dns.NewRR(fmt.Sprintf("%s. %d IN %s %s", name, ttl, kind, content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ofRR(t, rr)
+}
+
+func readRoute53(t *testing.T, _, text string) (got []string) {
+	var batch struct {
+		Comment string
+		Changes []struct {
+			Action            string
+			ResourceRecordSet struct {
+				Name, Type      string
+				TTL             int
+				ResourceRecords []struct{ Value string }
+			}
+		}
+	}
+	decode(t, text, &batch)
+	if len(batch.Comment) > 256 {
+		t.Errorf("the comment has %d characters", len(batch.Comment))
+	}
+	for _, c := range batch.Changes {
+		s := c.ResourceRecordSet
+		want := "UPSERT"
+		if s.Type == "TXT" && !strings.Contains("."+s.Name, "._") {
+			want = "CREATE"
+		}
+		if c.Action != want {
+			t.Errorf("action of %s %s is %s", s.Name, s.Type, c.Action)
+		}
+		for _, r := range s.ResourceRecords {
+			got = append(got, ofRoute53(t, s.Name, s.Type, s.TTL, r.Value))
+		}
+	}
+	return got
+}
+
+var (
+	quotedStrings = regexp.MustCompile(`^("([^"\\]|\\.)*" ?)+$`)
+	quotedString  = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
+	octal         = regexp.MustCompile(`\\([0-7]{3}|.)`)
+)
+
+func ofRoute53(t *testing.T, name, kind string, ttl int, value string) string {
+	t.Helper()
+	if kind == "MX" {
+		return entry(name, kind, ttl, value)
+	}
+	if !quotedStrings.MatchString(value) {
+		t.Fatalf("cannot read %q", value)
+	}
+	var all string
+	for _, s := range quotedString.FindAllStringSubmatch(value, -1) {
+		s := octal.ReplaceAllStringFunc(s[1], func(escape string) string {
+			if len(escape) == 2 {
+				return escape[1:]
+			}
+			n, err := strconv.ParseUint(escape[1:], 8, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string([]byte{byte(n)})
+		})
+		if len(s) > 255 {
+			t.Errorf("string of %d bytes", len(s))
+		}
+		all += s
+	}
+	return entry(name, kind, ttl, all)
+}
+
+func readTerraform(t *testing.T, _, text string) (got []string) {
+	file, problems := hclsyntax.ParseConfig([]byte(text), "dns.tf", hcl.InitialPos)
+	if problems.HasErrors() {
+		t.Fatalf("%v in\n%s", problems, text)
+	}
+	if formatted := hclwrite.Format([]byte(text)); !bytes.Equal(formatted, []byte(text)) {
+		t.Errorf("terraform fmt would change it to\n%s", formatted)
+	}
+	labels := make(map[string]bool)
+	for _, block := range file.Body.(*hclsyntax.Body).Blocks {
+		for _, name := range block.Labels {
+			if !hclsyntax.ValidIdentifier(name) {
+				t.Errorf("%q is no identifier", name)
+			}
+		}
+		if block.Type != "resource" {
+			continue
+		}
+		if id := strings.Join(block.Labels, "."); labels[id] {
+			t.Errorf("two resources are named %s", id)
+		} else {
+			labels[id] = true
+		}
+		values := make(map[string]cty.Value)
+		for name, attribute := range block.Body.Attributes {
+			if name == "zone_id" {
+				continue // a reference
+			}
+			value, problems := attribute.Expr.Value(nil)
+			if problems.HasErrors() {
+				t.Fatalf("%v in\n%s", problems, text)
+			}
+			values[name] = value
+		}
+		number := func(name string) int {
+			n, _ := values[name].AsBigFloat().Int64()
+			return int(n)
+		}
+		name, kind, ttl := values["name"].AsString(), values["type"].AsString(), number("ttl")
+		switch block.Labels[0] {
+		case "cloudflare_dns_record":
+			var priority *int
+			if kind == "MX" {
+				n := number("priority")
+				priority = &n
+			}
+			got = append(got, ofCloudflare(t, name, kind, ttl, values["content"].AsString(), priority))
+		case "aws_route53_record":
+			for _, v := range values["records"].AsValueSlice() {
+				value := v.AsString()
+				if kind == "TXT" {
+					value = `"` + value + `"` // as the provider does
+				}
+				got = append(got, ofRoute53(t, name, kind, ttl, value))
+			}
+		default:
+			t.Errorf("unexpected resource %s", block.Labels[0])
+		}
+	}
+	return got
+}
+
+func readOctodns(t *testing.T, zone, text string) (got []string) {
+	var all map[string][]struct {
+		TTL    int
+		Type   string
+		Values []any
+	}
+	in := yaml.NewDecoder(strings.NewReader(text))
+	in.KnownFields(true)
+	if err := in.Decode(&all); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	bare := regexp.MustCompile(`(^|[^\\]);|\\\\;`)
+	for name, list := range all {
+		for _, r := range list {
+			for _, v := range r.Values {
+				switch v := v.(type) {
+				case string:
+					if bare.MatchString(v) {
+						t.Errorf("semicolon without backslash in %q", v)
+					}
+					got = append(got, entry(absolute(name, zone), r.Type, r.TTL, strings.ReplaceAll(v, `\;`, ";")))
+				case map[string]any:
+					got = append(got, entry(absolute(name, zone), r.Type, r.TTL, fmt.Sprintf("%d %s", v["preference"], v["exchange"])))
+				}
+			}
+		}
+	}
+	return got
+}
+
+func readDNSControl(t *testing.T, zone, text string) (got []string) {
+	js := goja.New()
+	set := func(name string, value any) {
+		if err := js.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("TTL", func(seconds int) int { return seconds })
+	set("TXT", func(host, value string, ttl int) string { return entry(absolute(host, zone), "TXT", ttl, value) })
+	set("MX", func(host string, preference int, target string, ttl int) string {
+		return entry(absolute(host, zone), "MX", ttl, fmt.Sprintf("%d %s", preference, target))
+	})
+	set("D_EXTEND", func(name string, records ...string) {
+		if name != zone {
+			t.Errorf("D_EXTEND is for %q", name)
+		}
+		got = records
+	})
+	if _, err := js.RunString(text); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return got
+}
