@@ -15,25 +15,25 @@ import (
 // generate makes keys for the domains that have none in any layout, and the
 // missing record of those that have one in the flat layout.
 func generate(ctx context.Context, settings *settings, log *slog.Logger) error {
-	if len(settings.domains) == 0 {
+	if len(settings.Domains) == 0 {
 		log.Warn("DKIM_AUTOGENERATE is on and ALLOWED_SENDER_DOMAINS is empty, so no key is made")
 		return nil
 	}
-	present, err := keystore.Load(settings.keys, nil)
+	present, err := keystore.Load(settings.Keys, nil)
 	if err != nil {
 		return err
 	}
-	for _, domain := range settings.domains {
+	for _, domain := range settings.Domains {
 		if ctx.Err() != nil {
 			return nil // told to stop, and serving will see that too
 		}
 		_, err := present.Signing(domain)
 		missing := errors.Is(err, keystore.ErrNoKey)
-		if !missing && !recordMissing(settings.keys.Dir, domain) {
+		if !missing && !recordMissing(settings.Keys.Dir, domain) {
 			continue
 		}
-		selector := settings.keys.Selectors.For(domain)
-		made, err := keystore.Generate(settings.keys.Dir, domain, selector)
+		selector := settings.Keys.Selectors.For(domain)
+		made, err := keystore.Generate(settings.Keys.Dir, domain, selector)
 		switch {
 		case err != nil && missing:
 			return err

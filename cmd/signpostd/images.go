@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"signpost/milter"
 )
 
 // images honours the variables of the images we slot into as they stand there,
@@ -16,7 +18,7 @@ func (r *reader) images(s *settings) {
 	// Any value but the empty one is on in that image.
 	s.autogenerate = r.c.Bool("autogenerate")
 	if !r.c.IsSet("autogenerate") && r.env["SIGNPOST_AUTOGENERATE"] != "" {
-		s.autogenerate = r.on("autogenerate")
+		s.autogenerate = r.On("autogenerate")
 	} else if value := r.env["DKIM_AUTOGENERATE"]; value != "" && !r.c.IsSet("autogenerate") {
 		s.autogenerate = true
 		if off(value) {
@@ -38,10 +40,11 @@ func (r *reader) images(s *settings) {
 		case serviceVariable(name):
 			// Kubernetes sets these for a Service of the name.
 		case name == "OPENDKIM_Mode":
-			if !strings.Contains(value, "s") {
-				r.fail(fmt.Errorf("OPENDKIM_Mode: %q does not sign, and signing is all that signpostd does", value))
-			} else if strings.Contains(value, "v") {
-				warn("OPENDKIM_Mode=%s: signpostd signs and does not verify", value)
+			warning, err := milter.CheckMode(value)
+			if err != nil {
+				r.Fail(err)
+			} else if warning != "" {
+				warn("%s", warning)
 			}
 		case name == "OPENDKIM_LogWhy":
 			// The log always says why.
@@ -68,8 +71,8 @@ func known(name string) bool {
 	case "SIGNPOST_MILTER", "SIGNPOST_POSTFIX_CONFIG":
 		return true
 	}
-	return slices.ContainsFunc(append(options(), switches()...), func(o option) bool {
-		return slices.Contains(o.variables, name)
+	return slices.ContainsFunc(options(), func(o milter.Setting) bool {
+		return slices.Contains(o.Variables, name)
 	})
 }
 

@@ -92,7 +92,7 @@ func start(ctx context.Context, settings *settings, log *slog.Logger) error {
 			return err
 		}
 	}
-	store, err := keystore.Open(settings.keys, log)
+	store, err := keystore.Open(settings.Keys, log)
 	if err != nil {
 		return err
 	}
@@ -112,13 +112,13 @@ func start(ctx context.Context, settings *settings, log *slog.Logger) error {
 // their owner, and nothing would work.
 func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger) (unsigned int, err error) {
 	if problems := keys.Problems(); keys.KeyCount() == 0 && len(problems) > 0 {
-		return 0, fmt.Errorf("no key in %s is usable: %s", settings.keys.Dir, problems[0])
+		return 0, fmt.Errorf("no key in %s is usable: %s", settings.Keys.Dir, problems[0])
 	}
-	if keys.KeyCount() == 0 && len(settings.domains) == 0 {
-		log.Warn("no key yet, so no mail is signed; hint: put keys into the directory, they are taken up at once", "keys", settings.keys.Dir)
+	if keys.KeyCount() == 0 && len(settings.Domains) == 0 {
+		log.Warn("no key yet, so no mail is signed; hint: put keys into the directory, they are taken up at once", "keys", settings.Keys.Dir)
 	}
-	for _, domain := range settings.domains {
-		if _, _, err := settings.rules.Keys(domain, keys); err != nil {
+	for _, domain := range settings.Domains {
+		if _, _, err := settings.Rules.Keys(domain, keys); err != nil {
 			log.Warn("mail is refused for now until there is a key", "domain", domain, "err", err)
 			unsigned++
 		}

@@ -13,12 +13,12 @@ func TestReadmeHasTheOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range append(options(), switches()...) {
+	for _, o := range options() {
 		value := ""
-		if o.value != "" {
-			value = "`" + o.value + "`"
+		if o.Default != "" {
+			value = "`" + o.Default + "`"
 		}
-		row := fmt.Sprintf("| `--%s` | `%s` | %s | %s |\n", o.name, strings.Join(o.variables, "` `"), value, strings.ReplaceAll(o.usage, "`", ""))
+		row := fmt.Sprintf("| `--%s` | `%s` | %s | %s |\n", o.Name, strings.Join(o.Variables, "` `"), value, strings.ReplaceAll(o.Usage, "`", ""))
 		if !strings.Contains(string(readme), row) {
 			t.Errorf("the README lacks\n%s", row)
 		}

@@ -19,8 +19,8 @@ import (
 func serve(ctx context.Context, settings *settings, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) error {
 	server := milter.NewServer(milter.Config{
 		Keys:   store.Snapshot,
-		Policy: settings.policy,
-		Rules:  settings.rules,
+		Policy: settings.Policy,
+		Rules:  settings.Rules,
 		Peers:  settings.peers,
 		Limits: settings.limits,
 		Log:    log,
