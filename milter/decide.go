@@ -35,6 +35,21 @@ type Client struct {
 	Login string     // {auth_authen}, empty without SMTP AUTH
 }
 
+// String names the client for the log.
+func (c Client) String() string {
+	name := "unknown"
+	switch {
+	case c.Local:
+		name = "local"
+	case c.Addr.IsValid():
+		name = c.Addr.String()
+	}
+	if c.Login != "" {
+		name += " (" + c.Login + ")"
+	}
+	return name
+}
+
 // Rules say who gets signed. They are immutable.
 type Rules struct {
 	// Trusted are the networks whose clients are signed without a login.

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	gomilter "github.com/d--j/go-milter"
 
@@ -23,16 +22,6 @@ type session struct {
 	bareValue bool
 	client    Client
 	message   message
-}
-
-// message is the state of one message.
-type message struct {
-	header      []dkim.Field
-	headerBytes int
-	tooLarge    bool
-	decided     bool
-	verdict     Verdict
-	signer      *dkim.Message // nil when nothing is signed
 }
 
 func (s *Server) newSession(_ uint32, _ gomilter.OptAction, protocol gomilter.OptProtocol, _ gomilter.DataSize) gomilter.Milter {
@@ -68,57 +57,39 @@ func (s *session) MailFrom(_, _ string, m gomilter.Modifier) (*gomilter.Response
 	return gomilter.RespContinue, nil
 }
 
-// fieldCost is what a header field takes beside its octets, so that the bound
-// holds for a great many short ones too.
-const fieldCost = 64
-
-// Header keeps a header field until the key is known. Of a message that will
-// not be signed whatever it says, only the author is of interest.
+// Header keeps a header field until the key is known.
 func (s *session) Header(name, value string, _ gomilter.Modifier) (*gomilter.Response, error) {
-	m := &s.message
-	if m.tooLarge || !s.server.Rules.trusts(s.client) && !isFrom(name) {
-		return gomilter.RespContinue, nil
-	}
-	m.headerBytes += len(name) + len(value) + fieldCost
-	if m.headerBytes > s.server.limits.HeaderBytes {
-		m.tooLarge, m.header = true, nil
-		return gomilter.RespContinue, nil
-	}
 	if s.bareValue {
 		value = " " + value
 	}
-	m.header = append(m.header, dkim.Field{Name: name, Value: value})
+	s.message.add(s.server, s.client, dkim.Field{Name: name, Value: value})
 	return gomilter.RespContinue, nil
 }
 
 // Headers decides, so that the body is hashed as it comes.
 func (s *session) Headers(gomilter.Modifier) (response *gomilter.Response, err error) {
 	defer s.recovered(&err)
-	s.decide()
+	s.message.decide(s.server, s.client)
 	return gomilter.RespContinue, nil
 }
 
 // BodyChunk hashes a part of the body.
 func (s *session) BodyChunk(chunk []byte, _ gomilter.Modifier) (response *gomilter.Response, err error) {
 	defer s.recovered(&err)
-	s.decide()
-	if s.message.signer != nil {
-		_, _ = s.message.signer.Write(chunk) // never fails
-	}
+	s.message.decide(s.server, s.client)
+	s.message.write(chunk)
 	return gomilter.RespContinue, nil
 }
 
 // EndOfMessage adds the signatures, and says in the log what was done.
 func (s *session) EndOfMessage(m gomilter.Modifier) (response *gomilter.Response, err error) {
 	defer s.recovered(&err)
-	s.decide()
-	if s.message.signer != nil {
-		if err := s.sign(m); err != nil {
-			s.message.fail(err)
-		}
+	s.message.decide(s.server, s.client)
+	if err := s.insert(s.message.sign(), m); err != nil {
+		s.message.fail(err)
 	}
 	verdict := s.message.verdict
-	s.record(m.Get(gomilter.MacroQueueId))
+	s.server.record(verdict, s.client, m.Get(gomilter.MacroQueueId))
 	s.message = message{}
 	if verdict.TempFail {
 		return gomilter.RejectWithCodeAndReason(451, "4.7.1 the message cannot be signed now, try again later")
@@ -132,40 +103,9 @@ func (s *session) Abort(gomilter.Modifier) error {
 	return nil
 }
 
-// decide chooses the keys when the header is complete. Nothing of the header is
-// needed after that.
-func (s *session) decide() {
-	m := &s.message
-	if m.decided {
-		return
-	}
-	m.decided = true
-	m.verdict = s.server.Rules.Decide(s.client, m.header, s.server.Keys())
-	if m.tooLarge && m.verdict.Reason != UntrustedClient {
-		m.verdict = Verdict{Reason: HeaderTooLarge, TempFail: true, Err: fmt.Errorf(
-			"the header has more than %d bytes; hint: raise --max-header-bytes", s.server.limits.HeaderBytes)}
-	}
-	if len(m.verdict.Keys) > 0 {
-		signatures := make([]dkim.Signature, len(m.verdict.Keys))
-		for i, key := range m.verdict.Keys {
-			signatures[i] = dkim.Signature{Domain: key.Domain, Selector: key.Selector, Key: key.Signer, Policy: s.server.Policy}
-		}
-		signer, err := dkim.NewMessage(m.header, signatures)
-		if err != nil {
-			m.fail(err)
-		}
-		m.signer = signer
-	}
-	m.header = nil
-}
-
-// sign adds one field per key to the top of the header, the first key's last,
-// so that it stands first.
-func (s *session) sign(m gomilter.Modifier) error {
-	values, err := s.message.signer.Sign(time.Now())
-	if err != nil {
-		return err
-	}
+// insert adds the fields to the top of the header, the first key's last, so
+// that it stands first.
+func (s *session) insert(values []string, m gomilter.Modifier) error {
 	for i := len(values) - 1; i >= 0; i-- {
 		value := values[i]
 		if s.bareValue {
@@ -176,57 +116,6 @@ func (s *session) sign(m gomilter.Modifier) error {
 		}
 	}
 	return nil
-}
-
-func (m *message) fail(err error) {
-	m.verdict.Reason, m.verdict.TempFail, m.verdict.Err = SignFailed, true, err
-	m.signer = nil
-}
-
-// record counts the message and writes its line in the log. The words for a
-// signed one are OpenDKIM's, for the sake of those who search for them.
-func (s *session) record(queueID string) {
-	v := s.message.verdict
-	if queueID == probeQueueID {
-		return
-	}
-	s.server.counters.message(v.Reason)
-	if queueID == "" {
-		queueID = "NOQUEUE"
-	}
-	attrs := []any{"queue", queueID, "client", s.client.String(), "from", v.Author}
-	if v.Reason == Signed {
-		var added []string
-		for _, key := range v.Keys {
-			added = append(added, fmt.Sprintf("(s=%s, d=%s)", key.Selector, key.Domain))
-		}
-		s.server.log.Info(queueID+": DKIM-Signature field added "+strings.Join(added, ", "), attrs...)
-		return
-	}
-	attrs = append(attrs, "reason", string(v.Reason))
-	if v.Err != nil {
-		attrs = append(attrs, "err", v.Err)
-	}
-	if v.TempFail {
-		s.server.log.Error(queueID+": refused for now, so that it does not go out unsigned", attrs...)
-		return
-	}
-	s.server.log.Info(queueID+": not signed", attrs...)
-}
-
-// String names the client for the log.
-func (c Client) String() string {
-	name := "unknown"
-	switch {
-	case c.Local:
-		name = "local"
-	case c.Addr.IsValid():
-		name = c.Addr.String()
-	}
-	if c.Login != "" {
-		name += " (" + c.Login + ")"
-	}
-	return name
 }
 
 // recovered keeps a panic to its own connection. The MTA sees the connection
