@@ -1,16 +1,216 @@
 package main
 
 import (
-	"errors"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+	"signpost/milter"
+	"signpost/postfix"
 )
 
 func explainCommand() *cli.Command {
-	return &cli.Command{
-		Name:      "explain",
-		Usage:     "say why a message would or would not be signed",
-		UsageText: "signpost explain [options] [FILE...]",
-		Action:    func(*cli.Context) error { return errors.New("not built yet") },
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "client", Value: "127.0.0.1",
+			Usage: "`ADDRESS` of the SMTP client, or \"local\" for sendmail(1), or \"unknown\""},
+		&cli.StringFlag{Name: "auth", Usage: "the client logged in as `LOGIN` (SMTP AUTH)"},
+		&cli.StringFlag{Name: "queue-id", Value: "NOQUEUE", Usage: "queue `ID` for the line in the log"},
+		&cli.StringFlag{Name: "postfix", EnvVars: []string{"SIGNPOST_POSTFIX_CONFIG"},
+			Usage: "`PATH` of main.cf, of its directory, or of what postconf -n printed; without it the defaults of Postfix are taken"},
+		&cli.BoolFlag{Name: "seven-bit", Usage: "the next hop takes 7 bits only: it does not offer 8BITMIME"},
+		&cli.BoolFlag{Name: "show-signature", Usage: "print the DKIM-Signature fields too"},
+		jsonFlag(),
 	}
+	// Variables are read as signpostd reads them, not by the cli library.
+	for _, s := range milter.SigningSettings() {
+		if s.Switch {
+			flags = append(flags, &cli.BoolFlag{Name: s.Name, Usage: s.Help()})
+			continue
+		}
+		flags = append(flags, &cli.StringFlag{Name: s.Name, Value: s.Default, Usage: s.Help()})
+	}
+	return &cli.Command{
+		Name:        "explain",
+		Usage:       "say why a message would or would not be signed, and what would break its signature",
+		UsageText:   "signpost explain [options] [FILE...]",
+		Description: explainDescription,
+		Flags:       flags,
+		Action:      explain,
+	}
+}
+
+// explainer is what all messages of one run share.
+type explainer struct {
+	signing *milter.Signing
+	value   func(setting string) milter.Value
+	keys    *keystore.Snapshot
+	config  *postfix.Config
+	client  milter.Client
+	queueID string
+	// sevenBit says that the next hop does not offer 8BITMIME.
+	sevenBit bool
+}
+
+func explain(c *cli.Context) error {
+	e, err := newExplainer(c)
+	if err != nil {
+		return err
+	}
+	files, err := inputs(c)
+	if err != nil {
+		return err
+	}
+	var answers []explained
+	for _, file := range files {
+		data, err := io.ReadAll(file)
+		file.Close()
+		if err != nil {
+			return exitError{exitUnknown, fmt.Errorf("reading %s: %w", file.Name, err)}
+		}
+		message, err := parseLetter(data)
+		if err != nil {
+			return exitError{exitUsage, fmt.Errorf("%s: %w", file.Name, err)}
+		}
+		answers = append(answers, e.explain(c, file.Name, message))
+	}
+	if c.Bool("json") {
+		if err := printJSON(c, explainJSON{answers}); err != nil {
+			return err
+		}
+	} else {
+		for i, answer := range answers {
+			if i > 0 {
+				fmt.Fprintln(c.App.Writer)
+			}
+			answer.print(c)
+		}
+	}
+	return explainVerdict(answers)
+}
+
+// explainVerdict is the exit code: 1 when a message is not signed or when there
+// is a finding.
+func explainVerdict(answers []explained) error {
+	var all []record.Finding
+	for _, answer := range answers {
+		if !answer.Signed {
+			return exitCode(exitFinding)
+		}
+		all = append(all, answer.Findings...)
+	}
+	return verdictOf(all)
+}
+
+func newExplainer(c *cli.Context) (*explainer, error) {
+	env := make(map[string]string)
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	e := &explainer{queueID: c.String("queue-id"), sevenBit: c.Bool("seven-bit")}
+	e.value = func(name string) milter.Value {
+		return milter.FindSetting(milter.SigningSettings(), name).Value(fmt.Sprint(c.Value(name)), c.IsSet(name), env)
+	}
+	reader := &milter.Reader{Get: e.value}
+	e.signing = milter.ReadSigning(reader)
+	_, err := milter.CheckMode(env["OPENDKIM_Mode"])
+	reader.Fail(err)
+	if reader.Err != nil {
+		return nil, exitError{exitUsage, reader.Err}
+	}
+	if e.client, err = parseClient(c.String("client"), c.String("auth")); err != nil {
+		return nil, exitError{exitUsage, err}
+	}
+	if e.keys, err = keystore.Load(e.signing.Keys, nil); err != nil {
+		return nil, exitError{exitUnknown, err}
+	}
+	if path := c.String("postfix"); path != "" {
+		if e.config, err = postfix.ReadConfig(path); err != nil {
+			return nil, exitError{exitUsage, fmt.Errorf("--postfix: %w", err)}
+		}
+	} else if e.config, err = postfix.ParseConfig("the defaults of Postfix", nil); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// parseClient reads who hands the message in.
+func parseClient(address, login string) (milter.Client, error) {
+	client := milter.Client{Login: login}
+	switch address {
+	case "local":
+		client.Local = true
+		return client, nil
+	case "unknown", "":
+		return client, nil
+	}
+	plain := strings.TrimPrefix(strings.Trim(address, "[]"), "IPv6:")
+	addr, err := netip.ParseAddr(plain)
+	if err != nil {
+		return client, fmt.Errorf("--client: %q is no IP address; hint: give an address like 192.0.2.1 or 2001:db8::1, or local for sendmail(1)", address)
+	}
+	client.Addr = addr
+	return client, nil
+}
+
+// explain lets the daemon's own code decide on a message and sign it.
+func (e *explainer) explain(c *cli.Context, name string, message *letter) explained {
+	var log bytes.Buffer
+	server := milter.NewServer(milter.Config{
+		Keys:   func() *keystore.Snapshot { return e.keys },
+		Policy: e.signing.Policy,
+		Rules:  e.signing.Rules,
+		Limits: milter.Limits{HeaderBytes: e.signing.HeaderBytes},
+		Log:    slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+	})
+	verdict, values := server.Try(e.client, message.header(), message.body(), e.queueID)
+	answer := explained{
+		File:       name,
+		Signed:     verdict.Reason == milter.Signed,
+		TempFail:   verdict.TempFail,
+		Reason:     string(verdict.Reason),
+		Author:     verdict.Author,
+		Log:        strings.TrimSpace(log.String()),
+		Signatures: []explainedSignature{},
+		Findings:   []record.Finding{},
+	}
+	reason := explainReason(verdict, e.client, e.signing, e.keys)
+	answer.Why, answer.Hint = reason.why, reason.hint
+	if reason.setting != "" {
+		setting := milter.FindSetting(milter.SigningSettings(), reason.setting)
+		value := e.value(reason.setting)
+		from := value.From
+		if from == "--"+setting.Name && !c.IsSet(setting.Name) {
+			from = "default"
+		}
+		answer.Setting = &explainedSetting{"--" + setting.Name, setting.Variables, value.Text, from}
+	}
+	mail := message.mail
+	for i, value := range values {
+		s := newExplainedSignature(verdict.Keys[i], value, mail.Header)
+		answer.Signatures = append(answer.Signatures, s)
+		mail.Signed = append(mail.Signed, s.names...)
+		mail.Domains = append(mail.Domains, s.Domain)
+	}
+	mail.Signatures, mail.Local, mail.SevenBit = values, e.client.Local, e.sevenBit
+	answer.Findings = append(answer.Findings, message.findings...)
+	for _, f := range e.config.Predict(c.Context, mail) {
+		answer.Findings = append(answer.Findings, record.Finding(f))
+	}
+	return answer
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }

@@ -17,6 +17,7 @@ type sink struct {
 	received []delivery
 	deferred int
 	refuse   bool
+	sevenBit bool // offers neither 8BITMIME nor SMTPUTF8
 	conns    map[net.Conn]bool
 }
 
@@ -72,6 +73,22 @@ func (s *sink) refuseAll(on bool) {
 	s.refuse = on
 }
 
+// offerSevenBit makes the sink one that takes 7-bit mail only.
+func (s *sink) offerSevenBit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sevenBit = true
+}
+
+func (s *sink) extensions() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sevenBit {
+		return "250-sink\r\n250-SIZE\r\n250 PIPELINING"
+	}
+	return "250-sink\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE\r\n250 PIPELINING"
+}
+
 // deferrals counts the recipients answered with 450.
 func (s *sink) deferrals() int {
 	s.mu.Lock()
@@ -112,7 +129,7 @@ func (s *sink) serve(conn net.Conn) {
 		verb, argument, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		switch strings.ToUpper(verb) {
 		case "EHLO":
-			say("250-sink\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE\r\n250 PIPELINING")
+			say(s.extensions())
 		case "MAIL":
 			d = delivery{from: address(argument)}
 			say("250 ok")

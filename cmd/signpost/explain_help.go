@@ -1,0 +1,3 @@
+package main
+
+const explainDescription = `Lets the code of signpostd decide.`

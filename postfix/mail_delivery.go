@@ -1,0 +1,154 @@
+package postfix
+
+import (
+	"context"
+	"fmt"
+	"net/mail"
+	"slices"
+	"strings"
+)
+
+// delivery says what the configuration changes after signing.
+func (c *Config) delivery(ctx context.Context, m Mail, fate Fate) []Finding {
+	var findings []Finding
+	for _, s := range fate.Rewrites {
+		findings = append(findings, c.rewriting(ctx, m, s)...)
+	}
+	if value := c.Value("milter_header_checks"); value != "" {
+		findings = append(findings, c.milterChecks(ctx, m, Setting{Name: "milter_header_checks", Value: value})...)
+	}
+	if fate.ContentFilter != "" {
+		f := Finding{Code: "path-content-filter", Level: "warning", Name: "content_filter",
+			What:   "Postfix hands the message to " + fate.ContentFilter + " after signing (content_filter)",
+			Effect: "if the filter changes a signed field or the body, the signature breaks",
+			Fix:    "let the milter see the message after the filter alone: receive_override_options=no_milters before it"}
+		if fate.Resigned {
+			f.Effect += "; when it comes back it is signed a second time"
+			f.Fix = "set receive_override_options=no_milters in master.cf, before the filter or after it"
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// rewriting judges one table that smtp(8) applies on delivery.
+func (c *Config) rewriting(ctx context.Context, m Mail, s Setting) []Finding {
+	f := Finding{Code: "path-rewriting", Name: s.Name,
+		Fix: "rewrite before signing: with header_checks, body_checks or canonical_maps in place of " + s.Name}
+	var changes []string
+	known := true
+	for _, table := range List(s.Value) {
+		var found []string
+		var ok bool
+		switch s.Name {
+		case "smtp_generic_maps":
+			found, ok = c.genericHits(ctx, m, table)
+		case "smtp_body_checks":
+			found, ok = c.bodyHits(ctx, m, table)
+		case "smtp_header_checks":
+			found, ok = c.headerHits(ctx, m, table)
+		default: // the headers of MIME parts are in the body
+			found, ok = c.partHits(ctx, m, table)
+		}
+		changes, known = append(changes, found...), known && ok
+	}
+	switch {
+	case len(changes) > 0:
+		f.Level, f.What, f.Effect = "fault", "Postfix changes "+strings.Join(changes, ", ")+" when it delivers, after signing ("+s.Shown()+")", "the signature breaks"
+	case !known:
+		f.Level, f.What = "warning", "Postfix may change the message when it delivers, after signing ("+s.Shown()+"), and the table could not be asked"
+		f.Effect = "if it changes a signed field or the body, the signature breaks"
+	default:
+		return nil
+	}
+	return []Finding{f}
+}
+
+// milterChecks judges the table for fields that milters add.
+func (c *Config) milterChecks(ctx context.Context, m Mail, s Setting) []Finding {
+	for _, table := range List(s.Value) {
+		for _, value := range m.Signatures {
+			answers, known := c.query(ctx, table, "-hq", "DKIM-Signature:"+value+"\r\n\r\n")
+			hit := slices.ContainsFunc(answers, func(a answer) bool { return a.changes() || a.action == "REJECT" || a.action == "DISCARD" })
+			if !known || hit {
+				f := Finding{Code: "path-rewriting", Level: "fault", Name: s.Name,
+					What:   "Postfix changes the DKIM-Signature field that the milter adds (" + s.Shown() + ")",
+					Effect: "the signature is lost", Fix: "let the table leave DKIM-Signature alone"}
+				if !hit {
+					f.Level, f.What = "warning", "Postfix may change the DKIM-Signature field that the milter adds ("+s.Shown()+"), and the table could not be asked"
+				}
+				return []Finding{f}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Config) headerHits(ctx context.Context, m Mail, table string) (changes []string, known bool) {
+	var text strings.Builder
+	for _, f := range m.Header {
+		fmt.Fprintf(&text, "%s:%s\n", f.Name, strings.ReplaceAll(f.Value, "\r\n", "\n"))
+	}
+	answers, known := c.query(ctx, table, "-hq", text.String()+"\n")
+	for _, a := range answers {
+		name, _, _ := strings.Cut(a.key, ":")
+		if a.action == "PREPEND" {
+			name, _, _ = strings.Cut(a.text, ":")
+		}
+		if a.changes() && m.signs(strings.TrimSpace(name)) && !slices.Contains(changes, name) {
+			changes = append(changes, name)
+		}
+	}
+	return changes, known
+}
+
+func (c *Config) bodyHits(ctx context.Context, m Mail, table string) (changes []string, known bool) {
+	return c.contentHits(ctx, m, table, "-bmq")
+}
+
+func (c *Config) partHits(ctx context.Context, m Mail, table string) (changes []string, known bool) {
+	return c.contentHits(ctx, m, table, "-hmq")
+}
+
+func (c *Config) contentHits(ctx context.Context, m Mail, table, mode string) (changes []string, known bool) {
+	var header strings.Builder
+	for _, f := range m.Header {
+		if strings.HasPrefix(strings.ToLower(f.Name), "content-") || f.is("MIME-Version") {
+			fmt.Fprintf(&header, "%s:%s\n", f.Name, strings.ReplaceAll(f.Value, "\r\n", "\n"))
+		}
+	}
+	answers, known := c.query(ctx, table, mode, header.String()+"\n"+strings.ReplaceAll(string(m.Body), "\r\n", "\n"))
+	for _, a := range answers {
+		if a.changes() {
+			return []string{fmt.Sprintf("the body (%q)", a.key)}, known
+		}
+	}
+	return nil, known
+}
+
+// genericHits asks for the addresses of the header in the forms of generic(5).
+func (c *Config) genericHits(ctx context.Context, m Mail, table string) (changes []string, known bool) {
+	known = true
+	for _, f := range m.Header {
+		switch strings.ToLower(f.Name) {
+		case "from", "sender", "reply-to", "to", "cc", "resent-from", "resent-sender", "resent-to", "resent-cc":
+		default:
+			continue
+		}
+		addresses, err := mail.ParseAddressList(strings.TrimSpace(f.Value))
+		if err != nil || !m.signs(f.Name) {
+			continue
+		}
+		for _, address := range addresses {
+			local, domain, _ := strings.Cut(address.Address, "@")
+			keys := address.Address + "\n" + local + "\n@" + domain + "\n"
+			answers, ok := c.query(ctx, table, "-q", keys)
+			known = known && ok
+			if len(answers) > 0 {
+				changes = append(changes, f.Name)
+				break
+			}
+		}
+	}
+	return changes, known
+}
