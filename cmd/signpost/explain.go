@@ -35,7 +35,11 @@ func explainCommand() *cli.Command {
 			flags = append(flags, &cli.BoolFlag{Name: s.Name, Usage: s.Help()})
 			continue
 		}
-		flags = append(flags, &cli.StringFlag{Name: s.Name, Value: s.Default, Usage: s.Help()})
+		flag := &cli.StringFlag{Name: s.Name, Value: s.Default, Usage: s.Help()}
+		if s.Default == milter.PrivateNetworks {
+			flag.DefaultText = "loopback and private networks"
+		}
+		flags = append(flags, flag)
 	}
 	return &cli.Command{
 		Name:        "explain",

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// homeEnv names the folder of the private world: the daemon is in its
+// homeEnv names the folder of the private world: the programs are in its
 // bin, the files of the tests in its memory file system worlds. It is
 // set only inside that world.
 const homeEnv = "SYSTEM_TEST_HOME"
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// runInside builds the daemon and runs this test binary again, with the
+// runInside builds the programs and runs this test binary again, with the
 // same arguments, in namespaces of its own. When the first process of a process
 // namespace ends, everything in it ends.
 func runInside() (int, error) {
@@ -73,14 +73,14 @@ func runInside() (int, error) {
 	return 0, nil
 }
 
-// build compiles the daemon, which watches itself for data races when the
-// tests do.
+// build compiles the daemon and the companion, which watch themselves for data
+// races when the tests do.
 func build(bin string) error {
 	args := []string{"build", "-o", bin + "/"}
 	if raceEnabled() {
 		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "signpost/cmd/signpostd")...)
+	cmd := exec.Command("go", append(args, "signpost/cmd/signpostd", "signpost/cmd/signpost")...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
