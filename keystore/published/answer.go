@@ -1,6 +1,8 @@
 package published
 
 import (
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +25,7 @@ type Answer struct {
 	TTL time.Duration
 	// Authoritative says that the server holds the zone.
 	Authoritative bool
+	TCP           bool // it was too large for UDP
 }
 
 // maxChain is how many CNAMEs are followed; resolvers give up at some such number.
@@ -55,10 +58,29 @@ func (a *Answer) TXT() []record.TXT {
 	return texts
 }
 
+// Addrs returns the addresses of an answer of type A or AAAA.
+func (a *Answer) Addrs() []netip.Addr {
+	var addrs []netip.Addr
+	for _, rr := range a.Records {
+		var ip net.IP
+		switch rr := rr.(type) {
+		case *dns.A:
+			ip = rr.A
+		case *dns.AAAA:
+			ip = rr.AAAA
+		}
+		if addr, ok := netip.AddrFromSlice(ip); ok {
+			addrs = append(addrs, addr.Unmap())
+		}
+	}
+	return addrs
+}
+
 // add takes a reply to a question for Owner. It reports whether that only led
 // to a name of which it says nothing.
-func (a *Answer) add(reply *dns.Msg) (more bool, err error) {
+func (a *Answer) add(reply *response) (more bool, err error) {
 	a.Authoritative = reply.Authoritative
+	a.TCP = a.TCP || reply.tcp
 	a.NXDomain = reply.Rcode == dns.RcodeNameError
 	followed := false
 	for {

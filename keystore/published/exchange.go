@@ -13,9 +13,15 @@ import (
 // (RFC 9715, appendix A).
 const udpSize = 1232
 
+// response is a reply, and how it came.
+type response struct {
+	*dns.Msg
+	tcp bool
+}
+
 // exchange asks one server one question, by UDP, and by TCP when the answer
 // is larger than a datagram. The reply has success or NXDOMAIN as its code.
-func exchange(ctx context.Context, server string, question dns.Question, recurse bool, patience time.Duration) (*dns.Msg, *failure) {
+func exchange(ctx context.Context, server string, question dns.Question, recurse bool, patience time.Duration) (*response, *failure) {
 	query := new(dns.Msg)
 	query.Id = dns.Id()
 	query.RecursionDesired = recurse
@@ -29,10 +35,12 @@ func exchange(ctx context.Context, server string, question dns.Question, recurse
 		query.Id = dns.Id()
 		reply, fail = transmit(ctx, "udp", server, query, patience)
 	}
-	if fail == nil && reply.Truncated {
+	tcp := fail == nil && reply.Truncated
+	if tcp {
 		query.Id = dns.Id()
 		reply, fail = transmit(ctx, "tcp", server, query, patience)
-		if fail == nil && reply.Truncated {
+		tcp := fail == nil && reply.Truncated
+		if tcp {
 			fail = &failure{Truncated, errors.New("it is cut off there too")}
 		}
 		if fail != nil {
@@ -45,7 +53,7 @@ func exchange(ctx context.Context, server string, question dns.Question, recurse
 	case reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError:
 		return nil, codeFailure(reply)
 	}
-	return reply, nil
+	return &response{reply, tcp}, nil
 }
 
 // transmit sends a query and takes the reply to it: the id is checked by the

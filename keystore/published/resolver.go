@@ -15,7 +15,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -31,6 +30,7 @@ type Resolver struct {
 	Attempts int           // how often to go through Servers
 
 	memory *memory // nil: every look-up asks
+	direct *direct // nil: nothing goes to name servers
 }
 
 // What resolv.conf(5) says where the file does not.
@@ -95,7 +95,7 @@ func At(server string) (*Resolver, error) {
 // within a run, what could not be found out stays unknown.
 func (r *Resolver) Remembering() *Resolver {
 	c := *r
-	c.memory = &memory{calls: make(map[dns.Question]*call)}
+	c.memory = newMemory()
 	return &c
 }
 
@@ -128,96 +128,75 @@ func questionFor(name string, qtype uint16) (dns.Question, error) {
 	return dns.Question{Name: strings.ToLower(dns.Fqdn(name)), Qtype: qtype, Qclass: dns.ClassINET}, nil
 }
 
-// lookup asks, and asks again where a name server that is no resolver left a
-// CNAME for us to follow.
+// lookup asks, and asks again where a name server left a CNAME for us to follow.
 func (r *Resolver) lookup(ctx context.Context, question dns.Question) (*Answer, error) {
 	answer := newAnswer(question)
 	for {
-		reply, err := r.ask(ctx, dns.Question{Name: dns.Fqdn(answer.Owner()), Qtype: question.Qtype, Qclass: question.Qclass}, answer)
+		next := dns.Question{Name: dns.Fqdn(answer.Owner()), Qtype: question.Qtype, Qclass: question.Qclass}
+		ask, asksOthers := r.ask, true
+		if r.direct.covers(answer.Owner()) {
+			ask, asksOthers = r.direct.ask, false
+		}
+		reply, server, err := ask(ctx, next)
 		if err != nil {
+			var failed *LookupError
+			if errors.As(err, &failed) && len(answer.CNAMEs) > 0 {
+				err = &LookupError{answer.Name, failed.Type, failed.Server, failed.Kind, fmt.Errorf("following its CNAME: %w", err)}
+			}
 			return nil, err
 		}
+		answer.Server = server
 		more, err := answer.add(reply)
 		if err != nil {
 			return nil, err
 		}
-		if !more || reply.RecursionAvailable {
+		if !more || asksOthers && reply.RecursionAvailable {
 			answer.TTL = max(answer.TTL, 0)
 			return answer, nil
 		}
 	}
 }
 
-// ask goes through the servers until one answers. Of several failures the
-// first is told, but one that came from a server rather than one of the
-// network: it says more.
-func (r *Resolver) ask(ctx context.Context, question dns.Question, answer *Answer) (*dns.Msg, error) {
-	worst := &LookupError{Name: answer.Name, Type: dns.TypeToString[question.Qtype], Kind: Timeout}
+// ask goes through the servers until one answers.
+func (r *Resolver) ask(ctx context.Context, question dns.Question) (*response, string, error) {
+	name, qtype := plain(question.Name), dns.TypeToString[question.Qtype]
+	var failed error
 	for range max(r.Attempts, 1) {
 		for _, server := range r.Servers {
-			if err := ctx.Err(); err != nil {
-				if worst.Server == "" {
-					worst.Err = context.Cause(ctx)
+			if ctx.Err() != nil {
+				if failed == nil {
+					failed = &LookupError{name, qtype, "", Timeout, context.Cause(ctx)}
 				}
-				return nil, worst
+				return nil, "", failed
 			}
 			reply, fail := exchange(ctx, server, question, true, r.Patience)
 			if fail == nil && isReferral(reply) {
 				fail = &failure{kind: Lame}
 			}
 			if fail == nil {
-				answer.Server = server
-				return reply, nil
+				return reply, server, nil
 			}
-			if worst.Server == "" || fromNetwork(worst.Kind) && !fromNetwork(fail.kind) {
-				worst.Server, worst.Kind, worst.Err = server, fail.kind, fail.err
+			if err := (&LookupError{name, qtype, server, fail.kind, fail.err}); tellsMore(err, failed) {
+				failed = err
 			}
 		}
 	}
-	return nil, worst
+	return nil, "", failed
+}
+
+// tellsMore reports whether of two failures the second is better told: what a
+// server said says more than that the network gave nothing.
+func tellsMore(err, than error) bool {
+	var a, b *LookupError
+	if !errors.As(err, &a) || !errors.As(than, &b) {
+		return than == nil
+	}
+	return fromNetwork(b.Kind) && !fromNetwork(a.Kind)
 }
 
 func fromNetwork(kind Kind) bool { return kind == Timeout || kind == Unreachable }
 
 // isReferral reports whether a server without recursion only pointed to others.
-func isReferral(reply *dns.Msg) bool {
+func isReferral(reply *response) bool {
 	return !reply.Authoritative && !reply.RecursionAvailable && reply.Rcode == dns.RcodeSuccess && len(reply.Answer) == 0
-}
-
-// memory holds the answers of a run.
-type memory struct {
-	mu    sync.Mutex
-	calls map[dns.Question]*call
-}
-
-type call struct {
-	done   chan struct{}
-	answer *Answer
-	err    error
-}
-
-func (m *memory) once(ctx context.Context, question dns.Question, ask func() (*Answer, error)) (*Answer, error) {
-	m.mu.Lock()
-	c, known := m.calls[question]
-	if !known {
-		c = &call{done: make(chan struct{})}
-		m.calls[question] = c
-	}
-	m.mu.Unlock()
-	if !known {
-		c.answer, c.err = ask()
-		if ctx.Err() != nil { // another caller may have more time
-			m.mu.Lock()
-			delete(m.calls, question)
-			m.mu.Unlock()
-		}
-		close(c.done)
-		return c.answer, c.err
-	}
-	select {
-	case <-c.done:
-		return c.answer, c.err
-	case <-ctx.Done():
-		return nil, &LookupError{Name: plain(question.Name), Type: dns.TypeToString[question.Qtype], Kind: Timeout, Err: context.Cause(ctx)}
-	}
 }

@@ -54,7 +54,7 @@ func (z *Zone) Lookup(_ context.Context, name string, qtype uint16) (*Answer, er
 		}
 		owner = plain(records[i].(*dns.CNAME).Target)
 	}
-	if _, err := answer.add(reply); err != nil {
+	if _, err := answer.add(&response{Msg: reply}); err != nil {
 		return nil, err
 	}
 	answer.TTL = max(answer.TTL, 0)

@@ -1,0 +1,138 @@
+package published
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// NameServers are those of one zone.
+type NameServers struct {
+	Zone    string // its apex, without final dot
+	Servers []NameServer
+}
+
+// NameServer is one address of a name server.
+type NameServer struct {
+	Name string // such as "ns1.example.org"
+	Addr string // host:port; empty when it has no address
+	err  error  // why it has none
+}
+
+func (s NameServer) String() string {
+	if s.Addr == "" {
+		return s.Name
+	}
+	host, _, _ := net.SplitHostPort(s.Addr)
+	return s.Name + " (" + host + ")"
+}
+
+// Reply is what one name server said to a question.
+type Reply struct {
+	Server NameServer
+	Answer *Answer // nil when there was none
+	Err    error   // a *LookupError then
+
+	msg *response
+}
+
+// NameServers finds the zone that a name lies in, and its name servers with all
+// their addresses, as r knows them.
+func (r *Resolver) NameServers(ctx context.Context, name string) (*NameServers, error) {
+	apex := plain(name)
+	for {
+		answer, err := r.Lookup(ctx, apex, dns.TypeSOA)
+		if err != nil {
+			return nil, err
+		}
+		if len(answer.Records) > 0 && len(answer.CNAMEs) == 0 {
+			break
+		}
+		_, parent, found := strings.Cut(apex, ".")
+		if !found {
+			return nil, &LookupError{Name: plain(name), Type: "SOA", Kind: Malformed, Server: answer.Server, Err: errors.New("no zone holds the name")}
+		}
+		apex = parent
+	}
+	answer, err := r.Lookup(ctx, apex, dns.TypeNS)
+	if err != nil {
+		return nil, err
+	}
+	zone := &NameServers{Zone: apex}
+	for _, rr := range answer.Records {
+		zone.Servers = append(zone.Servers, r.addresses(ctx, plain(rr.(*dns.NS).Ns))...)
+	}
+	if len(zone.Servers) == 0 {
+		return nil, &LookupError{Name: apex, Type: "NS", Kind: Malformed, Server: answer.Server, Err: errors.New("the zone has no name servers")}
+	}
+	return zone, nil
+}
+
+// addresses returns the name server once for each of its addresses.
+func (r *Resolver) addresses(ctx context.Context, name string) []NameServer {
+	var servers []NameServer
+	var failed error
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		answer, err := r.Lookup(ctx, name, qtype)
+		if err != nil {
+			failed = err
+			continue
+		}
+		for _, ip := range answer.Addrs() {
+			servers = append(servers, NameServer{Name: name, Addr: net.JoinHostPort(ip.String(), "53")})
+		}
+	}
+	if len(servers) == 0 {
+		if failed == nil {
+			failed = &LookupError{Name: name, Type: "A", Kind: Unreachable, Err: errors.New("the name has no address")}
+		}
+		servers = []NameServer{{Name: name, err: failed}}
+	}
+	return servers
+}
+
+// Ask puts a question to each name server at once, and returns their replies in
+// the order of the servers. An answer has of a chain of CNAMEs what the server
+// holds.
+func (z *NameServers) Ask(ctx context.Context, name string, qtype uint16, patience time.Duration) []Reply {
+	replies := make([]Reply, len(z.Servers))
+	question, err := questionFor(name, qtype)
+	var asking sync.WaitGroup
+	for i, server := range z.Servers {
+		replies[i] = Reply{Server: server, Err: err}
+		if err == nil {
+			asking.Go(func() { replies[i].ask(ctx, question, patience) })
+		}
+	}
+	asking.Wait()
+	return replies
+}
+
+func (r *Reply) ask(ctx context.Context, question dns.Question, patience time.Duration) {
+	if r.Server.Addr == "" {
+		r.Err = r.Server.err
+		return
+	}
+	msg, fail := exchange(ctx, r.Server.Addr, question, false, patience)
+	if fail != nil && fail.kind == Timeout && ctx.Err() == nil { // a packet may be lost
+		msg, fail = exchange(ctx, r.Server.Addr, question, false, patience)
+	}
+	if fail == nil && !msg.Authoritative {
+		fail = &failure{kind: Lame}
+	}
+	if fail != nil {
+		r.Err = &LookupError{Name: plain(question.Name), Type: dns.TypeToString[question.Qtype], Server: r.Server.Addr, Kind: fail.kind, Err: fail.err}
+		return
+	}
+	answer := newAnswer(question)
+	answer.Server = r.Server.Addr
+	if _, r.Err = answer.add(msg); r.Err == nil {
+		answer.TTL = max(answer.TTL, 0)
+		r.msg, r.Answer = msg, answer
+	}
+}
