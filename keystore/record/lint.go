@@ -31,7 +31,7 @@ func publish(name, value string) string {
 func nearest(misspelt string, words ...string) string {
 	best, least := "", 3
 	for _, word := range words {
-		if d := distance(misspelt, word); d < least && d < len(word) {
+		if d := distance(misspelt, word); d < least && d < len(word) && len(misspelt) >= len(word)-1 {
 			best, least = word, d
 		}
 	}
@@ -62,11 +62,3 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
-
-// LintSPF says what is wrong with the SPF record among the TXT records at
-// domain. It sees only this one record, and asks no DNS.
-func LintSPF(domain string, published []TXT) []Finding { return nil }
-
-// LintDMARC says what is wrong with the TXT records at name, such as
-// "_dmarc.example.org".
-func LintDMARC(name string, published []TXT) []Finding { return nil }

@@ -1,0 +1,179 @@
+package record
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const noDMARC = "receivers find no policy, so mail can be forged in the name of the domain, and real mail passes no DMARC"
+
+// LintDMARC says what is wrong with the TXT records at name, such as
+// "_dmarc.example.org". A subdomain needs none, if there is one above it: that
+// is for the caller to know.
+func LintDMARC(name string, published []TXT) []Finding {
+	l := &dmarcLinter{linter: linter{name: name}}
+	var records, misspelt, others []string
+	for _, t := range published {
+		text := t.Text()
+		if _, err := ParseDMARC(text); err == nil {
+			records = append(records, text)
+		} else if likeDMARC(text) {
+			misspelt = append(misspelt, text)
+		} else {
+			others = append(others, text)
+		}
+	}
+	switch {
+	case len(records) > 1:
+		l.add(Fault, "dmarc-several", fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)),
+			"receivers take none of them: "+noDMARC, "remove all of them, and "+publish(name, mendDMARC(records[0]).String()))
+	case len(records) == 1:
+		l.record(records[0])
+	case len(misspelt) == 0:
+		l.missing(others)
+	}
+	for _, text := range misspelt {
+		l.misspelt(text, len(records) > 0)
+	}
+	return l.findings
+}
+
+type dmarcLinter struct{ linter }
+
+func (l *dmarcLinter) missing(others []string) {
+	l.fix = publish(l.name, "v=DMARC1; p=none; rua=mailto:postmaster@"+strings.TrimPrefix(l.name, "_dmarc."))
+	for _, text := range others {
+		if strings.HasPrefix(strings.ToLower(text), "v=") {
+			l.wrong(Fault, "dmarc-other-record", "this is not a policy record: "+quote(text), noDMARC)
+			return
+		}
+	}
+	l.wrong(Warning, "dmarc-missing", "there is no policy record", noDMARC)
+}
+
+// likeDMARC reports whether a text that is no policy record was meant to be one.
+func likeDMARC(text string) bool {
+	mended, _ := mend(text)
+	return strings.Contains(strings.ToLower(mended), "dmarc")
+}
+
+func (l *dmarcLinter) misspelt(text string, beside bool) {
+	if beside {
+		l.add(Note, "dmarc-unread", "beside the policy record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
+		return
+	}
+	mended, found := mend(text)
+	r := mendDMARC(mended)
+	l.fix = publish(l.name, r.String())
+	for _, p := range found {
+		l.wrong(Fault, "dmarc-"+p.kind, p.what, noDMARC)
+	}
+	tags := splitTags(mended)
+	switch at := slices.Index(tags, tag{"v", "DMARC1"}); {
+	case at > 0:
+		l.wrong(Fault, "dmarc-version-not-first", "v=DMARC1 is not at the beginning: "+quote(text), noDMARC)
+	case at < 0:
+		l.wrong(Fault, "dmarc-wrong-version", quote(text)+" does not begin with v=DMARC1", noDMARC)
+	}
+}
+
+// record lints the one record that receivers read.
+func (l *dmarcLinter) record(text string) {
+	mended, found := mend(text)
+	l.fix = publish(l.name, mendDMARC(mended).String())
+	for _, p := range found {
+		l.wrong(Warning, "dmarc-"+p.kind, p.what, "receivers ignore the tags in which it stands")
+	}
+	r, _ := ParseDMARC(mended)
+	tags := splitTags(mended)
+	l.list(tags)
+	for _, t := range tags[1:] {
+		l.tag(t)
+	}
+	if at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" }); at > 1 && tags[1] != (tag{}) {
+		l.wrong(Note, "dmarc-policy-not-second", "p= does not follow v=DMARC1", "receivers that know only the old RFC 7489 may ignore the record")
+	}
+	l.policy(r, mended, tags)
+}
+
+// list checks the tag-list as such.
+func (l *dmarcLinter) list(tags []tag) {
+	count := make(map[string]int)
+	for _, t := range tags {
+		count[t.name]++
+		switch {
+		case t.name == "" && t.value == "":
+			l.wrong(Warning, "dmarc-syntax", "there is nothing between two semicolons", "strict receivers may ignore the record")
+		case t.name == "" || !isTagName(t.name):
+			l.wrong(Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.name+"="+t.value, "="))+" is no tag=value", "receivers ignore it, or the whole record")
+		case count[t.name] == 2:
+			l.wrong(Fault, "dmarc-duplicate-tag", "tag "+t.name+"= is there more than once", "receivers take the record for invalid, or either value for the right one")
+		}
+	}
+}
+
+// policy looks at what the record as a whole asks for.
+func (l *dmarcLinter) policy(r DMARC, text string, tags []tag) {
+	has := func(name string) bool {
+		return slices.ContainsFunc(tags, func(t tag) bool { return t.name == name })
+	}
+	at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" })
+	none := at >= 0 && strings.EqualFold(tags[at].value, "none")
+	if !has("p") {
+		effect := "receivers take it for p=none (RFC 9989, section 4.10.1), and older ones ignore the record"
+		if r.Policy == "" {
+			effect = noDMARC
+		}
+		l.wrong(Fault, "dmarc-no-policy", "it has no p=", effect)
+	}
+	reports := len(r.AggregateReports) > 0
+	switch {
+	case none && reports:
+		l.note("dmarc-monitoring", "p=none asks receivers only to report", "mail forged in the name of the domain is delivered; quarantine and reject come next")
+	case !reports && !has("rua") && none:
+		l.add(Warning, "dmarc-no-reports", "p=none without rua= asks nothing of anybody", "the record neither protects nor tells you anything",
+			publish(l.name, withReports(mendDMARC(text), l.name).String()))
+	case !reports && !has("rua"):
+		l.add(Note, "dmarc-no-reports", "it has no rua=", "nobody tells you when real mail fails", publish(l.name, withReports(mendDMARC(text), l.name).String()))
+	}
+	if r.Testing {
+		l.note("dmarc-testing", "t=y says that the policy is only being tested", "receivers do not apply it, and treat mail that fails more mildly")
+	}
+	nonexistent := r.NonexistentPolicy
+	if weaker(r.SubdomainPolicy, r.Policy) {
+		l.wrong(Warning, "dmarc-weak-subdomains", fmt.Sprintf("sp=%s is weaker than p=%s", r.SubdomainPolicy, r.Policy), "mail can be forged in the name of any subdomain")
+	}
+	if above := strongest(r.Policy, r.SubdomainPolicy); weaker(nonexistent, above) {
+		l.wrong(Warning, "dmarc-weak-nonexistent", fmt.Sprintf("np=%s is weaker than the policy of names that exist, %s", nonexistent, above),
+			"mail can be forged in the name of subdomains that do not exist")
+	}
+	switch r.PublicSuffix {
+	case "y":
+		l.wrong(Warning, "dmarc-psd", "psd=y says that others register names below this one, as below \"com\"", "names below count as domains of their own")
+	case "n":
+		l.note("dmarc-psd", "psd=n makes this name an organizational domain", "names above it count no longer; this is seldom needed")
+	}
+	if has("fo") && !has("ruf") {
+		l.note("dmarc-unused", "fo= has no meaning without ruf=", "receivers ignore it")
+	}
+}
+
+// withReports adds the address that every domain with mail should have (RFC 2142).
+func withReports(r DMARC, name string) DMARC {
+	r.AggregateReports = []string{"mailto:postmaster@" + strings.TrimPrefix(name, "_dmarc.")}
+	return r
+}
+
+var strength = []string{"none", "quarantine", "reject"}
+
+func weaker(policy, than string) bool {
+	return policy != "" && slices.Index(strength, policy) < slices.Index(strength, than)
+}
+
+func strongest(a, b string) string {
+	if weaker(a, b) || a == "" {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,188 @@
+package record
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tag checks one tag after v=.
+func (l *dmarcLinter) tag(t tag) {
+	value := strings.ToLower(t.value)
+	switch t.name {
+	case "p", "sp", "np":
+		if !isPolicy(value) {
+			l.wrong(Fault, "dmarc-wrong-policy", t.name+"="+t.value+" is none of none, quarantine and reject",
+				"receivers take the record for p=none if it has a valid rua=, and else for no policy (RFC 9989, section 4.10.1)")
+		}
+	case "rua", "ruf":
+		l.uris(t)
+	case "adkim", "aspf":
+		l.oneOf(t, "r", "s")
+	case "t":
+		l.oneOf(t, "y", "n")
+	case "psd":
+		l.oneOf(t, "y", "n", "u")
+	case "fo":
+		if !isFailureOptions(value) {
+			l.wrong(Warning, "dmarc-wrong-value", "fo="+t.value+" is none of 0, 1, d, s and d:s", "receivers ignore it and take fo=0")
+		} else if strings.Contains(value, ":") && strings.ContainsAny(value, "01") {
+			l.wrong(Note, "dmarc-wrong-value", "fo="+t.value+" mixes numbers and letters", "RFC 9989 has 0, 1, d, s and d:s; receivers may ignore it")
+		}
+	case "pct":
+		l.percent(t.value)
+	case "rf", "ri":
+		l.wrong(Note, "dmarc-removed-tag", "tag "+t.name+"= is no longer part of DMARC", "receivers ignore it (RFC 9989, appendix C)")
+	case "v", "":
+	default:
+		l.unknown(t)
+	}
+}
+
+func (l *dmarcLinter) oneOf(t tag, values ...string) {
+	if !slices.Contains(values, strings.ToLower(t.value)) {
+		l.wrong(Warning, "dmarc-wrong-value", fmt.Sprintf("%s=%s is none of %s", t.name, t.value, strings.Join(values, ", ")),
+			"receivers ignore it, and take the default")
+	}
+}
+
+// percent: pct= is gone, but for what t=y can say.
+func (l *dmarcLinter) percent(value string) {
+	n, err := strconv.Atoi(value)
+	switch {
+	case err == nil && n >= 100:
+		l.wrong(Note, "dmarc-removed-tag", "tag pct= is no longer part of DMARC", "pct=100 was the default anyhow")
+	case err == nil && n == 0:
+		l.wrong(Warning, "dmarc-removed-tag", "tag pct= is no longer part of DMARC; t=y takes the place of pct=0",
+			"receivers that know RFC 9989 ignore it and apply the policy to all mail")
+	default:
+		l.wrong(Warning, "dmarc-removed-tag", "tag pct="+value+" is no longer part of DMARC, and nothing takes its place",
+			"receivers that know RFC 9989 ignore it and apply the policy to all mail")
+	}
+}
+
+var dmarcTags = []string{"v", "p", "sp", "np", "rua", "ruf", "adkim", "aspf", "fo", "t", "psd"}
+
+func (l *dmarcLinter) unknown(t tag) {
+	if !isTagName(t.name) {
+		return // that is said already
+	}
+	if meant := meantTag(t.name); meant != "" {
+		l.wrong(Warning, "dmarc-unknown-tag", fmt.Sprintf("tag %s= is not known; perhaps %s= is meant", t.name, meant), "receivers ignore it")
+		return
+	}
+	l.note("dmarc-unknown-tag", "tag "+t.name+"= is not known", "receivers ignore it")
+}
+
+// meantTag returns the tag that a misspelt one most likely stands for, or "".
+func meantTag(name string) string {
+	lower := strings.ToLower(name)
+	switch lower {
+	case "policy":
+		return "p"
+	case "pct", "rf", "ri":
+		return ""
+	}
+	if slices.Contains(dmarcTags, lower) {
+		return lower
+	}
+	if len(lower) < 3 {
+		return ""
+	}
+	return nearest(lower, "rua", "ruf", "adkim", "aspf")
+}
+
+func (l *dmarcLinter) uris(t tag) {
+	if t.value == "" {
+		l.wrong(Warning, "dmarc-bad-uri", t.name+"= is empty", "nobody sends reports")
+		return
+	}
+	for entry := range strings.SplitSeq(t.value, ",") {
+		entry = strings.Trim(entry, whiteSpace)
+		uri, size, sized := strings.Cut(entry, "!")
+		err := CheckReportURI(uri)
+		switch {
+		case err != nil && !strings.Contains(uri, ":") && strings.Contains(uri, "@"):
+			l.wrong(Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s has no mailto: before the address", t.name, entry), "receivers ignore it, and send no reports there")
+		case err != nil:
+			what, _, _ := strings.Cut(err.Error(), "; hint: ")
+			l.wrong(Warning, "dmarc-bad-uri", fmt.Sprintf("%s=%s is no address for reports: %s", t.name, entry, what), "receivers ignore it, and send no reports there")
+		case !strings.HasPrefix(strings.ToLower(uri), "mailto:"):
+			l.wrong(Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address", t.name, entry), "receivers send reports by mail only")
+		case sized:
+			l.wrong(Note, "dmarc-uri-size", fmt.Sprintf("the size limit !%s after an address is no longer part of DMARC", size), "receivers ignore it")
+		}
+	}
+}
+
+// mendDMARC reads a record with the slips that people make put right. It always
+// has a policy.
+func mendDMARC(text string) DMARC {
+	tags := []tag{{"v", "DMARC1"}}
+	for _, t := range splitTags(text) {
+		if meant := meantTag(t.name); meant != "" {
+			t.name = meant
+		}
+		switch t.name {
+		case "v", "":
+			continue
+		case "p", "sp", "np":
+			t.value = strings.ToLower(t.value)
+			if !isPolicy(t.value) {
+				t.value = nearest(t.value, strength...)
+			}
+		case "rua", "ruf":
+			t.value = mendURIs(t.value)
+		case "fo":
+			if strings.Contains(t.value, "1") {
+				t.value = "1" // it asks for more than the letters do
+			}
+		case "pct":
+			if t.value != "0" {
+				continue
+			}
+			t = tag{"t", "y"}
+		}
+		if t.value != "" {
+			tags = append(tags, t)
+		}
+	}
+	if !slices.ContainsFunc(tags, func(t tag) bool { return t.name == "p" }) {
+		tags = append(tags, tag{"p", "none"})
+	}
+	var b strings.Builder
+	for _, t := range tags {
+		b.WriteString(t.name + "=" + t.value + ";")
+	}
+	r, _ := ParseDMARC(b.String())
+	r.SubdomainPolicy = strongestIfSet(r.SubdomainPolicy, r.Policy)
+	r.NonexistentPolicy = strongestIfSet(r.NonexistentPolicy, strongest(r.Policy, r.SubdomainPolicy))
+	if r.PublicSuffix == "y" {
+		r.PublicSuffix = ""
+	}
+	return r
+}
+
+// strongestIfSet drops a policy that is weaker than what holds without it.
+func strongestIfSet(policy, without string) string {
+	if weaker(policy, without) {
+		return ""
+	}
+	return policy
+}
+
+func mendURIs(list string) string {
+	var uris []string
+	for _, entry := range strings.FieldsFunc(list, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
+		entry, _, _ = strings.Cut(entry, "!")
+		entry = strings.Trim(entry, "<>")
+		if rest, found := strings.CutPrefix(entry, "mailto:"); found || !strings.Contains(entry, ":") {
+			entry = "mailto:" + strings.TrimLeft(rest, "/")
+		}
+		if CheckReportURI(entry) == nil && strings.HasPrefix(entry, "mailto:") {
+			uris = append(uris, entry)
+		}
+	}
+	return strings.Join(uris, ",")
+}
