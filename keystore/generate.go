@@ -1,10 +1,6 @@
 package keystore
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,7 +28,11 @@ func Generate(dir, domain, selector string) (Generated, error) {
 	}
 	switch _, err := os.Lstat(g.File); {
 	case errors.Is(err, fs.ErrNotExist):
-		block, err := newKey()
+		key, err := newKey(RSA, WeakBits)
+		if err != nil {
+			return fail("making key", g.File, err)
+		}
+		block, err := encode(key)
 		if err != nil {
 			return fail("making key", g.File, err)
 		}
@@ -60,17 +60,4 @@ func Generate(dir, domain, selector string) (Generated, error) {
 		return fail("writing record", text, err)
 	}
 	return g, nil
-}
-
-// newKey returns a new RSA key as PEM with PKCS#8, as opendkim-genkey makes it.
-func newKey() ([]byte, error) {
-	key, err := rsa.GenerateKey(rand.Reader, WeakBits)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }

@@ -11,56 +11,115 @@ import (
 )
 
 // Install puts a private key, as ParsePrivate reads it, into the key directory
-// dir as <domain>/<selector>.private, with mode 0400 and the time given, which
-// says how old the key is. It returns the path, and an error that is
-// fs.ErrExist when there is a file of that name: no file is ever overwritten,
-// and none is half written. The directories are made where they are missing.
+// dir as <domain>/<selector>.private, with the time given, which says how old
+// the key is. It returns the path, and an error that is fs.ErrExist when there
+// is a file of that name: no file is ever overwritten, and none is half
+// written. The directories are made where they are missing.
+//
 // Run by root, what is made belongs to the owner of dir, so that a signpostd
-// that runs as that user can read it.
+// that runs as that user can read it. The mode is 0400, or 0440 in a directory
+// of root that is kept for a group.
 func Install(dir, domain, selector string, data []byte, modTime time.Time) (string, error) {
-	folder := filepath.Join(dir, domain)
-	name := filepath.Join(folder, selector+".private")
-	fail := func(err error) (string, error) {
-		return name, fmt.Errorf("writing key %s: %w", name, explain(err, folder))
+	name := filepath.Join(dir, domain, selector+".private")
+	return name, install(dir, name, data, modTime)
+}
+
+// install makes a key file in the key directory dir or in a folder of it.
+func install(dir, name string, data []byte, modTime time.Time) error {
+	fail := func(err error) error {
+		return fmt.Errorf("writing key %s: %w", name, explain(err, existing(filepath.Dir(name))))
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(filepath.Dir(name)); err != nil {
 		return fail(err)
 	}
-	give, err := ownerOf(dir)
+	access, err := accessIn(dir)
 	if err != nil {
 		return fail(err)
 	}
-	switch err := os.Mkdir(folder, 0o755); {
-	case err == nil:
-		err = give(folder)
-		if err != nil {
-			return fail(err)
-		}
-	case !errors.Is(err, fs.ErrExist):
-		return fail(err)
-	}
-	created, err := create(name, data, 0o400, func(file *os.File) error {
-		return errors.Join(give(file.Name()), os.Chtimes(file.Name(), modTime, modTime))
+	created, err := create(name, data, access.mode, func(file *os.File) error {
+		return errors.Join(access.give(file), os.Chtimes(file.Name(), modTime, modTime))
 	})
 	if err != nil {
 		return fail(err)
 	}
 	if !created {
-		return name, fmt.Errorf("writing key %s: %w; hint: keys are never overwritten, move it away first", name, fs.ErrExist)
+		return fmt.Errorf("writing key %s: %w; hint: keys are never overwritten, move it away first", name, fs.ErrExist)
 	}
-	return name, nil
+	return nil
 }
 
-// ownerOf returns what gives a file to the owner of dir, where we may do that
-// and it is somebody else.
-func ownerOf(dir string) (func(name string) error, error) {
+// makeDir makes a directory and those above it that are missing. Each belongs
+// to the owner of the one above it, and lets nobody in that that one keeps out.
+func makeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	} else if err == nil {
+		return nil
+	}
+	above := filepath.Dir(dir)
+	if above != dir {
+		if err := makeDir(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil // another process was first
+		}
+		return err
+	}
+	access, err := accessIn(above)
+	if err != nil {
+		return err
+	}
+	opened, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(opened.Chmod(access.dirMode), access.give(opened), opened.Close())
+}
+
+// existing returns dir, or the nearest directory above it that is there.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// access is who may use what is new in a directory.
+type access struct {
+	mode     fs.FileMode // of key files
+	dirMode  fs.FileMode
+	uid, gid int // -1 to leave the owner as it is
+}
+
+func (a access) give(file *os.File) error {
+	if a.uid < 0 {
+		return nil
+	}
+	return file.Chown(a.uid, a.gid)
+}
+
+// accessIn reads it off the directory. A directory root:group that others
+// cannot enter is there for programs of that group to read, so they may read
+// new keys too: with 0400 nobody but root could.
+func accessIn(dir string) (access, error) {
+	a := access{mode: 0o400, dirMode: 0o755, uid: -1, gid: -1}
 	info, err := os.Stat(dir)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
+	a.dirMode = info.Mode().Perm()&0o755 | 0o700
 	sys, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 || sys.Uid == 0 && sys.Gid == 0 {
-		return func(string) error { return nil }, nil
+		return a, nil
 	}
-	return func(name string) error { return os.Lchown(name, int(sys.Uid), int(sys.Gid)) }, nil
+	a.uid, a.gid = int(sys.Uid), int(sys.Gid)
+	if mode := info.Mode().Perm(); sys.Uid == 0 && mode&0o050 == 0o050 && mode&0o007 == 0 {
+		a.mode = 0o440
+	}
+	return a, nil
 }

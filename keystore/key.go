@@ -5,6 +5,7 @@ package keystore
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -57,41 +59,45 @@ func (k *Key) samePublic(other *Key) bool {
 // PKCS#8, with or without a final newline, or the base64 of an Ed25519 seed
 // (32 bytes, as dknewkey writes it) or seed and public key (64 bytes).
 func ParsePrivate(data []byte) (crypto.Signer, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
+	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff"))) // editors on Windows put that mark in front
+	if len(data) == 0 {
 		return nil, errors.New("the file is empty")
 	}
-	// Only the PEM block counts; some tools write text before it.
+	// Only the PEM block of the key counts; some tools write text or
+	// certificates before it.
+	var other error
 	for rest := data; ; {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)
 		if block == nil {
 			break
 		}
-		switch block.Type {
-		case "RSA PRIVATE KEY":
-			key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+		switch der := block.Bytes; {
+		case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+			return nil, errors.New("the key is encrypted; hint: remove the passphrase, for example with openssl pkey")
+		case block.Type == "RSA PRIVATE KEY":
+			key, err := x509.ParsePKCS1PrivateKey(der)
 			if err != nil {
 				return nil, fmt.Errorf("PKCS#1 block: %w", err)
 			}
 			return checked(key)
-		case "PRIVATE KEY":
-			key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		case block.Type == "PRIVATE KEY":
+			key, err := x509.ParsePKCS8PrivateKey(der)
 			if err != nil {
 				return nil, fmt.Errorf("PKCS#8 block: %w", err)
 			}
 			return checked(key)
-		case "ENCRYPTED PRIVATE KEY":
-			return nil, errors.New("the key is encrypted; hint: remove the passphrase, for example with openssl pkey")
-		case "PUBLIC KEY", "RSA PUBLIC KEY":
-			return nil, errors.New("this is a public key; hint: the private key belongs here")
-		case "CERTIFICATE":
-			return nil, errors.New("this is a certificate; hint: the private key belongs here")
+		case other == nil:
+			other = notPrivate(block.Type)
 		}
 	}
-	if seed, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(data))); err == nil {
+	if other != nil {
+		return nil, other
+	}
+	if seed, err := base64.StdEncoding.DecodeString(string(data)); err == nil {
 		return seedKey(seed)
 	}
-	return nil, errors.New("no whole PEM block of a private key found")
+	return nil, notPEM(data)
 }
 
 func seedKey(seed []byte) (crypto.Signer, error) {
@@ -119,6 +125,9 @@ func checked(key any) (crypto.Signer, error) {
 		return key, nil
 	case ed25519.PrivateKey:
 		return key, nil
+	}
+	if _, ok := key.(*ecdsa.PrivateKey); ok {
+		return nil, notPrivate("EC PRIVATE KEY")
 	}
 	return nil, fmt.Errorf("a key of type %T cannot sign DKIM; hint: use RSA or Ed25519", key)
 }

@@ -60,6 +60,8 @@ func TestParsePrivate(t *testing.T) {
 		"PKCS#1":               {pkcs1(rsaKey), rsaKey},
 		"no final newline":     {bytes.TrimSpace(pkcs1(rsaKey)), rsaKey},
 		"CRLF line ends":       {bytes.ReplaceAll(pkcs8(t, rsaKey), []byte("\n"), []byte("\r\n")), rsaKey},
+		"byte order mark":      {append([]byte("\ufeff"), pkcs8(t, rsaKey)...), rsaKey},
+		"certificate before":   {append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), pkcs8(t, rsaKey)...), rsaKey},
 		"text before":          {append([]byte("made by hand\n"), pkcs8(t, rsaKey)...), rsaKey},
 		"Ed25519":              {pkcs8(t, edKey), edKey},
 		"Ed25519 seed":         {[]byte(base64.StdEncoding.EncodeToString(edKey.Seed()) + "\n"), edKey},
@@ -94,7 +96,18 @@ func TestParsePrivateRefuses(t *testing.T) {
 		"ECDSA":       {pkcs8(t, ec), "cannot sign DKIM"},
 		"half a seed": {[]byte(base64.StdEncoding.EncodeToString([]byte("too short"))), "no Ed25519 key"},
 		"torn seed":   {[]byte(base64.StdEncoding.EncodeToString(make([]byte, 64))), "do not fit"},
-		"a README":    {[]byte("Put your keys here."), "no whole PEM block"},
+		"EC":          {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: public}), "type EC, which cannot sign DKIM"},
+		"DSA":         {pem.EncodeToMemory(&pem.Block{Type: "DSA PRIVATE KEY", Bytes: public}), "type DSA, which cannot sign DKIM"},
+		"request":     {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: public}), "request for a certificate"},
+		"OpenSSH":     {pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: public}), "key of OpenSSH"},
+		"ssh-rsa":     {[]byte("ssh-rsa AAAAB3NzaC1yc2E= me"), "public key of OpenSSH"},
+		"PKCS#1, encrypted": {pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: public,
+			Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}}), "passphrase"},
+		"other PEM":  {pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: public}), "\"X509 CRL\""},
+		"no END":     {whole[:len(whole)-40], "cut off"},
+		"the record": {[]byte("mail._domainkey\tIN\tTXT\t( \"v=DKIM1; k=rsa; \""), "DNS record"},
+		"DER":        {public, "but DER"},
+		"a README":   {[]byte("Put your keys here."), "no whole PEM block"},
 	} {
 		if got, err := ParsePrivate(test.data); err == nil || !strings.Contains(err.Error(), test.wrong) {
 			t.Errorf("%s: got %T, %v, want an error with %q", name, got, err, test.wrong)

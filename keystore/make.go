@@ -1,0 +1,111 @@
+package keystore
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"signpost/keystore/record"
+)
+
+// Sizes of RSA keys that Make warns of or refuses: verifiers need not take more
+// than LargeBits (RFC 8301, section 3.2), and nobody makes more than MaxBits.
+const (
+	LargeBits = 4096
+	MaxBits   = 16384
+)
+
+// Order says what key to make.
+type Order struct {
+	Domain    string // A-labels
+	Selector  string
+	Algorithm Algorithm
+	Bits      int  // of an RSA key
+	Flat      bool // as <domain>.private, not <domain>/<selector>.private
+}
+
+// Made is a key that Make has made, and where.
+type Made struct {
+	Order
+	File       string
+	RecordFile string
+	Record     record.DKIM
+}
+
+// Make makes a key in the key directory dir, and beside it a file with its
+// record, with .txt in the place of .private. See Install for the rights of the
+// key file. It never overwrites: the error is fs.ErrExist when one of the files
+// is there, and then neither is made.
+func Make(dir string, order Order) (Made, error) {
+	made := Made{Order: order}
+	file := path.Join(order.Domain, order.Selector+".private")
+	if order.Flat {
+		file = order.Domain + ".private"
+	}
+	// The daemon must take the file for what it is.
+	if _, ok, err := claimOf(file, Selectors{fallback: order.Selector}); err != nil || !ok {
+		return made, errors.Join(fmt.Errorf("%q cannot be the name of a key file", file), err)
+	}
+	made.File = filepath.Join(dir, filepath.FromSlash(file))
+	made.RecordFile = strings.TrimSuffix(made.File, ".private") + ".txt"
+	for _, name := range []string{made.File, made.RecordFile} {
+		if _, err := os.Lstat(name); err == nil {
+			return made, fmt.Errorf("%s: %w; hint: nothing is ever overwritten; choose another selector, or move the file away", name, fs.ErrExist)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return made, fmt.Errorf("looking for %s: %w", name, explain(err, existing(filepath.Dir(name))))
+		}
+	}
+	key, err := newKey(order.Algorithm, order.Bits)
+	if err != nil {
+		return made, fmt.Errorf("making a key for %s: %w", order.Domain, err)
+	}
+	if made.Record, err = record.ForKey(key.Public()); err != nil {
+		return made, err
+	}
+	block, err := encode(key)
+	if err != nil {
+		return made, err
+	}
+	if err := install(dir, made.File, block, time.Now()); err != nil {
+		return made, err
+	}
+	access, err := accessIn(dir)
+	if err == nil {
+		_, err = create(made.RecordFile, []byte(made.Record.Genkey(order.Selector, order.Domain)), 0o644, access.give)
+	}
+	if err != nil {
+		return made, fmt.Errorf("the key %s is made; writing its record %s: %w", made.File, made.RecordFile, explain(err, filepath.Dir(made.RecordFile)))
+	}
+	return made, nil
+}
+
+func newKey(algorithm Algorithm, bits int) (crypto.Signer, error) {
+	switch {
+	case algorithm == Ed25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	case bits < MinBits || bits > MaxBits:
+		return nil, fmt.Errorf("an RSA key has %d to %d bits, not %d", MinBits, MaxBits, bits)
+	}
+	return rsa.GenerateKey(rand.Reader, bits)
+}
+
+// encode returns a key as PEM with PKCS#8, as opendkim-genkey makes it.
+func encode(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}

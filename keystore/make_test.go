@@ -1,0 +1,144 @@
+package keystore
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestMake(t *testing.T) {
+	for name, test := range map[string]struct {
+		order   Order
+		file    string
+		signing string
+	}{
+		"native":         {Order{"example.org", "s1", RSA, 1024, false}, "example.org/s1", "s1:rsa"},
+		"native Ed25519": {Order{"example.org", "s1e", Ed25519, 0, false}, "example.org/s1e", "s1e:ed25519"},
+		"flat":           {Order{"example.org", "mail", RSA, 1024, true}, "example.org", "mail:rsa"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDirectory(t)
+			made, err := Make(d.path, test.order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := filepath.Join(d.path, test.file); made.File != want+".private" || made.RecordFile != want+".txt" {
+				t.Errorf("made %+v", made)
+			}
+			if got := describeSigning(d.load(nil), "example.org"); got != test.signing {
+				t.Errorf("signing: %s", got)
+			}
+			if text, err := os.ReadFile(made.RecordFile); err != nil || string(text) != made.Record.Genkey(test.order.Selector, "example.org") {
+				t.Errorf("the record file has %q, %v", text, err)
+			}
+			for file, mode := range map[string]fs.FileMode{made.File: 0o400, made.RecordFile: 0o644} {
+				if info, err := os.Stat(file); err != nil || info.Mode() != mode {
+					t.Errorf("%s: %v, %v", file, info.Mode(), err)
+				}
+			}
+			before, _ := os.ReadFile(made.File)
+			if _, err := Make(d.path, test.order); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), made.File) {
+				t.Errorf("again: %v", err)
+			}
+			if after, _ := os.ReadFile(made.File); string(after) != string(before) {
+				t.Error("the key was overwritten")
+			}
+		})
+	}
+}
+
+// A record without its key says that a key went missing: that wants a look, and
+// a new key beside the old record would be wrong.
+func TestMakeBesideRecord(t *testing.T) {
+	d := newDirectory(t)
+	d.write("example.org/s1.txt", []byte("old"))
+	_, err := Make(d.path, Order{"example.org", "s1", Ed25519, 0, false})
+	if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "s1.txt") {
+		t.Errorf("got %v", err)
+	}
+	if entries, _ := os.ReadDir(filepath.Join(d.path, "example.org")); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+func TestMakeRefuses(t *testing.T) {
+	d := newDirectory(t)
+	for _, test := range []struct {
+		order Order
+		wrong string
+	}{
+		{Order{"example.org", "s1", RSA, 1023, false}, "1024 to 16384 bits, not 1023"},
+		{Order{"example.org", "s1", RSA, 16385, false}, "not 16385"},
+		{Order{"example.org", "../s1", RSA, 2048, false}, "cannot be the name"},
+		{Order{"..", "s1", RSA, 2048, false}, "cannot be the name"},
+		{Order{"example.org", strings.Repeat("a.", 125) + "a", Ed25519, 0, false}, "253"},
+	} {
+		if _, err := Make(d.path, test.order); err == nil || !strings.Contains(err.Error(), test.wrong) {
+			t.Errorf("%+v: got %v", test.order, err)
+		}
+	}
+	if entries, _ := os.ReadDir(d.path); len(entries) != 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+	d.write("example.com", []byte("a file"))
+	if _, err := Make(d.path, Order{"example.com", "s1", Ed25519, 0, false}); err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// New files are for whom the directory is for.
+func TestMakeGivesAccess(t *testing.T) {
+	const uid, gid = 4711, 4712
+	for name, test := range map[string]struct {
+		uid, gid int
+		dirMode  fs.FileMode
+		mode     fs.FileMode // of the key, when root makes it
+	}{
+		"of a user":                    {uid, gid, 0o700, 0o400},
+		"of root, for a group":         {0, gid, 0o750, 0o440},
+		"of root, for a group and all": {0, gid, 0o755, 0o400},
+		"of root, for nobody else":     {0, gid, 0o700, 0o400},
+		"of root":                      {0, 0, 0o750, 0o400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "keys")
+			if err := os.Mkdir(dir, test.dirMode); err != nil {
+				t.Fatal(err)
+			}
+			owner := os.Geteuid()
+			group := os.Getegid()
+			if owner == 0 {
+				owner, group = test.uid, test.gid
+				if err := os.Chown(dir, test.uid, test.gid); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				test.mode = 0o400 // who is not root cannot give files away
+			}
+			made, err := Make(filepath.Join(dir, ".next"), Order{"example.org", "s1", Ed25519, 0, false})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range []string{made.File, filepath.Dir(made.File), filepath.Join(dir, ".next"), made.RecordFile} {
+				info, err := os.Stat(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sys := info.Sys().(*syscall.Stat_t)
+				if int(sys.Uid) != owner || int(sys.Gid) != group {
+					t.Errorf("%s belongs to %d:%d, want %d:%d", file, sys.Uid, sys.Gid, owner, group)
+				}
+				if info.IsDir() && info.Mode().Perm() != test.dirMode {
+					t.Errorf("%s has mode %v, want %v", file, info.Mode(), test.dirMode)
+				}
+				if file == made.File && info.Mode() != test.mode {
+					t.Errorf("%s has mode %v, want %v", file, info.Mode(), test.mode)
+				}
+			}
+		})
+	}
+}
