@@ -111,9 +111,8 @@ func flagWords(flags []cli.Flag, arg string) []string {
 		if !ok || !takesValue([]cli.Flag{flag}, arg) {
 			continue
 		}
-		if _, rest, found := strings.Cut(documented.GetUsage(), "`"); found {
-			placeholder, _, _ := strings.Cut(rest, "`")
-			if words := strings.Split(placeholder, "|"); len(words) > 1 {
+		for word := range strings.FieldsSeq(strings.ReplaceAll(documented.GetUsage(), "`", "")) {
+			if words := strings.Split(word, "|"); len(words) > 1 {
 				return words
 			}
 		}

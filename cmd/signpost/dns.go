@@ -2,15 +2,215 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
 )
 
 func dnsCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "dns",
-		Usage:     "print the SPF, DKIM and DMARC records to publish",
-		UsageText: "signpost dns [options] DOMAIN...",
-		Action:    func(*cli.Context) error { return errors.New("not built yet") },
+		Name:        "dns",
+		Usage:       "print the SPF, DKIM and DMARC records to publish",
+		UsageText:   "signpost dns [options] DOMAIN...\nsignpost dns --no-mail [options] DOMAIN...",
+		Description: dnsDescription,
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " + strings.Join(record.Formats(), "|")},
+			jsonFlag(), keysFlag(), selectorFlag(),
+			&cli.StringFlag{Name: "zone", Usage: "the zone is `ZONE`, the domain itself or a parent of it (default: the domain)"},
+			&cli.IntFlag{Name: "ttl", Value: 3600, Usage: "`SECONDS` that resolvers may keep the records"},
+			&cli.BoolFlag{Name: "no-mail", Usage: "the records of a domain that sends no mail"},
+			&cli.BoolFlag{Name: "null-mx", Usage: "with --no-mail: it receives none either"},
+		}, spfFlags(), dmarcFlags()),
+		Action: dnsAction,
 	}
+}
+
+func dnsAction(c *cli.Context) error {
+	domains, err := domainArgs(c)
+	if err != nil {
+		return err
+	}
+	plan, err := newDNSPlan(c)
+	if err != nil {
+		return err
+	}
+	keys, err := dnsKeys(c, plan)
+	if err != nil {
+		return err
+	}
+	var verdict error
+	var next []dnsStep
+	zones := newDNSZones(plan, domains)
+	seen := make(map[string]bool)
+	for _, domain := range domains {
+		if seen[domain] {
+			continue
+		}
+		seen[domain] = true
+		if plan.zone != "" && !(record.Record{Name: domain}).In(plan.zone) {
+			return usageError("--zone: %q holds no %s; hint: it is the domain or a parent of it", plan.zone, domain)
+		}
+		spf := plan.spfRecord(domain)
+		if lintSPF(c, spf) != nil {
+			verdict = exitCode(exitFinding)
+		}
+		records := []record.Record{spf}
+		if plan.noMail {
+			records = append(records, noMailRecords(c.Bool("null-mx"), domain)...)
+		}
+		found, complete, err := keyRecords(c, plan, keys, domain)
+		if err != nil {
+			return err
+		}
+		if !complete {
+			verdict = exitCode(exitFinding)
+		}
+		records = append(records, found...)
+		dmarc := plan.dmarcFor(domain)
+		records = append(records, dmarcRecords(domain, dmarc)...)
+		for i := range records {
+			records[i].TTL = c.Int("ttl")
+		}
+		zones.add(domain, records)
+		next = append(next, nextSteps(plan, domain, dmarc)...)
+	}
+	if err := printRecords(c, plan, zones, next); err != nil {
+		return err
+	}
+	return verdict
+}
+
+// dnsPlan is what the flags ask for, whatever the domain.
+type dnsPlan struct {
+	format string
+	zone   string // empty: each domain is its own
+	noMail bool
+	spf    record.SPF
+	policy record.DMARC
+	// toPostmaster: reports go to postmaster of each domain
+	toPostmaster bool
+}
+
+func newDNSPlan(c *cli.Context) (*dnsPlan, error) {
+	plan := &dnsPlan{format: c.String("format"), noMail: c.Bool("no-mail")}
+	if c.Bool("json") {
+		if c.IsSet("format") && plan.format != "json" {
+			return nil, usageError("--json and --format %s exclude each other", plan.format)
+		}
+		plan.format = "json"
+	}
+	if !slices.Contains(record.Formats(), plan.format) {
+		return nil, usageError("--format: %q is no format; hint: it is one of %s", plan.format, strings.Join(record.Formats(), ", "))
+	}
+	if ttl := c.Int("ttl"); ttl < 0 || ttl > 1<<31-1 {
+		return nil, usageError("--ttl: %d is not between 0 and 2147483647", ttl)
+	}
+	if c.Bool("null-mx") && !plan.noMail {
+		return nil, usageError("--null-mx goes with --no-mail; hint: without MX records mail goes to the A and AAAA of a domain, a null MX stops it")
+	}
+	var err error
+	if c.IsSet("zone") {
+		if plan.zone, err = keystore.Domain(c.String("zone")); err != nil {
+			return nil, usageError("--zone: %w", err)
+		}
+	}
+	if plan.noMail {
+		for _, name := range []string{"mx", "a", "ip", "include", "all", "spf", "policy", "sp", "np", "adkim", "aspf", "fo", "test"} {
+			if c.IsSet(name) {
+				return nil, usageError("--no-mail and --%s exclude each other", name)
+			}
+		}
+	}
+	if plan.spf, err = spfOf(c); err != nil {
+		return nil, err
+	}
+	plan.policy, plan.toPostmaster, err = dmarcOf(c)
+	return plan, err
+}
+
+// dnsKeys reads the key directory. It need not be there: SPF and DMARC do
+// without.
+func dnsKeys(c *cli.Context, plan *dnsPlan) (*keystore.Snapshot, error) {
+	keys, err := loadKeys(c)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !plan.noMail {
+			warn(c, "%v", err)
+		}
+		return &keystore.Snapshot{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range keys.Problems() {
+		if p.Domain == "" && !plan.noMail {
+			warn(c, "%s", p)
+		}
+	}
+	return keys, nil
+}
+
+// keyRecords returns the record of every usable key of a domain: also those
+// that do not sign now are needed, by mail that is on its way and by keys that
+// wait for their record. It is not complete when a key lacks or is broken.
+func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, domain string) (records []record.Record, complete bool, err error) {
+	keys := snapshot.Keys(domain)
+	if plan.noMail {
+		if len(keys) > 0 {
+			warn(c, "%s has keys for %s, and --no-mail publishes none of them; hint: leave --no-mail out if it sends mail", c.String("keys"), domain)
+		}
+		return nil, true, nil
+	}
+	complete = true
+	for _, p := range snapshot.Problems() {
+		if p.Domain == domain {
+			warn(c, "%s", p)
+			complete = false
+		}
+	}
+	if len(keys) == 0 {
+		warn(c, "no usable key for %s in %s, so no DKIM record; hint: signpost keygen --keys %s %s", domain, c.String("keys"), c.String("keys"), domain)
+		return nil, false, nil
+	}
+	for _, key := range keys {
+		r, err := record.ForKey(key.Signer.Public())
+		if err != nil {
+			return nil, false, fmt.Errorf("key %s: %w", key.File, err)
+		}
+		file, err := filepath.Rel(c.String("keys"), key.File)
+		if err != nil {
+			file = key.File
+		}
+		why := fmt.Sprintf("DKIM: the public half of %s (%s), to verify signatures with", file, keySize(key))
+		records = append(records, record.Record{Name: record.Name(key.Selector, domain), Type: "TXT", Value: r.String(), Why: why})
+	}
+	return records, complete, nil
+}
+
+func keySize(key *keystore.Key) string {
+	switch {
+	case key.Algorithm == keystore.Ed25519:
+		return "Ed25519"
+	case key.Bits < keystore.WeakBits:
+		return fmt.Sprintf("RSA, %d bits: weak", key.Bits)
+	}
+	return fmt.Sprintf("RSA, %d bits", key.Bits)
+}
+
+// noMailRecords are those beside SPF and DMARC that keep a name from being used
+// for mail (M3AAWG, Protecting Parked Domains).
+func noMailRecords(nullMX bool, domain string) []record.Record {
+	records := []record.Record{{Name: "*._domainkey." + domain, Type: "TXT", Value: "v=DKIM1; p=",
+		Why: "DKIM: no selector has a key, so no signature is valid"}}
+	if nullMX {
+		records = append(records, record.Record{Name: domain, Type: "MX", Value: "0 .",
+			Why: "MX: it takes no mail (RFC 7505); this must be its only MX record"})
+	}
+	return records
 }

@@ -167,9 +167,10 @@ func isHeading(line string) bool {
 	return found && name != "" && len(strings.Fields(name)) <= 2 && name == strings.ToLower(name) && name[0] != ' '
 }
 
-// escape hides from roff what it would take for its own.
+// escape hides from roff what it would take for its own, and lets it break
+// lists of words.
 func escape(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", "\\(ga", "^", `\(ha`, "~", `\(ti`).Replace(s)
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", "\\(ga", "^", `\(ha`, "~", `\(ti`, "|", `|\:`).Replace(s)
 	if strings.HasPrefix(s, ".") {
 		s = `\&` + s
 	}

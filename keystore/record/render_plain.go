@@ -16,9 +16,9 @@ func renderTable(zone string, records, outside []Record) string {
 		}
 		fmt.Fprintf(&b, "name   %s\n", r.Name)
 		if r.In(zone) {
-			fmt.Fprintf(&b, "host   %s   (the name inside of the zone %s)\n", r.Host(zone), zone)
+			fmt.Fprintf(&b, "host   %s   in the zone %s\n", r.Host(zone), zone)
 		} else {
-			b.WriteString("host   in another zone: pass this record on to those who run it\n")
+			b.WriteString("host   in another zone: to be published by those who run it\n")
 		}
 		fmt.Fprintf(&b, "type   %s\nvalue  %s\n", r.Type, r.Value)
 		if r.Why != "" {
