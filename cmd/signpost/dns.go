@@ -58,7 +58,7 @@ func dnsAction(c *cli.Context) error {
 			return usageError("--zone: %q holds no %s; hint: it is the domain or a parent of it", plan.zone, domain)
 		}
 		spf := plan.spfRecord(domain)
-		if lintSPF(c, spf) != nil {
+		if lintSPF(c, spf) {
 			verdict = exitCode(exitFinding)
 		}
 		records := []record.Record{spf}

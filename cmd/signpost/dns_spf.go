@@ -151,13 +151,14 @@ func (p *dnsPlan) spfRecord(domain string) record.Record {
 	return record.Record{Name: domain, Type: "TXT", Value: p.spf.String(), Why: why + ". A name has one SPF record"}
 }
 
-// lintSPF warns of what is wrong with a record, and returns the verdict.
-func lintSPF(c *cli.Context, r record.Record) error {
-	findings := record.LintSPF(r.Name, []record.TXT{r.Strings()})
-	for _, f := range findings {
+// lintSPF warns of what is wrong with a record, and reports whether mail would
+// suffer.
+func lintSPF(c *cli.Context, r record.Record) (fault bool) {
+	for _, f := range record.LintSPF(r.Name, []record.TXT{r.Strings()}) {
 		if f.Level == record.Fault || f.Level == record.Warning {
-			warn(c, "%s: %s", f.Name, f.What)
+			warn(c, "SPF of %s: %s", f.Name, f.What)
+			fault = fault || f.Level == record.Fault
 		}
 	}
-	return verdictOf(findings)
+	return fault
 }
