@@ -99,7 +99,7 @@ func (f *file) read(before *file, options Options) error {
 	if err != nil {
 		return err
 	}
-	algorithm, bits := describe(signer)
+	algorithm, bits := Describe(signer)
 	if algorithm == RSA && bits < options.MinBits {
 		return fmt.Errorf("RSA key of %d bits is shorter than the %d asked for; hint: make a new one", bits, options.MinBits)
 	}

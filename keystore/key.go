@@ -132,7 +132,9 @@ func checked(key any) (crypto.Signer, error) {
 	return nil, fmt.Errorf("a key of type %T cannot sign DKIM; hint: use RSA or Ed25519", key)
 }
 
-func describe(signer crypto.Signer) (Algorithm, int) {
+// Describe returns the key type of a key and its size: the bits of the RSA
+// modulus, or 256 for Ed25519.
+func Describe(signer crypto.Signer) (Algorithm, int) {
 	if public, ok := signer.Public().(*rsa.PublicKey); ok {
 		return RSA, public.N.BitLen()
 	}

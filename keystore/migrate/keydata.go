@@ -1,0 +1,142 @@
+package migrate
+
+import (
+	"bytes"
+	"crypto"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+)
+
+// parseKey reads a private key as OpenDKIM and rspamd take it: what signpostd
+// reads, and DER, bare or in base64, PKCS#1 or PKCS#8, and PEM that was put on
+// one line. data is what signpostd can read: the very bytes, or PEM.
+func parseKey(raw []byte) (signer crypto.Signer, data []byte, err error) {
+	signer, err = keystore.ParsePrivate(raw)
+	if err == nil {
+		return signer, raw, nil
+	}
+	der := raw
+	text := bytes.TrimSpace(raw)
+	if body, ok := oneLine(string(text)); ok {
+		text = []byte(body)
+	}
+	compact := strings.Map(func(c rune) rune {
+		if strings.ContainsRune(" \t\r\n", c) {
+			return -1
+		}
+		return c
+	}, string(text))
+	if decoded, decodeErr := base64.StdEncoding.DecodeString(compact); decodeErr == nil {
+		der = decoded
+	}
+	for _, kind := range []string{"PRIVATE KEY", "RSA PRIVATE KEY"} {
+		block := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+		other, otherErr := keystore.ParsePrivate(block)
+		if otherErr == nil {
+			return other, block, nil
+		}
+		// That a key is too short says more than that it is no PEM.
+		if strings.Contains(otherErr.Error(), "too short") {
+			err = otherErr
+		}
+	}
+	return nil, nil, err
+}
+
+// oneLine returns what stands between the two marks of PEM on one line.
+func oneLine(text string) (body string, ok bool) {
+	rest, ok := strings.CutPrefix(text, "-----BEGIN ")
+	if !ok || strings.Contains(text, "\n") {
+		return "", false
+	}
+	if _, rest, ok = strings.Cut(rest, "-----"); !ok {
+		return "", false
+	}
+	body, _, ok = strings.Cut(rest, "-----END ")
+	return strings.ReplaceAll(body, `\n`, ""), ok
+}
+
+// claim is a key that a configuration asks for.
+type claim struct {
+	name             string // of the key, in a key table
+	domain, selector string
+	file             string // as the configuration writes it; empty for inline
+	inline           string
+	at               Place
+}
+
+// load reads the key of a claim. What is wrong is reported.
+func (r *reader) load(c claim, signs bool) (Key, bool) {
+	fail := func(format string, args ...any) (Key, bool) {
+		what := fmt.Sprintf("the key for %s, selector %q: ", c.domain, c.selector) + fmt.Sprintf(format, args...)
+		what, fix, _ := strings.Cut(what, "; hint: ")
+		r.report(record.Fault, "import-key", c.at, what, "the key is not carried over", fix)
+		return Key{}, false
+	}
+	domain, err := keystore.Domain(c.domain)
+	if err != nil {
+		return fail("%v", err)
+	}
+	selector, err := keystore.Selector(c.selector)
+	if err != nil {
+		return fail("%v", err)
+	}
+	if n := len(record.Name(selector, domain)); n > 253 {
+		return fail("its record would have a name of %d characters, and the DNS takes 253", n)
+	}
+	raw, modTime, shown := []byte(c.inline), time.Time{}, c.at.File
+	if c.file != "" {
+		shown = r.path(c.file)
+		data, info, err := r.read(shown, maxKey)
+		if err != nil {
+			return fail("%s: %v", shown, err)
+		}
+		raw, modTime = data, info.ModTime()
+	} else if _, info, err := r.read(c.at.File, maxConfig); err == nil {
+		modTime = info.ModTime()
+	}
+	signer, data, err := parseKey(raw)
+	if err != nil {
+		return fail("%s: %v", shown, err)
+	}
+	algorithm, bits := keystore.Describe(signer)
+	return Key{
+		Key: keystore.Key{
+			Domain: domain, Selector: selector, Algorithm: algorithm, Bits: bits,
+			Signer: signer, File: shown, ModTime: modTime,
+		},
+		Data: data, Rewritten: !bytes.Equal(data, raw), Signs: signs, Named: c.at,
+	}, true
+}
+
+// add takes a key into the plan. signpostd signs once for each key type, so
+// a second one that signs is kept, but does not sign.
+func (r *reader) add(key Key) {
+	for i, have := range r.plan.Keys {
+		if have.Domain != key.Domain {
+			continue
+		}
+		if have.Selector == key.Selector {
+			if !have.Equal(&key.Key) {
+				r.report(record.Fault, "import-conflict", key.Named,
+					fmt.Sprintf("another key for %s, selector %q, is in %s", key.Domain, key.Selector, have.File),
+					"only the first is carried over: one record in the DNS is for one key", "")
+			}
+			r.plan.Keys[i].Signs = have.Signs || key.Signs
+			return
+		}
+		if have.Signs && key.Signs && have.Algorithm == key.Algorithm {
+			r.report(record.Warning, "import-two-signatures", key.Named,
+				fmt.Sprintf("mail from %s is signed with two %s keys, %q and %q", key.Domain, key.Algorithm, have.Selector, key.Selector),
+				fmt.Sprintf("signpostd signs once for each type of key: with %q", have.Selector), "")
+			key.Signs = false
+		}
+	}
+	r.plan.Keys = append(r.plan.Keys, key)
+}

@@ -1,0 +1,125 @@
+// Package migrate reads how other software signs mail, for it to be carried
+// over: OpenDKIM, rspamd, and directories of key files. It changes nothing.
+package migrate
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+)
+
+// Kind is the software that a configuration belongs to.
+type Kind string
+
+// The kinds of configuration that Read knows.
+const (
+	OpenDKIM Kind = "opendkim"
+	Rspamd   Kind = "rspamd"
+	KeyFiles Kind = "keys"
+)
+
+// Options says how a configuration is to be read.
+type Options struct {
+	// Kind of the configuration; empty: found out from the path.
+	Kind Kind
+	// Root stands before absolute paths in a configuration, for one that was
+	// copied out of a container. No link leads out of it.
+	Root string
+	// SigningTable belongs to a KeyTable given as the path: a file, or as
+	// OpenDKIM writes it, such as refile:/etc/opendkim/SigningTable.
+	SigningTable string
+	// Selectors of key files named after their domain alone.
+	Selectors keystore.Selectors
+}
+
+// Plan is what a configuration amounts to for signpostd.
+type Plan struct {
+	Path string
+	Kind Kind
+	What string // what the path turned out to be
+
+	Keys     []Key // in order of domain; those that sign before the others
+	Settings []Setting
+	// Findings say what cannot be carried over, or not as it stands. Name is
+	// the file and line. A fault or a warning is a loss; a note is none.
+	Findings []record.Finding
+}
+
+// Key is a private key with what the configuration uses it for.
+type Key struct {
+	keystore.Key        // File is where it was read, or the table it stands in
+	Data         []byte // the content of its file, as keystore.ParsePrivate reads it
+	Rewritten    bool   // Data is the key put into PEM, for signpostd could not read it
+	Signs        bool   // mail from the domain is signed with it
+	Named        Place  // where the configuration names it; zero for a file found by its name
+}
+
+// Setting is something for the environment of signpostd.
+type Setting struct {
+	Variable, Value string
+	From            string // what it stands for in the configuration
+	Why             string
+}
+
+// Place is a line of a file; Line is 0 for the whole of it.
+type Place struct {
+	File string
+	Line int
+}
+
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return p.File + ":" + strconv.Itoa(p.Line)
+}
+
+// reader gathers a plan.
+type reader struct {
+	files
+	options Options
+	plan    *Plan
+}
+
+// report adds a finding.
+func (r *reader) report(level, code string, at Place, what, effect, fix string) {
+	f := record.Finding{Level: level, Code: code, Name: at.String(), What: what, Effect: effect, Fix: fix}
+	if !slices.Contains(r.plan.Findings, f) {
+		r.plan.Findings = append(r.plan.Findings, f)
+	}
+}
+
+func (r *reader) note(code string, at Place, format string, args ...any) {
+	r.report(record.Note, code, at, fmt.Sprintf(format, args...), "", "")
+}
+
+// set adds a setting; the last one of a variable holds.
+func (r *reader) set(variable, value, from, why string) {
+	r.plan.Settings = slices.DeleteFunc(r.plan.Settings, func(s Setting) bool { return s.Variable == variable })
+	r.plan.Settings = append(r.plan.Settings, Setting{variable, value, from, why})
+}
+
+// signing returns the key that signs for a domain, or nil.
+func (p *Plan) signing(domain string) *Key {
+	for i, key := range p.Keys {
+		if key.Signs && key.Domain == domain {
+			return &p.Keys[i]
+		}
+	}
+	return nil
+}
+
+// Domains returns the domains whose mail is signed, in order.
+func (p *Plan) Domains() []string {
+	var domains []string
+	for _, key := range p.Keys {
+		if key.Signs && !slices.Contains(domains, key.Domain) {
+			domains = append(domains, key.Domain)
+		}
+	}
+	slices.Sort(domains)
+	return domains
+}

@@ -1,0 +1,180 @@
+package migrate
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"signpost/keystore/record"
+)
+
+// What becomes of the directives of opendkim.conf that are not about keys.
+const (
+	forKeys    = iota // read elsewhere
+	carried           // settings knows how
+	process           // about the process, its logs and its files
+	verifying         // about mail that comes in
+	unneeded          // without effect on what is signed
+	losing            // changes what is signed or how, and signpostd has no such setting
+	switchLost        // the same when it is on
+)
+
+// fateOf returns what becomes of a directive, and whether it is one.
+func fateOf(name string) (int, bool) {
+	for fate, names := range map[int]string{
+		forKeys: "BaseDirectory ChangeRootDirectory Domain Include KeyFile KeyTable Mode MultipleSignatures Selector SigningTable SubDomains",
+		carried: "Canonicalization ExternalIgnoreList InternalHosts MaximumHeaders MinimumKeyBits OversignHeaders RequireSafeKeys" +
+			" SignHeaders SignatureAlgorithm SignatureTTL Socket On-Default On-InternalError On-Security On-SignatureError",
+		process: "AutoRestart AutoRestartCount AutoRestartRate Background DisableCryptoInit EnableCoredumps LogResults LogWhy" +
+			" MilterDebug PidFile SoftStart SoftwareHeader Syslog SyslogFacility SyslogName SyslogSuccess TemporaryDirectory UMask UserID X-Header",
+		verifying: "AllowSHA1Only AlwaysAddARHeader AuthservID AuthservIDWithJobID BogusKey CaptureUnknownErrors ClockDrift DNSConnect" +
+			" DNSTimeout DiagnosticDirectory DomainKeysCompat IgnoreMalformedMail KeepAuthResults MTACommand MaximumSignaturesToVerify Minimum MustBeSigned" +
+			" Nameservers NoHeaderB On-BadSignature On-DNSError On-KeyNotFound On-NoSignature On-ReputationError Quarantine QueryCache RedirectFailuresTo" +
+			" RemoveARAll RemoveARFrom ReportAddress ReportBccAddress ResolverConfiguration ResolverTracing SMTPURI SendReports StrictTestMode TestDNSData" +
+			" TestPublicKeys TrustAnchorFile TrustSignaturesFrom UnprotectedKey WeakSyntaxChecks Statistics StatisticsName StatisticsPrefix StatisticsPolicyScript" +
+			" VBR-PurgeFields VBR-TrustedCertifiers VBR-TrustedCertifiersOnly",
+		unneeded: "ATPSHashAlgorithm LDAPAuthMechanism LDAPAuthName LDAPAuthRealm LDAPAuthUser LDAPBindPassword LDAPBindUser LDAPDisableCache" +
+			" LDAPKeepaliveIdle LDAPKeepaliveInterval LDAPKeepaliveProbes LDAPTimeout LDAPUseTLS SelectCanonicalizationHeader KeepTemporaryFiles",
+		losing: "ATPSDomains BodyLengthDB DefaultSender DontSignMailTo ExemptDomains FinalPolicyScript FlowData IdentityHeader MTA MacroList" +
+			" MaximumSignedBytes OmitHeaders POPDBFile PeerList RateLimits ReplaceHeaders ReplaceRules ResignMailTo ScreenPolicyScript SenderHeaders" +
+			" SenderMacro SetupPolicyScript VBR-Certifiers VBR-Type",
+		switchLost: "Diagnostics FixCRLF IdentityHeaderRemove LuaOnlySigning RemoveOldSignatures RequestReports RequiredHeaders ResignAll StrictHeaders",
+	} {
+		for known := range strings.FieldsSeq(names) {
+			if strings.EqualFold(known, name) {
+				return fate, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// settings carries over what is not about keys.
+func (r *reader) settings(conf directives) {
+	var forProcess, forVerifying []string
+	for _, d := range conf {
+		if last, _ := conf.get(d.name); last != d {
+			continue // overruled further down
+		}
+		named := fmt.Sprintf("%s (line %d)", d.name, d.at.Line)
+		fate, known := fateOf(d.name)
+		switch {
+		case !known:
+			r.report(record.Warning, "import-unknown", d.at, fmt.Sprintf("%s is no setting of OpenDKIM that is known here", d.name), "it is left out", "")
+		case fate == process:
+			forProcess = append(forProcess, named)
+		case fate == verifying:
+			forVerifying = append(forVerifying, named)
+		case fate == losing, fate == switchLost && d.on():
+			r.report(record.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value), "signpostd has no such setting", "")
+		case fate == carried:
+			r.setting(d)
+		}
+	}
+	if _, ok := conf.get("InternalHosts"); !ok {
+		r.set("SIGNPOST_TRUSTED_NETWORKS", "127.0.0.1,::1", "InternalHosts, which is not set", "OpenDKIM then signs for this host and for logins; signpostd would trust private networks too")
+	}
+	whole := Place{File: r.plan.Path}
+	if mode, ok := conf.get("Mode"); !ok || strings.Contains(mode.value, "v") {
+		r.note("import-verify", whole, "OpenDKIM checks signatures of incoming mail as well; signpostd only signs")
+	}
+	if len(forVerifying) > 0 {
+		r.note("import-verify", whole, "about checking incoming mail, left out: %s", strings.Join(forVerifying, ", "))
+	}
+	if len(forProcess) > 0 {
+		r.note("import-process", whole, "about the process and its logs, not needed: %s", strings.Join(forProcess, ", "))
+	}
+}
+
+// setting carries over one directive.
+func (r *reader) setting(d directive) {
+	from := d.at.String() + ": " + d.name
+	number, numberErr := strconv.Atoi(d.value)
+	switch strings.ToLower(d.name) {
+	case "canonicalization":
+		value := strings.ToLower(d.value)
+		if !strings.Contains(value, "/") {
+			value += "/simple" // RFC 6376, section 3.5, c=
+		}
+		r.set("SIGNPOST_CANONICALIZATION", value, from, "")
+	case "signheaders", "oversignheaders":
+		r.headers(d, from)
+	case "minimumkeybits":
+		if numberErr == nil && number > 1024 {
+			r.set("SIGNPOST_MIN_KEY_BITS", d.value, from, "in OpenDKIM it is about incoming mail; here it is about your own keys")
+		}
+	case "maximumheaders":
+		if numberErr == nil && number >= 16<<10 {
+			r.set("SIGNPOST_MAX_HEADER_BYTES", d.value, from, "")
+		}
+	case "signaturettl":
+		if numberErr == nil && number > 0 {
+			r.set("SIGNPOST_EXPIRE", d.value+"s", from, "")
+		}
+	case "requiresafekeys":
+		if d.on() {
+			r.set("SIGNPOST_REQUIRE_SAFE_KEYS", "yes", from, "")
+		}
+	case "socket":
+		r.socket(d, from)
+	case "internalhosts":
+		r.trusted(d, from)
+	case "externalignorelist":
+		r.note("import-setting", d.at, "ExternalIgnoreList only keeps OpenDKIM from logging; signpostd has no need of it")
+	case "signaturealgorithm":
+		if strings.EqualFold(d.value, "rsa-sha1") {
+			r.report(record.Warning, "import-setting", d.at, "SignatureAlgorithm rsa-sha1 is not carried over",
+				"signatures are made with SHA-256: nobody accepts SHA-1 any more (RFC 8301), and the record in the DNS must not say h=sha1", "")
+		}
+	case "on-default", "on-internalerror", "on-security", "on-signatureerror":
+		if !strings.HasPrefix(strings.ToLower(d.value), "t") {
+			r.report(record.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value),
+				"mail that must be signed and cannot be is refused for now by signpostd (451)", "")
+		}
+	}
+}
+
+// headers carries over a list of header fields.
+func (r *reader) headers(d directive, from string) {
+	set, err := r.dataset(d.value, d.at)
+	if err != nil {
+		r.badSet(d, err, "the list is not carried over")
+		return
+	}
+	list := set.keys()
+	variable := "SIGNPOST_OVERSIGN_HEADERS"
+	if strings.EqualFold(d.name, "SignHeaders") {
+		variable = "SIGNPOST_SIGN_HEADERS"
+		if !containsFold(list, "From") && !containsFold(list, "*") {
+			list = append([]string{"From"}, list...) // OpenDKIM adds it unasked
+		}
+	}
+	why := ""
+	if containsFold(list, "*") {
+		why = "the star stands for signpostd's own list, which has more in it than OpenDKIM's"
+	}
+	r.set(variable, strings.Join(list, ","), from, why)
+}
+
+func containsFold(list []string, name string) bool {
+	for _, have := range list {
+		if strings.EqualFold(have, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// socket carries over the socket in the forms that signpostd takes.
+func (r *reader) socket(d directive, from string) {
+	value := d.value
+	kind, _, typed := strings.Cut(value, ":")
+	if !typed || strings.HasPrefix(value, "/") {
+		value, kind = "local:"+value, "local"
+	}
+	if kind == "local" || kind == "unix" {
+		r.set("SIGNPOST_LISTEN", value, from, "Postfix must be able to reach the path, in its chroot where it has one")
+		return
+	}
+	r.set("SIGNPOST_LISTEN", value, from, "")
+}

@@ -1,0 +1,140 @@
+package migrate
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+)
+
+// State is what there is to do about a key.
+type State string
+
+// The states of a step.
+const (
+	New   State = "new"   // it is to be copied
+	There State = "there" // the key directory has it, under that name
+	Taken State = "taken" // its name is another key's, so it is refused
+)
+
+// Step is a key on its way into a key directory.
+type Step struct {
+	Key
+	To    string // the file that it becomes, or that it is in
+	State State
+	Why   string    // it is refused
+	Time  time.Time // of the file it becomes
+}
+
+// Steps compares plans with a key directory, where there is what it holds now;
+// nil when it does not exist. The time of a file decides which key signs, so
+// a key that signs keeps the time of its file where that makes it the newest
+// of its type, and gets the time now where it does not; the others keep theirs
+// or get one before it.
+func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) ([]Step, []record.Finding) {
+	var steps []Step
+	for _, plan := range plans {
+		for _, key := range plan.Keys {
+			steps = append(steps, newStep(key, dir, there, steps))
+		}
+	}
+	var findings []record.Finding
+	for i := range steps {
+		if steps[i].State == Taken {
+			findings = append(findings, record.Finding{
+				Level: record.Fault, Code: "import-taken", Name: steps[i].To,
+				What:   fmt.Sprintf("%s, selector %q, is not carried over: %s", steps[i].Domain, steps[i].Selector, steps[i].Why),
+				Effect: "no file is ever overwritten", Fix: "move that file away, or import into another directory with --keys",
+			})
+		} else if steps[i].Signs {
+			findings = append(findings, date(steps, i, there, now)...)
+		}
+	}
+	return steps, findings
+}
+
+func newStep(key Key, dir string, there *keystore.Snapshot, before []Step) Step {
+	step := Step{Key: key, State: New, Time: key.ModTime}
+	step.To = filepath.Join(dir, key.Domain, key.Selector+".private")
+	refuse := func(file string) Step {
+		step.State, step.To, step.Why = Taken, file, "another key has that name"
+		return step
+	}
+	for _, other := range before {
+		if other.Domain == key.Domain && other.Selector == key.Selector {
+			if !other.Equal(&key.Key) {
+				return refuse(other.To)
+			}
+			step.State = There
+			return step
+		}
+	}
+	for _, have := range keysOf(there, key.Domain) {
+		if have.Selector == key.Selector {
+			if !have.Equal(&key.Key) {
+				return refuse(have.File)
+			}
+			step.State, step.To, step.Time = There, have.File, have.ModTime
+			return step
+		}
+	}
+	if _, err := os.Lstat(step.To); err == nil {
+		step.State, step.Why = Taken, "there is a file of that name that is no usable key"
+	}
+	return step
+}
+
+// date sets the times for the key of one step, which signs, and for those of
+// its domain and type that must not.
+func date(steps []Step, signer int, there *keystore.Snapshot, now time.Time) []record.Finding {
+	s := &steps[signer]
+	var newest *keystore.Key // of the others in the directory
+	for _, have := range keysOf(there, s.Domain) {
+		if have.Algorithm == s.Algorithm && have.Selector != s.Selector {
+			newest = have // they are in order of age
+		}
+	}
+	latest := time.Time{}
+	if newest != nil {
+		latest = newest.ModTime
+	}
+	for _, other := range steps {
+		if other.Domain == s.Domain && other.Algorithm == s.Algorithm && !other.Signs && other.State == New && other.ModTime.After(latest) {
+			latest = other.ModTime
+		}
+	}
+	if s.State == New && (s.Time.IsZero() || s.Time.After(now) || latest.Unix() >= s.Time.Unix()) {
+		s.Time = now
+	}
+	for i := range steps {
+		other := &steps[i]
+		if other.Domain == s.Domain && other.Algorithm == s.Algorithm && !other.Signs && other.State == New && other.Time.Unix() >= s.Time.Unix() {
+			other.Time = s.Time.Add(-time.Second)
+		}
+	}
+	switch {
+	case newest == nil:
+	case newest.ModTime.Unix() >= s.Time.Unix():
+		return []record.Finding{{
+			Level: record.Fault, Code: "import-overtaken", Name: newest.File,
+			What:   fmt.Sprintf("this %s key of %s is newer than the one carried over, %q, so it signs", s.Algorithm, s.Domain, s.Selector),
+			Effect: "mail is signed with another key than before", Fix: "make the other file the newer one: touch " + s.To,
+		}}
+	case s.State == New:
+		return []record.Finding{{
+			Level: record.Note, Code: "import-takes-over", Name: newest.File,
+			What: fmt.Sprintf("mail from %s is signed with %q once %q is carried over, no longer with %q", s.Domain, s.Selector, s.Selector, newest.Selector),
+		}}
+	}
+	return nil
+}
+
+func keysOf(there *keystore.Snapshot, domain string) []*keystore.Key {
+	if there == nil {
+		return nil
+	}
+	return there.Keys(domain)
+}

@@ -1,0 +1,186 @@
+package migrate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+)
+
+// tables are the two tables of OpenDKIM, which rspamd reads too: who is signed
+// with which key, and where that key is.
+type tables struct {
+	keys     []entry // name of the key; domain:selector:key
+	globKeys bool    // the names are patterns
+	signing  []entry
+	refile   bool   // what signing maps are patterns for whole addresses
+	multiple bool   // all the rules that fit apply, not only the first
+	selector string // for keys that name none: domain:key
+}
+
+// resolve takes the keys of the tables into the plan: for each domain that the
+// tables know of, it asks them as OpenDKIM does for a message from there.
+func (r *reader) resolve(t tables) {
+	var rules []rule
+	for _, e := range t.signing {
+		rules = append(rules, classify(e, t.refile))
+	}
+	var used []string
+	for _, domain := range r.candidates(t, rules) {
+		for _, rule := range forDomain(rules, domain, t.refile) {
+			used = append(used, r.apply(t, rule, domain))
+			if !t.multiple {
+				break
+			}
+		}
+	}
+	for _, rule := range rules {
+		used = append(used, r.explain(t, rule))
+	}
+	r.spares(t, used)
+}
+
+// target is the key that a rule has for a domain, with the line of its table.
+func (t tables) target(rule rule, domain string) (claim, error) {
+	name, _, _ := strings.Cut(rule.value, ":")
+	if name == "%" {
+		name = domain
+	}
+	if name == "" {
+		return claim{}, fmt.Errorf("the line names no key")
+	}
+	i := slices.IndexFunc(t.keys, func(e entry) bool { return e.key == name || t.globKeys && glob(e.key, name) })
+	if i < 0 {
+		return claim{}, fmt.Errorf("the key table has no key %q", name)
+	}
+	return t.claim(t.keys[i], domain)
+}
+
+// claim reads a line of the key table for a message from domain. An empty
+// domain leaves % as it stands.
+func (t tables) claim(e entry, domain string) (claim, error) {
+	c := claim{name: e.key, at: e.at}
+	parts := strings.SplitN(e.value, ":", 3)
+	if len(parts) == 2 && t.selector != "" {
+		parts = []string{parts[0], t.selector, parts[1]}
+	}
+	if len(parts) < 3 || slices.Contains(parts, "") {
+		return c, fmt.Errorf("%s: %q is not domain:selector:key", e.at, e.value)
+	}
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	c.domain, c.selector = parts[0], parts[1]
+	if c.domain == "%" && domain != "" {
+		c.domain = domain
+	}
+	switch key := parts[2]; {
+	case strings.HasPrefix(key, "/"):
+		c.file = key
+		if c.domain != "%" {
+			c.file = strings.ReplaceAll(key, "%", c.domain)
+		}
+	case strings.HasPrefix(key, "./"), strings.HasPrefix(key, "../"):
+		c.file = key
+	default:
+		c.inline = key
+	}
+	return c, nil
+}
+
+// candidates are the domains whose own mail the tables may sign: those that a
+// rule names, and where a rule is for many, those that the key table or the
+// files of the keys name.
+func (r *reader) candidates(t tables, rules []rule) []string {
+	var domains []string
+	add := func(rule rule, domain string) {
+		name, err := keystore.Domain(domain)
+		if err == nil && rule.fits(name) && !slices.Contains(domains, name) {
+			domains = append(domains, name)
+		}
+	}
+	for _, rule := range rules {
+		if rule.class == exact {
+			add(rule, rule.domain)
+			continue
+		}
+		name, _, _ := strings.Cut(rule.value, ":")
+		for _, e := range t.keys {
+			if name == "%" {
+				add(rule, e.key)
+			} else if e.key != name && !(t.globKeys && glob(e.key, name)) {
+				continue
+			}
+			c, err := t.claim(e, "")
+			if err != nil {
+				continue // reported where it is used
+			}
+			if c.domain != "%" {
+				add(rule, c.domain)
+				continue
+			}
+			listed, err := r.expand(c.file, "%", isDomain)
+			if err != nil {
+				r.report(record.Fault, "import-list", e.at, fmt.Sprintf("looking for what %% stands for in %s: %v", c.file, err),
+					"the domains of these keys are not known", "")
+			}
+			for _, domain := range listed {
+				add(rule, domain)
+			}
+			if len(listed) > 0 {
+				r.note("import-list", e.at, "the directory has keys in place of %% for: %s", strings.Join(listed, " "))
+			}
+		}
+	}
+	return domains
+}
+
+func isDomain(name string) bool {
+	_, err := keystore.Domain(name)
+	return err == nil
+}
+
+// apply takes the key that a rule has for the authors of a domain, if it is
+// the domain's own. It returns the name of the key.
+func (r *reader) apply(t tables, rule rule, domain string) string {
+	c, err := t.target(rule, domain)
+	if err != nil {
+		r.report(record.Fault, "import-table", rule.at, fmt.Sprintf("mail from %s has no key: %v", domain, err), "nothing is carried over for it", "")
+		return c.name
+	}
+	own, err := keystore.Domain(c.domain)
+	if err != nil || own == domain {
+		if key, ok := r.load(c, true); ok {
+			r.add(key)
+		}
+		return c.name
+	}
+	r.thirdParty(rule.at, domain, own)
+	return c.name
+}
+
+// thirdParty is for mail signed with another domain's name.
+func (r *reader) thirdParty(at Place, author, signer string) {
+	if strings.HasSuffix(author, "."+signer) {
+		if r.plan.signing(signer) != nil {
+			r.subdomains(at, signer)
+			return
+		}
+		r.report(record.Warning, "import-third-party", at,
+			fmt.Sprintf("mail from %s is signed with d=%s, the domain above it", author, signer),
+			"signpostd does that too, but only for all subdomains and together with the mail from "+signer,
+			fmt.Sprintf("put the key into the key directory as %s/<selector>.private and set SIGNPOST_SUBDOMAINS=yes, or make %s a key of its own: signpost keygen %s", signer, author, author))
+		return
+	}
+	r.report(record.Fault, "import-third-party", at,
+		fmt.Sprintf("mail from %s is signed with d=%s, the name of another domain", author, signer),
+		"signpostd signs with the author's domain: only that counts for DMARC",
+		fmt.Sprintf("make %s a key of its own: signpost keygen %s", author, author))
+}
+
+// subdomains carries over that the key of a domain signs for what is below it.
+func (r *reader) subdomains(at Place, domain string) {
+	r.set("SIGNPOST_SUBDOMAINS", "yes", at.String(), "the key of a domain signs for its subdomains, as it does for "+domain+"; here it does so for every domain")
+}

@@ -1,0 +1,127 @@
+package migrate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+)
+
+// explain says what of a rule is not carried over, and why. It returns the
+// name of the key that is thereby spoken for.
+func (r *reader) explain(t tables, rule rule) string {
+	lost := func(what, effect, fix string) string {
+		r.report(record.Fault, "import-pattern", rule.at, what, effect, fix)
+		c, _ := t.target(rule, rule.domain)
+		return c.name
+	}
+	if _, identity, _ := strings.Cut(rule.value, ":"); identity != "" && rule.class != never {
+		r.note("import-identity", rule.at, "the identity i=%s is left out of signatures: nothing depends on it", identity)
+	}
+	switch rule.class {
+	case never:
+		r.note("import-pattern", rule.at, "%q fits no address, so OpenDKIM signs nothing with it", rule.key)
+	case address:
+		return lost(fmt.Sprintf("%q is for single addresses", rule.key),
+			"signpostd signs for whole domains, so this line is left out",
+			"signpostd signs the mail of all of the domain once there is a key for it")
+	case regexpr:
+		return lost(fmt.Sprintf("%q is a regular expression", rule.key),
+			"which domains it is for is not worked out, so this line is left out",
+			"put the keys of those domains into the key directory as <domain>/<selector>.private")
+	case below, all, pattern:
+		return r.explainMany(t, rule)
+	}
+	return ""
+}
+
+// explainMany is for rules that are for authors of more domains than can be
+// listed. What each domain of its own has is in the plan already.
+func (r *reader) explainMany(t tables, rule rule) string {
+	name, _, _ := strings.Cut(rule.value, ":")
+	if name == "%" {
+		return "" // one key for each domain, and all are listed
+	}
+	c, err := t.target(rule, "")
+	if err != nil {
+		r.report(record.Fault, "import-table", rule.at, err.Error(), "nothing is carried over for this line", "")
+		return ""
+	}
+	if c.domain == "%" {
+		if !strings.Contains(c.file, "%") {
+			r.report(record.Fault, "import-pattern", rule.at,
+				fmt.Sprintf("%q signs with one key in the name of whatever domain the author has", rule.key),
+				"the domains are written nowhere, so only those that other lines name are carried over",
+				"copy the key for each domain you send from, as <domain>/"+c.selector+".private")
+		}
+		return c.name
+	}
+	signer, err := keystore.Domain(c.domain)
+	if err != nil {
+		r.report(record.Fault, "import-table", c.at, err.Error(), "nothing is carried over for this line", "")
+		return c.name
+	}
+	if rule.class == below && (signer == rule.domain || strings.HasSuffix(rule.domain, "."+signer)) && r.plan.signing(signer) != nil {
+		r.subdomains(rule.at, signer)
+		return c.name
+	}
+	fix := "make keys for those domains: signpost keygen DOMAIN"
+	if rule.class == below && signer == rule.domain {
+		fix = fmt.Sprintf("put the key into the key directory as %s/%s.private and set SIGNPOST_SUBDOMAINS=yes: that signs mail from %s as well", signer, c.selector, signer)
+	}
+	r.report(record.Fault, "import-third-party", rule.at,
+		fmt.Sprintf("%q signs mail from many domains with d=%s", rule.key, signer),
+		"signpostd signs with the author's domain, so only mail from "+signer+" itself can be carried over", fix)
+	return c.name
+}
+
+// spares takes the keys that the key table has for a domain beside the one
+// that signs: they are kept, but must not sign.
+func (r *reader) spares(t tables, used []string) {
+	for _, e := range t.keys {
+		if slices.Contains(used, e.key) {
+			continue
+		}
+		c, err := t.claim(e, "")
+		if err != nil {
+			r.report(record.Fault, "import-table", e.at, fmt.Sprintf("%q is not domain:selector:key", e.value), "the line is left out", "")
+			continue
+		}
+		if strings.Contains(e.key, "*") && t.globKeys || c.domain == "%" {
+			continue
+		}
+		domain, err := keystore.Domain(c.domain)
+		if err != nil || r.plan.has(domain, c.selector) {
+			continue
+		}
+		if r.plan.signing(domain) == nil {
+			r.note("import-unused", e.at, "no mail from %s is signed with key %q, so it is not carried over: signpostd would sign with it", c.domain, e.key)
+			continue
+		}
+		if key, ok := r.load(c, false); ok {
+			r.spare(key)
+		}
+	}
+}
+
+// spare takes a key that must not sign. One of a type that the domain does not
+// sign with would sign, so it is left.
+func (r *reader) spare(key Key) {
+	for _, have := range r.plan.Keys {
+		if have.Signs && have.Domain == key.Domain && have.Algorithm == key.Algorithm {
+			r.add(key)
+			return
+		}
+	}
+	r.note("import-unused", key.Named, "the %s key %q of %s does not sign there, so it is not carried over: signpostd would sign with it",
+		key.Algorithm, key.Selector, key.Domain)
+}
+
+func (p *Plan) has(domain, selector string) bool {
+	selector, err := keystore.Selector(selector)
+	return err == nil && slices.ContainsFunc(p.Keys, func(key Key) bool {
+		return key.Domain == domain && key.Selector == selector
+	})
+}
