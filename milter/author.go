@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// authorDomains returns the domain of each address in the value of a From
+// AuthorDomains returns the domain of each address in the value of a From
 // field (RFC 5322, section 3.6.2; groups by RFC 6854), as it is written there.
 //
 // It is lenient where only one reading is possible, such as a display name that
 // should have been quoted, and strict where two programs could take two
 // different addresses from the field: then it is an error.
-func authorDomains(value string) ([]string, error) {
+func AuthorDomains(value string) ([]string, error) {
 	p := authorParser{rest: value}
 	for {
 		done, err := p.mailbox()

@@ -51,7 +51,7 @@ func TestAuthorDomains(t *testing.T) {
 		{" jane@example.org\x00.evil.test", "", "control character"},
 		{" <jane@example.org\x00>", "", "control character"},
 	} {
-		got, err := authorDomains(test.value)
+		got, err := AuthorDomains(test.value)
 		switch {
 		case test.wrong == "" && (err != nil || strings.Join(got, " ") != test.want):
 			t.Errorf("%q: got %q, %v, want %q", test.value, got, err, test.want)
@@ -68,7 +68,7 @@ func FuzzAuthorDomains(f *testing.F) {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		domains, err := authorDomains(value)
+		domains, err := AuthorDomains(value)
 		if err == nil && len(domains) == 0 {
 			t.Fatal("neither a domain nor an error")
 		}

@@ -138,7 +138,7 @@ func authorDomain(header []dkim.Field) (string, Reason, error) {
 	case count > 1:
 		return "", FromMultiple, fmt.Errorf("%d From fields", count)
 	}
-	domains, err := authorDomains(from)
+	domains, err := AuthorDomains(from)
 	if err != nil {
 		return "", FromInvalid, fmt.Errorf("from field: %w", err)
 	}

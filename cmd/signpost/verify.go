@@ -1,16 +1,191 @@
 package main
 
 import (
-	"errors"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/published"
+	"signpost/milter/receiver"
 )
 
 func verifyCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "verify",
-		Usage:     "say what a receiver would say of a message",
-		UsageText: "signpost verify [options] [FILE...]",
-		Action:    func(*cli.Context) error { return errors.New("not built yet") },
+		Name:  "verify",
+		Usage: "say what a receiver would say of a message",
+		UsageText: `signpost verify [options] [FILE...]
+signpost verify --keys DIR|--record FILE [options] [FILE...]`,
+		Description: verifyDescription,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "ip", Usage: "the client had this `ADDRESS`, in place of what Received tells"},
+			&cli.StringFlag{Name: "helo", Usage: "the client called itself `NAME`"},
+			&cli.StringFlag{Name: "mail-from", Usage: "the envelope sender was `ADDRESS`, in place of Return-Path; \"<>\" is a bounce"},
+			&cli.StringFlag{Name: "keys", Usage: "take the public halves of the keys in `DIR` for what is published, and ask no DNS"},
+			selectorFlag(),
+			&cli.StringFlag{Name: "record", Usage: "take the records in `FILE` for what is published, and ask no DNS"},
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the record in --record, when the file does not say it"},
+			resolverFlag(),
+			&cli.StringFlag{Name: "time", Usage: "verify as of `TIME`, such as 2026-11-22 or 2026-11-22T20:00:00Z"},
+			&cli.StringFlag{Name: "authserv-id", Usage: "`NAME` of the receiver in Authentication-Results, by default this host's"},
+			timeoutFlag(20 * time.Second),
+			jsonFlag(),
+		},
+		Action: verify,
 	}
+}
+
+const verifyDescription = `Reads a message as it was received, from each FILE or from standard input, and
+says of every DKIM signature whether it verifies or where it breaks: the body
+hash, the header, the key, the time. Then it checks SPF and DMARC with it, and
+gives the Authentication-Results field that a receiver would add. Line ends may
+be LF, as programs save them; a "From " line of an mbox is left out.
+
+SPF needs the client and the envelope sender. They are taken from the top
+Received field that tells of a client outside, and from Return-Path.
+
+With --keys or --record no DNS is asked. The file may be what opendkim-genkey
+writes, a zone file, the output of dig, or one bare record, with --name or else
+taken for the key of each signature. What it does not have is "not looked up",
+and then an aligned signature that verifies is enough.
+
+It exits with 0 when DMARC passes, or where there is no policy, when what is
+aligned with the author passes; with 1 when not, and with 3 when the DNS did
+not tell.`
+
+func verify(c *cli.Context) error {
+	options, err := verifyOptions(c)
+	if err != nil {
+		return err
+	}
+	server := c.String("authserv-id")
+	if server == "" {
+		if server, err = os.Hostname(); err != nil {
+			server = "localhost"
+		}
+	}
+	if strings.ContainsAny(server, " \t\r\n;\"()") {
+		return usageError("--authserv-id: %q is no name of a server; hint: give it as mx.example.org", server)
+	}
+	files, err := inputs(c)
+	if err != nil {
+		return err
+	}
+	worst := 0
+	answers := []verifyAnswer{}
+	for i, file := range files {
+		judgement, err := judgeFile(c, file, options)
+		if err != nil {
+			printLines(c.App.ErrWriter, "error", fmt.Sprintf("%s: %v", file.Name, err))
+			worst = exitFinding
+			continue
+		}
+		answer := newVerifyAnswer(file.Name, judgement, server)
+		answers = append(answers, answer)
+		if !c.Bool("json") {
+			if i > 0 {
+				fmt.Fprintln(c.App.Writer)
+			}
+			printVerify(c, answer, judgement, len(files) > 1)
+		}
+		if good, unknown := judgement.Good(); !good && worst != exitFinding {
+			worst = exitFinding
+			if unknown {
+				worst = exitUnknown
+			}
+		}
+	}
+	if c.Bool("json") {
+		if err := printJSON(c, verifyJSON{answers}); err != nil {
+			return err
+		}
+	}
+	if worst != 0 {
+		return exitCode(worst)
+	}
+	return nil
+}
+
+func judgeFile(c *cli.Context, file input, options receiver.Options) (*receiver.Judgement, error) {
+	defer file.Close()
+	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
+	defer cancel()
+	// Reading may take long, for someone may type; only the DNS has a limit.
+	return receiver.Judge(ctx, io.Reader(file), options)
+}
+
+func verifyOptions(c *cli.Context) (receiver.Options, error) {
+	options := receiver.Options{Now: time.Now()}
+	var err error
+	if text := c.String("ip"); text != "" {
+		if options.Envelope.IP, err = netip.ParseAddr(strings.Trim(text, "[]")); err != nil {
+			return options, usageError("--ip: %q is no address; hint: give it as 192.0.2.1 or 2001:db8::1", text)
+		}
+	}
+	options.Envelope.Helo = c.String("helo")
+	if c.IsSet("mail-from") {
+		if options.Envelope.MailFrom, err = mailFrom(c.String("mail-from")); err != nil {
+			return options, err
+		}
+	}
+	if text := c.String("time"); text != "" {
+		if options.Now, err = parseMoment(text); err != nil {
+			return options, err
+		}
+	}
+	if c.String("name") != "" && c.String("record") == "" {
+		return options, usageError("--name is the name of the record in --record, which is not given")
+	}
+	if c.String("keys") != "" || c.String("record") != "" {
+		if c.IsSet("resolver") && c.String("resolver") != "" && !fromEnvironment("SIGNPOST_RESOLVER", c.String("resolver")) {
+			return options, usageError("--resolver cannot go with --keys or --record: with these no DNS is asked")
+		}
+		options.Offline = true
+		options.Source, err = recordsAtHand(c)
+		return options, err
+	}
+	resolver, err := published.System()
+	if server := c.String("resolver"); server != "" {
+		if resolver, err = published.At(server); err != nil {
+			err = exitError{exitUsage, fmt.Errorf("--resolver: %w", err)}
+		}
+	}
+	if err != nil {
+		return options, err
+	}
+	options.Source = resolver.Remembering()
+	return options, nil
+}
+
+// fromEnvironment reports whether a flag has its value from a variable.
+func fromEnvironment(name, value string) bool { return os.Getenv(name) == value }
+
+func mailFrom(text string) (string, error) {
+	address := strings.TrimSuffix(strings.TrimPrefix(text, "<"), ">")
+	if address == "" {
+		return receiver.NullSender, nil
+	}
+	if at := strings.LastIndexByte(address, '@'); at < 0 || at == len(address)-1 || strings.ContainsAny(address, " \t\r\n<>") {
+		return "", usageError("--mail-from: %q is no address; hint: give it as user@example.org, or \"<>\" for a bounce", text)
+	}
+	return address, nil
+}
+
+// parseMoment reads a day, a time, or seconds since 1970 as in t= and x=.
+func parseMoment(text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	if seconds, err := strconv.ParseInt(strings.TrimPrefix(text, "@"), 10, 64); err == nil {
+		return time.Unix(seconds, 0), nil
+	}
+	return time.Time{}, usageError("--time: %q is no time; hint: give it as 2026-11-22 or 2026-11-22T20:00:00Z", text)
 }

@@ -14,7 +14,7 @@ for path in sys.argv[1:]:
         verifier = dkim.DKIM(message)
         try:
             result = "pass" if verifier.verify(idx=index) else "signature wrong"
-        except dkim.DKIMException as error:
-            result = str(error)
+        except Exception as error:  # of a broken field it may raise anything
+            result = (str(error) or repr(error)).replace("\n", " ").replace("\t", " ")
         tags = [verifier.signature_fields.get(tag, b"?").decode() for tag in (b"d", b"s", b"a")]
         print("\t".join([path, *tags, result]))

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/milter/receiver"
+)
+
+// verifyJSON is what --json prints. The shape is documented in the help text.
+type verifyJSON struct {
+	Messages []verifyAnswer `json:"messages"`
+}
+
+type verifyAnswer struct {
+	File       string            `json:"file"`
+	Verdict    string            `json:"verdict"` // "pass", "fail" or "unknown"
+	Sentence   string            `json:"sentence"`
+	Notes      []string          `json:"notes"`
+	Signatures []verifySignature `json:"signatures"`
+	SPF        verifySPF         `json:"spf"`
+	DMARC      verifyDMARC       `json:"dmarc"`
+	Results    string            `json:"authentication_results"`
+}
+
+type verifySignature struct {
+	Line             int      `json:"line"`
+	Domain           string   `json:"domain"`
+	Selector         string   `json:"selector"`
+	Identity         string   `json:"identity,omitempty"`
+	Algorithm        string   `json:"algorithm"`
+	Canonicalization string   `json:"canonicalization"`
+	KeyBits          int      `json:"key_bits,omitempty"`
+	Signed           []string `json:"signed"`
+	Time             string   `json:"time,omitempty"`
+	Expires          string   `json:"expires,omitempty"`
+	Result           string   `json:"result"`
+	Where            string   `json:"where,omitempty"`
+	Reason           string   `json:"reason,omitempty"`
+	Notes            []string `json:"notes"`
+	Aligned          bool     `json:"aligned"`
+}
+
+type verifySPF struct {
+	Result  string `json:"result"`
+	Reason  string `json:"reason,omitempty"`
+	IP      string `json:"ip,omitempty"`
+	Helo    string `json:"helo,omitempty"`
+	Sender  string `json:"sender,omitempty"`
+	Domain  string `json:"domain,omitempty"`
+	Record  string `json:"record,omitempty"`
+	Term    string `json:"term,omitempty"`
+	Lookups int    `json:"lookups"`
+	Void    int    `json:"void_lookups"`
+	Aligned bool   `json:"aligned"`
+}
+
+type verifyDMARC struct {
+	Result         string   `json:"result"`
+	Reason         string   `json:"reason,omitempty"`
+	AuthorDomain   string   `json:"author_domain,omitempty"`
+	Organizational string   `json:"organizational_domain,omitempty"`
+	Name           string   `json:"name,omitempty"`
+	Record         string   `json:"record,omitempty"`
+	Policy         string   `json:"policy,omitempty"`
+	AlignedBy      []string `json:"aligned_by"`
+	Disposition    string   `json:"disposition"`
+}
+
+func newVerifyAnswer(file string, j *receiver.Judgement, server string) verifyAnswer {
+	a := verifyAnswer{File: file, Verdict: verdictWord(j), Notes: append([]string{}, j.Notes...), Signatures: []verifySignature{}, Results: j.AuthenticationResults(server)}
+	for _, s := range j.Signatures {
+		a.Signatures = append(a.Signatures, verifySignature{
+			Line: s.Line, Domain: s.Domain, Selector: s.Selector, Identity: s.Identity, Algorithm: s.Algorithm, Canonicalization: s.Canonicalization,
+			KeyBits: s.KeyBits, Signed: append([]string{}, s.Signed...), Time: timestamp(s.Time), Expires: timestamp(s.Expires),
+			Result: s.Result, Where: s.Where, Reason: s.Reason, Notes: append([]string{}, s.Notes...), Aligned: s.Aligned,
+		})
+	}
+	spf := j.SPF
+	a.SPF = verifySPF{Result: spf.Result, Reason: spf.Skipped, Helo: spf.Envelope.Helo, Sender: spf.Sender, Domain: spf.Domain,
+		Record: spf.Record, Term: spf.Term, Lookups: spf.Lookups, Void: spf.Void, Aligned: spf.Aligned}
+	if spf.Envelope.IP.IsValid() {
+		a.SPF.IP = spf.Envelope.IP.String()
+	}
+	if spf.Err != nil {
+		a.SPF.Reason = spf.Err.Error()
+	}
+	d := j.DMARC
+	a.DMARC = verifyDMARC{Result: d.Result, Reason: d.Reason, AuthorDomain: d.AuthorDomain, AlignedBy: append([]string{}, d.By...), Disposition: d.Disposition}
+	if p := d.Policy; p != nil {
+		a.DMARC.Organizational, a.DMARC.Record, a.DMARC.Policy = p.Organizational, p.Text, p.Policy
+		if p.Found != "" {
+			a.DMARC.Name = "_dmarc." + p.Found
+		}
+	}
+	a.Sentence = verifySentence(j)
+	return a
+}
+
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func verdictWord(j *receiver.Judgement) string {
+	switch good, unknown := j.Good(); {
+	case good:
+		return "pass"
+	case unknown:
+		return "unknown"
+	}
+	return "fail"
+}
+
+func printVerify(c *cli.Context, a verifyAnswer, j *receiver.Judgement, named bool) {
+	out, s := c.App.Writer, styleOf(c)
+	if named {
+		fmt.Fprintf(out, "%s:\n", s.bold(a.File))
+	}
+	for _, note := range a.Notes {
+		fmt.Fprintf(out, "note: %s\n", shown(note))
+	}
+	if len(a.Signatures) == 0 {
+		fmt.Fprintf(out, "DKIM: %s: the message has no DKIM signature\n", s.result("none"))
+	}
+	for _, sig := range a.Signatures {
+		fmt.Fprintf(out, "DKIM: %s: %s\n", s.result(sig.Result), shown(sig.words()))
+		if sig.Reason != "" {
+			fmt.Fprintf(out, "   %s\n", shown(sig.Reason))
+		}
+		for _, note := range sig.Notes {
+			fmt.Fprintf(out, "   %s\n", shown(note))
+		}
+	}
+	if a.SPF.Result == "" {
+		fmt.Fprintf(out, "SPF: %s\n", shown(a.SPF.Reason))
+	} else {
+		fmt.Fprintf(out, "SPF: %s: %s\n", s.result(a.SPF.Result), shown(a.SPF.words()))
+		if a.SPF.Reason != "" {
+			fmt.Fprintf(out, "   %s\n", shown(a.SPF.Reason))
+		}
+		for _, from := range j.SPF.From {
+			fmt.Fprintf(out, "   %s\n", from)
+		}
+	}
+	fmt.Fprintf(out, "DMARC: %s: %s\n", s.result(a.DMARC.Result), shown(a.DMARC.words()))
+	fmt.Fprintf(out, "Authentication-Results: %s\n", strings.ReplaceAll(shown(a.Results), "; ", ";\n\t"))
+	fmt.Fprintln(out, s.bold(shown(a.Sentence)))
+}
+
+// result colours a result.
+func (s style) result(result string) string {
+	switch result {
+	case "pass":
+		return s.green(result)
+	case "fail", "permerror", "policy":
+		return s.red(result)
+	case "temperror":
+		return s.paint("35", result)
+	}
+	return s.paint("33", result)
+}
+
+// shown keeps what comes from a message from steering the terminal.
+func shown(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func (s verifySignature) words() string {
+	if s.Domain == "" {
+		return fmt.Sprintf("the signature at line %d", s.Line)
+	}
+	text := fmt.Sprintf("%s, selector %s, %s %s", s.Domain, s.Selector, s.Algorithm, s.Canonicalization)
+	if s.KeyBits > 0 {
+		text += fmt.Sprintf(", %d bits", s.KeyBits)
+	}
+	if s.Result == "pass" {
+		return text + alignedWords(s.Aligned)
+	}
+	return fmt.Sprintf("%s, at line %d", text, s.Line)
+}
+
+func alignedWords(aligned bool) string {
+	if aligned {
+		return "; aligned with From"
+	}
+	return "; not aligned with From"
+}
+
+func (s verifySPF) words() string {
+	text := fmt.Sprintf("%s for %s", s.IP, s.Sender)
+	if s.Term != "" {
+		text += fmt.Sprintf(", by %s", s.Term)
+	} else if s.Record != "" && s.Result == "neutral" {
+		text += ", as no term matches"
+	}
+	if s.Lookups > 0 {
+		text += fmt.Sprintf("; %d of 10 look-ups", s.Lookups)
+	}
+	if s.Void > 0 {
+		text += fmt.Sprintf(", %d of 2 void", s.Void)
+	}
+	if s.Result == "none" && s.Reason == "" {
+		text += ": there is no SPF record"
+	}
+	if s.Result == "pass" {
+		text += alignedWords(s.Aligned)
+	}
+	return text
+}
+
+func (d verifyDMARC) words() string {
+	text := d.AuthorDomain
+	if d.Policy != "" {
+		text += fmt.Sprintf(" asks for %s, by the record at %s", d.Policy, d.Name)
+	}
+	if d.Reason != "" {
+		if text != "" {
+			text += ": "
+		}
+		text += d.Reason
+	}
+	if d.Result == "pass" {
+		text += "; aligned: " + strings.Join(d.AlignedBy, ", ")
+	}
+	return text
+}
+
+// verifySentence ends the answer.
+func verifySentence(j *receiver.Judgement) string {
+	d := j.DMARC
+	by := strings.Join(d.By, " and ")
+	switch good, unknown := j.Good(); {
+	case good && d.Result == receiver.Pass:
+		return fmt.Sprintf("This message passes DMARC for %s, because %s passes and is aligned.", d.AuthorDomain, by)
+	case good:
+		return fmt.Sprintf("This message is authenticated for %s, because %s passes; %s.", d.AuthorDomain, by, withoutPolicy(d))
+	case unknown:
+		return fmt.Sprintf("It could not be found out whether this message passes DMARC for %s; try again later.", d.AuthorDomain)
+	case d.Result == receiver.Fail && d.Disposition == "none":
+		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to take no action.", d.Reason, d.AuthorDomain)
+	case d.Result == receiver.Fail:
+		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to %s it.", d.Reason, d.AuthorDomain, d.Disposition)
+	case d.Result == receiver.PermError:
+		return fmt.Sprintf("This message cannot pass DMARC: %s.", d.Reason)
+	}
+	return fmt.Sprintf("Nothing authenticates this message for %s; %s.", d.AuthorDomain, withoutPolicy(d))
+}
+
+func withoutPolicy(d receiver.DMARC) string {
+	if strings.HasPrefix(d.Reason, "not looked up") {
+		return "DMARC was not looked up"
+	}
+	return "without a DMARC policy it is for each receiver to decide"
+}

@@ -1,0 +1,168 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"signpost/keystore"
+	"signpost/keystore/published"
+	"signpost/milter"
+)
+
+// DMARC is the result for the author of a message.
+type DMARC struct {
+	AuthorDomain string // in A-labels; empty when there is none
+	// Result is Pass, Fail, TempError, PermError when there is not exactly one
+	// author domain, or "none" when DMARC does not apply.
+	Result string
+	Reason string
+	// Policy is what the author domain asks for; nil when it was not found out.
+	Policy *published.Policy
+	// By is what is aligned, such as "dkim=example.org" and "spf=example.org",
+	// and makes DMARC pass. It is there without a policy too.
+	By []string
+	// Disposition is what the author domain asks a receiver to do: "none",
+	// "quarantine" or "reject". Only with Fail it is not "none".
+	Disposition string
+}
+
+// None is the result where DMARC does not apply.
+const None = "none"
+
+func (j *Judgement) judgeDMARC(ctx context.Context, m *message, o Options) {
+	d := &j.DMARC
+	d.Disposition = "none"
+	domain, err := authorDomain(m.fields)
+	if err != nil {
+		// RFC 9989, section 5.3.1: then DMARC is not possible.
+		d.Result, d.Reason = PermError, err.Error()
+		return
+	}
+	d.AuthorDomain = domain
+	policy, err := published.DMARC(ctx, o.Source, domain)
+	if err != nil {
+		d.Result, d.Reason = TempError, fmt.Sprintf("the policy of %s is not known: %v", domain, err)
+		return
+	}
+	d.Policy = policy
+	unknown := j.align(ctx)
+	switch {
+	case policy.Found == "" && o.Offline:
+		d.Result, d.Reason = None, "not looked up: there is no DMARC record at hand"
+	case policy.Found == "":
+		d.Result, d.Reason = None, fmt.Sprintf("%s publishes no policy, so it asks nothing of receivers", domain)
+	case policy.Policy == "":
+		d.Result, d.Reason = None, fmt.Sprintf("the record at _dmarc.%s has neither a valid policy nor an address for reports", policy.Found)
+	case len(d.By) > 0:
+		d.Result = Pass
+	case unknown != nil:
+		d.Result, d.Reason = TempError, unknown.Error()
+	default:
+		d.Result, d.Disposition = Fail, policy.Policy
+		d.Reason = j.whyNotAligned()
+	}
+}
+
+// align finds out what counts for the author domain. The error is a failure
+// without which there might have been more.
+func (j *Judgement) align(ctx context.Context) (unknown error) {
+	p := j.DMARC.Policy
+	aligned := func(domain string, strict bool) bool {
+		if p.Found == "" {
+			return related(domain, j.DMARC.AuthorDomain)
+		}
+		ok, err := p.Aligned(ctx, domain, strict)
+		if err != nil {
+			unknown = err
+		}
+		return ok && err == nil
+	}
+	for _, s := range j.Signatures {
+		switch s.Result {
+		case Pass:
+			if aligned(s.Domain, p.Record.StrictDKIM) {
+				s.Aligned = true
+				j.DMARC.By = append(j.DMARC.By, "dkim="+s.Domain)
+			}
+		case TempError:
+			unknown = fmt.Errorf("the signature of %s could not be verified: %s", s.Domain, s.Reason)
+		}
+	}
+	switch j.SPF.Result {
+	case published.SPFPass:
+		if aligned(j.SPF.Domain, p.Record.StrictSPF) {
+			j.SPF.Aligned = true
+			j.DMARC.By = append(j.DMARC.By, "spf="+j.SPF.Domain)
+		}
+	case published.SPFTempError:
+		if unknown == nil {
+			unknown = fmt.Errorf("SPF could not be evaluated: %w", j.SPF.Err)
+		}
+	}
+	return unknown
+}
+
+// related stands for alignment where no policy tells of an organizational
+// domain.
+func related(a, b string) bool {
+	return a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
+}
+
+// whyNotAligned says why a message fails, in words.
+func (j *Judgement) whyNotAligned() string {
+	var good []string
+	for _, s := range j.Signatures {
+		if s.Result == Pass {
+			good = append(good, "the DKIM signature of "+s.Domain)
+		}
+	}
+	if j.SPF.Result == published.SPFPass {
+		good = append(good, "SPF for "+j.SPF.Domain)
+	}
+	if len(good) == 0 {
+		return "neither a DKIM signature nor SPF passes"
+	}
+	verb := "passes but is"
+	if len(good) > 1 {
+		verb = "pass but are"
+	}
+	return fmt.Sprintf("%s %s not aligned with %s", strings.Join(good, " and "), verb, j.DMARC.AuthorDomain)
+}
+
+// authorDomain returns the domain of the From field, which must be exactly one.
+func authorDomain(fields []field) (string, error) {
+	var values []string
+	for _, f := range fields {
+		if strings.EqualFold(strings.TrimRight(f.Name, " \t"), "from") {
+			values = append(values, f.Value)
+		}
+	}
+	switch len(values) {
+	case 0:
+		return "", errors.New("the message has no From field, so no author domain")
+	case 1:
+	default:
+		return "", fmt.Errorf("the message has %d From fields, so no one author domain; receivers refuse it", len(values))
+	}
+	names, err := milter.AuthorDomains(values[0])
+	if err != nil {
+		return "", fmt.Errorf("the From field cannot be read: %w", err)
+	}
+	var domains []string
+	for _, name := range names {
+		domain, err := keystore.Domain(name)
+		if err != nil {
+			return "", fmt.Errorf("the From field: %w", err)
+		}
+		if !slices.Contains(domains, domain) {
+			domains = append(domains, domain)
+		}
+	}
+	if len(domains) > 1 {
+		return "", fmt.Errorf("the From field has addresses in several domains: %s", strings.Join(domains, ", "))
+	}
+	return domains[0], nil
+}

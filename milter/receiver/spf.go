@@ -1,0 +1,41 @@
+package receiver
+
+import (
+	"context"
+
+	"signpost/keystore/published"
+)
+
+// SPF is the result of the check of the client and the sender.
+type SPF struct {
+	published.SPFResult          // empty when Skipped
+	Envelope            Envelope // that was used
+	// From says where what was not given of the envelope was found.
+	From []string
+	// Skipped says why there was no check.
+	Skipped string
+	// Aligned says that the domain counts for the author domain.
+	Aligned bool
+}
+
+func (j *Judgement) judgeSPF(ctx context.Context, m *message, o Options) {
+	s := &j.SPF
+	s.Envelope, s.From = o.Envelope.complete(m)
+	e := s.Envelope
+	switch {
+	case !e.IP.IsValid():
+		s.Skipped = "the client is not known: no Received field tells of one"
+	case e.MailFrom == "":
+		s.Skipped = "MAIL FROM is not known: there is no Return-Path field"
+	default:
+		sender := e.MailFrom
+		if sender == NullSender {
+			sender = ""
+		}
+		s.SPFResult = published.SPF(ctx, o.Source, e.IP, e.Helo, sender)
+		if o.Offline && s.Result == published.SPFNone {
+			s.SPFResult = published.SPFResult{}
+			s.Skipped = "not looked up: there is no SPF record at hand"
+		}
+	}
+}
