@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -54,11 +55,28 @@ func domainArgs(c *cli.Context) ([]string, error) {
 	for _, arg := range c.Args().Slice() {
 		domain, err := keystore.Domain(arg)
 		if err != nil {
-			return nil, exitError{exitUsage, err}
+			return nil, usageError("%w; hint: %s", err, domainHint(arg))
 		}
 		domains = append(domains, domain)
 	}
 	return domains, nil
+}
+
+// domainHint says how to give a domain in place of what was given.
+func domainHint(arg string) string {
+	_, host, isURL := strings.Cut(arg, "://")
+	host, _, _ = strings.Cut(host, "/")
+	_, behind, isAddress := strings.Cut(arg, "@")
+	switch {
+	case isURL:
+		behind = host
+	case !isAddress:
+		return "give it as example.org"
+	}
+	if domain, err := keystore.Domain(behind); err == nil {
+		return "give the domain alone: " + domain
+	}
+	return "give the domain alone, as in example.org"
 }
 
 // input is a message to read: a file, or standard input as "-".

@@ -2,15 +2,272 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
 )
 
 func keygenCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "keygen",
-		Usage:     "make keys for domains",
-		UsageText: "signpost keygen [options] DOMAIN...",
-		Action:    func(*cli.Context) error { return errors.New("not built yet") },
+		Name:        "keygen",
+		Usage:       "make keys for domains",
+		UsageText:   "signpost keygen [options] DOMAIN...",
+		Description: keygenDescription,
+		Flags: []cli.Flag{
+			keysFlag(),
+			&cli.StringFlag{Name: "type", Value: "rsa", Usage: "`TYPE` of the key: rsa, ed25519 or both"},
+			&cli.IntFlag{Name: "bits", Value: keystore.WeakBits, Usage: "`SIZE` of an RSA key"},
+			&cli.StringFlag{Name: "selector", Usage: "`SELECTOR` of the key (default: from the date, such as s20261122)"},
+			&cli.BoolFlag{Name: "flat", Usage: "make <domain>.private, as the image boky/postfix has it"},
+			&cli.BoolFlag{Name: "now", Usage: "make a key for a domain that has one already; it signs at once"},
+			jsonFlag(),
+		},
+		Action: keygen,
 	}
+}
+
+// keygenAnswer is the JSON form of the answer.
+type keygenAnswer struct {
+	Keys   []madeKey      `json:"keys"`
+	Failed []failedDomain `json:"failed"`
+}
+
+type madeKey struct {
+	Domain     string             `json:"domain"`
+	Selector   string             `json:"selector"`
+	Type       keystore.Algorithm `json:"type"`
+	Bits       int                `json:"bits"`
+	File       string             `json:"file"`
+	RecordFile string             `json:"record_file"`
+	Name       string             `json:"name"`
+	Value      string             `json:"value"`
+}
+
+type failedDomain struct {
+	Domain string `json:"domain"`
+	Error  string `json:"error"`
+}
+
+func keygen(c *cli.Context) error {
+	domains, err := domainArgs(c)
+	if err != nil {
+		return err
+	}
+	wanted, err := readKeygenFlags(c)
+	if err != nil {
+		return err
+	}
+	dir := c.String("keys")
+	present, err := keystore.Load(keystore.Options{Dir: dir, Selectors: wanted.daemon}, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		present, err = &keystore.Snapshot{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	answer := keygenAnswer{Keys: []madeKey{}, Failed: []failedDomain{}}
+	var done []string
+	for _, domain := range domains {
+		if slices.Contains(done, domain) {
+			continue
+		}
+		done = append(done, domain)
+		made, err := makeKeys(c, dir, wanted, domain, present.Keys(domain))
+		answer.Keys = append(answer.Keys, made...)
+		if err != nil {
+			printLines(c.App.ErrWriter, "error", err.Error())
+			answer.Failed = append(answer.Failed, failedDomain{domain, err.Error()})
+		}
+	}
+	if c.Bool("json") {
+		err = printJSON(c, answer)
+	} else {
+		printMade(c, wanted, answer.Keys)
+	}
+	if err == nil && len(answer.Failed) > 0 {
+		err = exitCode(exitFinding)
+	}
+	return err
+}
+
+// makeKeys makes the keys of one domain, which has the keys present already.
+func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, present []*keystore.Key) ([]madeKey, error) {
+	if len(present) > 0 && !c.Bool("now") {
+		return nil, fmt.Errorf("%s has a key already, and a second one would sign at once, before the world can verify it; hint: make it with --keys %s, where signpostd does not look, and move it over when its record is published",
+			domain, filepath.Join(dir, ".next"))
+	}
+	var keys []madeKey
+	for _, order := range wanted.orders(domain) {
+		made, err := keystore.Make(dir, order)
+		if err != nil {
+			return keys, fmt.Errorf("%s: %w", domain, err)
+		}
+		keys = append(keys, madeKey{
+			Domain: domain, Selector: made.Selector, Type: made.Algorithm, Bits: made.Bits,
+			File: made.File, RecordFile: made.RecordFile,
+			Name: record.Name(made.Selector, domain), Value: made.Record.String(),
+		})
+	}
+	if len(present) > 0 {
+		warn(c, "%s: signpostd signs with the new key from now on; hint: publish its record at once", domain)
+	}
+	if wanted.flat {
+		wanted.warnOfSelector(c, domain)
+	}
+	isRSA := func(key *keystore.Key) bool { return key.Algorithm == keystore.RSA }
+	if wanted.rsa == "" && !slices.ContainsFunc(present, isRSA) {
+		warn(c, "%s has only an Ed25519 key, and many receivers cannot verify that; hint: make an RSA key too, as --type both does", domain)
+	}
+	return keys, nil
+}
+
+func printMade(c *cli.Context, wanted *keygenFlags, keys []madeKey) {
+	s := styleOf(c)
+	for i, key := range keys {
+		kind := fmt.Sprintf("RSA key of %d bits", key.Bits)
+		if key.Type == keystore.Ed25519 {
+			kind = "Ed25519 key"
+		}
+		fmt.Fprintf(c.App.Writer, "%s: made an %s with selector %s\n", s.bold(key.Domain), kind, key.Selector)
+		fmt.Fprintf(c.App.Writer, "   key     %s\n   record  %s\n", key.File, key.RecordFile)
+		fmt.Fprintf(c.App.Writer, "   publish this TXT record, in one line:\n%s\n%s\n", key.Name, key.Value)
+		if i+1 == len(keys) || keys[i+1].Domain != key.Domain {
+			options := wanted.options(c, key.Domain)
+			fmt.Fprintf(c.App.Writer, "   next    signpost dns%s %s\n", options, key.Domain)
+			fmt.Fprintf(c.App.Writer, "   then    signpost check%s %s\n", options, key.Domain)
+		}
+		if i+1 < len(keys) {
+			fmt.Fprintln(c.App.Writer)
+		}
+	}
+}
+
+// keygenFlags is what the flags say of the keys to make.
+type keygenFlags struct {
+	rsa, ed25519 string // selectors; empty when no such key is wanted
+	bits         int
+	flat         bool
+	given        keystore.Selectors // of flat keys, by --selector
+	daemon       keystore.Selectors // what signpostd takes, as far as the environment says
+}
+
+func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
+	f := &keygenFlags{bits: c.Int("bits"), flat: c.Bool("flat")}
+	kind, selector := c.String("type"), c.String("selector")
+	if !slices.Contains([]string{"rsa", "ed25519", "both"}, kind) {
+		return nil, usageError("--type %q is no type of key; hint: it is rsa, ed25519 or both", kind)
+	}
+	switch {
+	case kind == "ed25519" && c.IsSet("bits"):
+		return nil, usageError("--bits %d: an Ed25519 key has one size only; hint: leave --bits away", f.bits)
+	case f.bits < keystore.MinBits:
+		return nil, usageError("--bits %d is too short: verifiers refuse RSA keys under %d (RFC 8301); hint: %d is right", f.bits, keystore.MinBits, keystore.WeakBits)
+	case f.bits > keystore.MaxBits:
+		return nil, usageError("--bits %d is too long: %d is the most; hint: %d is right", f.bits, keystore.MaxBits, keystore.WeakBits)
+	case f.bits < keystore.WeakBits:
+		warn(c, "RSA keys of %d bits are weak; hint: %d is right", f.bits, keystore.WeakBits)
+	case f.bits > keystore.LargeBits:
+		warn(c, "verifiers need not take RSA keys of more than %d bits (RFC 8301); hint: %d is right", keystore.LargeBits, keystore.WeakBits)
+	}
+	var err error
+	if f.daemon, err = daemonSelectors(); err != nil {
+		return nil, err
+	}
+	if f.flat {
+		return f, f.readFlat(kind, selector)
+	}
+	if selector == "" {
+		selector = time.Now().Format("s20060102")
+	} else if selector, err = keystore.Selector(selector); err != nil {
+		return nil, usageError("--selector: %w; hint: give one selector, such as s1", err)
+	}
+	switch kind {
+	case "rsa":
+		f.rsa = selector
+	case "ed25519":
+		f.ed25519 = selector
+		if !c.IsSet("selector") {
+			f.ed25519 += "e"
+		}
+	case "both":
+		f.rsa, f.ed25519 = selector, selector+"e"
+	}
+	return f, nil
+}
+
+// readFlat: the name of a flat file has no selector and takes one key.
+func (f *keygenFlags) readFlat(kind, selector string) error {
+	if kind == "both" {
+		return usageError("--flat has one file for a domain, so --type both cannot be; hint: leave --flat away")
+	}
+	f.given = f.daemon
+	if selector != "" {
+		var err error
+		if f.given, err = keystore.ParseSelectors(selector); err != nil {
+			return usageError("--selector: %w", err)
+		}
+	}
+	if kind == "rsa" {
+		f.rsa = "flat"
+	}
+	return nil
+}
+
+// daemonSelectors returns what signpostd takes for flat keys if it has the same
+// environment.
+func daemonSelectors() (keystore.Selectors, error) {
+	for _, name := range []string{"SIGNPOST_SELECTOR", "DKIM_SELECTOR"} {
+		if value := os.Getenv(name); value != "" {
+			selectors, err := keystore.ParseSelectors(value)
+			if err != nil {
+				err = usageError("%s: %w", name, err)
+			}
+			return selectors, err
+		}
+	}
+	return keystore.Selectors{}, nil
+}
+
+func (f *keygenFlags) orders(domain string) (orders []keystore.Order) {
+	if f.flat {
+		order := keystore.Order{Domain: domain, Selector: f.given.For(domain), Algorithm: keystore.Ed25519, Bits: 256, Flat: true}
+		if f.rsa != "" {
+			order.Algorithm, order.Bits = keystore.RSA, f.bits
+		}
+		return []keystore.Order{order}
+	}
+	if f.rsa != "" {
+		orders = append(orders, keystore.Order{Domain: domain, Selector: f.rsa, Algorithm: keystore.RSA, Bits: f.bits})
+	}
+	if f.ed25519 != "" {
+		orders = append(orders, keystore.Order{Domain: domain, Selector: f.ed25519, Algorithm: keystore.Ed25519, Bits: 256})
+	}
+	return orders
+}
+
+// warnOfSelector: signpostd cannot read the selector off the name of a flat file.
+func (f *keygenFlags) warnOfSelector(c *cli.Context, domain string) {
+	if given, daemon := f.given.For(domain), f.daemon.For(domain); given != daemon {
+		warn(c, "signpostd takes selector %q for %s.private, not %q, unless it is told; hint: start it with SIGNPOST_SELECTOR=%s=%s", daemon, domain, given, domain, given)
+	}
+}
+
+// options returns what the next commands need to find the same keys.
+func (f *keygenFlags) options(c *cli.Context, domain string) string {
+	options := ""
+	if keys := c.String("keys"); keys != "/etc/opendkim/keys" && keys != os.Getenv("SIGNPOST_KEYS") {
+		options += " --keys " + keys
+	}
+	if given := f.given.For(domain); f.flat && given != f.daemon.For(domain) {
+		options += " --selector " + given
+	}
+	return options
 }

@@ -1,16 +1,227 @@
 package main
 
 import (
-	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
 )
 
 func keysCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "keys",
-		Usage:     "show what is in the key directory, and which keys sign",
-		UsageText: "signpost keys [options] [DOMAIN...]",
-		Action:    func(*cli.Context) error { return errors.New("not built yet") },
+		Name:        "keys",
+		Usage:       "show what is in the key directory, and which keys sign",
+		UsageText:   "signpost keys [options] [DOMAIN...]",
+		Description: keysDescription,
+		Flags:       []cli.Flag{keysFlag(), selectorFlag(), jsonFlag()},
+		Action:      showKeys,
 	}
+}
+
+const keysDescription = `Reads the key directory as signpostd does, and shows each key with its domain,
+selector, type, size, age and file, and whether it signs: the newest RSA key of a
+domain does, and the newest Ed25519 key. Then come the files that should be keys and
+are not usable, with what is wrong. With domains given it shows only theirs. The
+exit code is 1 when there is something wrong, or no key.
+
+examples:
+   $ signpost keys
+   DOMAIN       SELECTOR   TYPE  BITS  AGE       SIGNS  FILE
+   example.net  mail       rsa   1024  3 years   yes    /etc/opendkim/keys/example.net.private
+   example.org  s20260501  rsa   2048  6 months  no     /etc/opendkim/keys/example.org/s2026...
+   example.org  s20261122  rsa   2048  new       yes    /etc/opendkim/keys/example.org/s2026...
+   fault: example.com: key /etc/opendkim/keys/example.com.private: the file is empty
+      it does not sign
+      hint: put the key back from a copy, or remove the file
+   warning: example.net: the key with selector mail has only 1024 bits
+      2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist
+      hint: make a new one with "signpost keygen"
+
+json:
+   {
+     "directory": "/etc/opendkim/keys",
+     "keys": [
+       {
+         "domain": "example.org",
+         "selector": "s20261122",
+         "type": "rsa",
+         "bits": 2048,
+         "file": "/etc/opendkim/keys/example.org/s20261122.private",
+         "modified": "2026-11-22T10:00:00Z",
+         "signs": true
+       }
+     ],
+     "findings": [
+       {
+         "code": "dkim-key-broken",
+         "level": "fault",
+         "name": "example.com",
+         "what": "key /etc/opendkim/keys/example.com.private: the file is empty",
+         "effect": "it does not sign",
+         "fix": "put the key back from a copy, or remove the file"
+       }
+     ]
+   }`
+
+// keysAnswer is the JSON form of the answer.
+type keysAnswer struct {
+	Directory string           `json:"directory"`
+	Keys      []shownKey       `json:"keys"`
+	Findings  []record.Finding `json:"findings"`
+}
+
+type shownKey struct {
+	Domain   string             `json:"domain"`
+	Selector string             `json:"selector"`
+	Type     keystore.Algorithm `json:"type"`
+	Bits     int                `json:"bits"`
+	File     string             `json:"file"`
+	Modified time.Time          `json:"modified"`
+	Signs    bool               `json:"signs"`
+}
+
+func showKeys(c *cli.Context) error {
+	var domains []string
+	if c.Args().Present() {
+		var err error
+		if domains, err = domainArgs(c); err != nil {
+			return err
+		}
+	}
+	snapshot, err := loadKeys(c)
+	if err != nil {
+		return err
+	}
+	answer := keysAnswer{Directory: c.String("keys"), Keys: []shownKey{}, Findings: []record.Finding{}}
+	shown := snapshot.Domains()
+	if domains != nil {
+		shown = domains
+	}
+	for _, problem := range snapshot.Problems() {
+		if domains == nil || slices.Contains(domains, problem.Domain) {
+			answer.Findings = append(answer.Findings, brokenKey(problem))
+		}
+	}
+	for _, domain := range shown {
+		answer.add(snapshot, domain)
+	}
+	if len(answer.Keys) == 0 && len(answer.Findings) == 0 {
+		answer.Findings = append(answer.Findings, record.Finding{
+			Code: "dkim-no-key-file", Level: record.Fault, Name: answer.Directory, What: "there is no key in it", Effect: "no mail is signed",
+			Fix: "make one with \"signpost keygen example.org\", or give another directory with --keys",
+		})
+	}
+	if c.Bool("json") {
+		err = printJSON(c, answer)
+	} else {
+		printKeys(c, answer.Keys)
+		printFindings(c, answer.Findings)
+	}
+	if err != nil {
+		return err
+	}
+	return verdictOf(answer.Findings)
+}
+
+// add takes up the keys of one domain, and what can be said of them.
+func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
+	keys := snapshot.Keys(domain)
+	signing, err := snapshot.Signing(domain)
+	if err == keystore.ErrNoKey {
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "dkim-no-key-file", Level: record.Fault, Name: domain, What: "there is no key for it in " + a.Directory, Effect: "its mail is not signed",
+			Fix: "make one with \"signpost keygen " + domain + "\"",
+		})
+	}
+	onlyEd25519 := len(signing) > 0
+	for _, key := range keys {
+		a.Keys = append(a.Keys, shownKey{
+			Domain: key.Domain, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits,
+			File: key.File, Modified: key.ModTime.UTC().Truncate(time.Second), Signs: slices.Contains(signing, key),
+		})
+	}
+	for _, key := range signing {
+		onlyEd25519 = onlyEd25519 && key.Algorithm == keystore.Ed25519
+		if key.Algorithm == keystore.RSA && key.Bits < keystore.WeakBits {
+			a.Findings = append(a.Findings, record.Finding{
+				Code: "dkim-weak-key", Level: record.Warning, Name: domain,
+				What:   fmt.Sprintf("the key with selector %s has only %d bits", key.Selector, key.Bits),
+				Effect: "2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist",
+				Fix:    "make a new one with \"signpost keygen\"",
+			})
+		}
+	}
+	if onlyEd25519 {
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "dkim-no-rsa-key", Level: record.Warning, Name: domain,
+			What:   "it has only an Ed25519 key",
+			Effect: "many receivers cannot verify that yet",
+			Fix:    "make an RSA key beside it with \"signpost keygen --now " + domain + "\", and publish its record",
+		})
+	}
+}
+
+func brokenKey(problem keystore.Problem) record.Finding {
+	what, fix, hinted := strings.Cut(problem.Err.Error(), "; hint: ")
+	if !hinted {
+		fix = "put the key back from a copy, or remove the file"
+	}
+	f := record.Finding{Code: "dkim-key-broken", Level: record.Fault, Name: problem.Domain, What: "key " + problem.File + ": " + what, Effect: "it does not sign", Fix: fix}
+	if f.Name == "" {
+		f.Name, f.What = problem.File, what
+	}
+	return f
+}
+
+func printKeys(c *cli.Context, keys []shownKey) {
+	if len(keys) == 0 {
+		return
+	}
+	s := styleOf(c)
+	var plain strings.Builder
+	table := tabwriter.NewWriter(&plain, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "DOMAIN\tSELECTOR\tTYPE\tBITS\tAGE\tSIGNS\tFILE")
+	for _, key := range keys {
+		signs := "no"
+		if key.Signs {
+			signs = "yes"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", key.Domain, key.Selector, key.Type, key.Bits, ageOf(key.Modified), signs, key.File)
+	}
+	table.Flush()
+	// Colour after the columns are laid out, for it would count as width.
+	for i, line := range strings.Split(strings.TrimSuffix(plain.String(), "\n"), "\n") {
+		switch {
+		case i == 0:
+			line = s.bold(line)
+		case keys[i-1].Signs:
+			line = s.green(line)
+		}
+		io.WriteString(c.App.Writer, line+"\n")
+	}
+}
+
+// ageOf says how old a key is, in the largest unit of which there are two.
+func ageOf(made time.Time) string {
+	age := time.Since(made)
+	if age < 0 {
+		return "in the future"
+	}
+	const day = 24 * time.Hour
+	for _, unit := range []struct {
+		name string
+		time.Duration
+	}{{"years", 365 * day}, {"months", 30 * day}, {"days", day}, {"hours", time.Hour}, {"minutes", time.Minute}} {
+		if n := age / unit.Duration; n >= 2 {
+			return fmt.Sprintf("%d %s", n, unit.name)
+		}
+	}
+	return "new"
 }
