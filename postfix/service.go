@@ -64,7 +64,7 @@ func parseOptions(args []string) ([]Setting, error) {
 			i++
 			text = args[i]
 		}
-		if inside, rest, err := cutBalanced(text, '{', '}'); err == nil && strings.HasPrefix(text, "{") && rest == "" {
+		if inside, rest, ok := braced(text); ok && rest == "" {
 			text = inside
 		}
 		name, value, err := nameValue(text)
@@ -108,4 +108,13 @@ func splitOutside(text, separators string) []string {
 		out = append(out, text[start:])
 	}
 	return out
+}
+
+// braced takes what stands in braces off the start of a text.
+func braced(text string) (inside, rest string, ok bool) {
+	if !strings.HasPrefix(text, "{") {
+		return "", "", false
+	}
+	inside, rest, err := cutBalanced(text, '{', '}')
+	return inside, rest, err == nil
 }
