@@ -70,7 +70,7 @@ func completions(app *cli.App, words []string) []string {
 		}
 	}
 	switch previous := words[max(0, len(words)-2)]; {
-	case len(words) > 1 && takesValue(flags, previous):
+	case len(words) > 1 && strings.HasPrefix(previous, "-") && takesValue(flags, previous):
 		offered = flagWords(flags, previous)
 	case strings.HasPrefix(typed, "-"):
 		for _, flag := range flags {

@@ -23,7 +23,7 @@ func keygenCommand() *cli.Command {
 		Description: keygenDescription,
 		Flags: []cli.Flag{
 			keysFlag(),
-			&cli.StringFlag{Name: "type", Value: "rsa", Usage: "`TYPE` of the key: rsa, ed25519 or both"},
+			&cli.StringFlag{Name: "type", Value: "rsa", Usage: "type of the key, `rsa|ed25519|both`"},
 			&cli.IntFlag{Name: "bits", Value: keystore.WeakBits, Usage: "`SIZE` of an RSA key"},
 			&cli.StringFlag{Name: "selector", Usage: "`SELECTOR` of the key (default: from the date, such as s20261122)"},
 			&cli.BoolFlag{Name: "flat", Usage: "make <domain>.private, as the image boky/postfix has it"},
