@@ -66,7 +66,7 @@ func (w *world) startPostfix(milter string, settings ...string) *postfix {
 	if err := os.Chtimes(mainCF, past, past); err != nil {
 		w.t.Fatal(err)
 	}
-	w.write("postfix/etc/master.cf", masterCF)
+	w.write("postfix/etc/master.cf", masterCF+w.services)
 	w.logs = append(w.logs, p.log)
 	w.run("postfix", "-c", p.etc, "start")
 	w.t.Cleanup(p.stop)

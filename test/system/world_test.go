@@ -27,6 +27,8 @@ type world struct {
 	sink *sink
 	keys string // the key directory
 	logs []string
+
+	services string // lines of master.cf beside the stock ones; set before startPostfix
 }
 
 // newWorld makes a world that ends with the test. Mail for rcpt.test and the
