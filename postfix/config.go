@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 )
 
@@ -104,17 +106,22 @@ func (c *Config) AskPostconf(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%s -d: %w", program, err)
 	}
+	return true, c.TakeDefaults(out)
+}
+
+// TakeDefaults takes what "postconf -d" prints for the defaults.
+func (c *Config) TakeDefaults(printed []byte) error {
 	defaults := make(map[string]string)
-	for _, line := range splitLines(string(out)) {
+	for _, line := range splitLines(string(printed)) {
 		if name, value, err := nameValue(line); err == nil {
 			defaults[name] = value
 		}
 	}
 	if defaults["mail_version"] == "" {
-		return false, fmt.Errorf("%s -d does not name the version of Postfix", program)
+		return fmt.Errorf("postconf -d does not name the version of Postfix")
 	}
 	c.defaults, c.complete = defaults, true
-	return true, nil
+	return nil
 }
 
 // Value returns the value in force of a parameter of main.cf. It is "" for one
@@ -187,4 +194,20 @@ func (c *Config) lookup(service Service, name string) (string, bool) {
 	}
 	value, ok := c.defaults[name]
 	return value, ok
+}
+
+// Known are the parameters whose defaults we know, sorted.
+func (c *Config) Known() []string { return slices.Sorted(maps.Keys(c.defaults)) }
+
+// Refers reports whether a setting of main.cf or master.cf names the parameter.
+func (c *Config) Refers(name string) bool {
+	mentions := regexp.MustCompile(`\$[({]?\s*` + regexp.QuoteMeta(name) + `([^A-Za-z0-9_]|$)`).MatchString
+	for _, set := range c.settings {
+		if mentions(set.value) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.Services, func(s Service) bool {
+		return slices.ContainsFunc(s.Options, func(o Setting) bool { return mentions(o.Value) })
+	})
 }

@@ -1,0 +1,177 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"signpost/postfix"
+)
+
+// milterList looks at the milters together.
+func (l *linter) milterList() {
+	queue := l.config.Value("queue_directory")
+	l.eachList(func(s postfix.Service, name string, list []milter) {
+		var signers []string
+		ours := -1
+		for i, m := range list {
+			if m.err != "" {
+				l.add(Finding{"postfix-milter-syntax", Fault, name, m.err, "smtpd and cleanup stop at it, and no mail is taken",
+					l.fix(s, name, l.wanted())})
+				continue
+			}
+			mine := l.options.Milter != "" && m.at(l.options.Milter, queue)
+			if mine {
+				ours = i
+			}
+			if signer := m.signer(); mine || signer != "" {
+				signers = append(signers, m.address)
+			}
+		}
+		if len(signers) > 1 {
+			l.add(Finding{"postfix-milter-two", Warning, name, "has two milters that sign: " + strings.Join(signers, " and "),
+				"each message gets a signature from both, and when one of the keys is out of date that one fails", l.fix(s, name, l.wanted())})
+		} else if ours >= 0 && ours < len(list)-1 {
+			l.add(Finding{"postfix-milter-order", Note, name, "has a milter after signpostd: " + texts(list[ours+1:]),
+				"what it changes in header or body breaks the signature", "put signpostd last"})
+		}
+	})
+}
+
+// eachSound calls f for each milter that Postfix can read.
+func (l *linter) eachSound(f func(s postfix.Service, list string, m milter)) {
+	l.eachList(func(s postfix.Service, list string, milters []milter) {
+		for _, m := range milters {
+			if m.err == "" {
+				f(s, list, m)
+			}
+		}
+	})
+}
+
+// eachList calls f for the milters of each way in, with the parameter that
+// names them.
+func (l *linter) eachList(f func(postfix.Service, string, []milter)) {
+	for _, s := range l.entrances() {
+		f(s, "smtpd_milters", l.milters(s))
+	}
+	f(l.pickup(), "non_smtpd_milters", l.milters(l.pickup()))
+}
+
+// setting is a parameter of one milter: its own in braces, or that of all.
+func (l *linter) setting(s postfix.Service, m milter, name string) string {
+	if value, ok := m.options[name]; ok {
+		return value
+	}
+	return l.config.ValueIn(s, "milter_"+name)
+}
+
+// milterAway looks at what happens while signpostd cannot be reached.
+func (l *linter) milterAway() {
+	const name = "milter_default_action"
+	l.eachSound(func(s postfix.Service, list string, m milter) {
+		action := l.setting(s, m, "default_action")
+		in, fix := name, l.fix(s, name, "tempfail")
+		if _, own := m.options["default_action"]; own {
+			in, fix = list, l.fix(s, list, m.address)
+		}
+		switch strings.ToLower(action) {
+		case "tempfail", "shutdown":
+		case "accept":
+			l.add(Finding{"postfix-milter-accept", Warning, in, "lets mail through while the milter cannot be reached (accept)",
+				"when signpostd is down, starting or slow, mail leaves unsigned and nobody notices", fix})
+		case "reject":
+			l.add(Finding{"postfix-milter-reject", Warning, in, "refuses mail for good while the milter cannot be reached (reject)",
+				"programs that send are told 554 at once: they give up, or lose the mail", fix})
+		case "quarantine":
+			l.add(Finding{"postfix-milter-quarantine", Warning, in, "puts mail on hold, unsigned, while the milter cannot be reached (quarantine)",
+				"it waits until somebody releases it by hand, and then leaves unsigned", fix})
+		default:
+			l.add(Finding{"postfix-milter-action", Fault, in, fmt.Sprintf("%q is no action", action),
+				"mail is refused with 451 4.3.5 while the milter cannot be reached, and Postfix warns of the word", fix})
+		}
+	})
+	if !l.config.IsSet(name) && len(l.milters(mainService())) > 0 {
+		l.add(Finding{"postfix-milter-action-unset", Note, name, "is not set",
+			"the default is tempfail (451) up to Postfix 3.10 and shutdown (421) from 3.11 on: mail is put off either way", name + " = tempfail"})
+	}
+}
+
+// milterProtocol looks at how Postfix speaks to signpostd.
+func (l *linter) milterProtocol() {
+	l.eachSound(func(s postfix.Service, list string, m milter) {
+		l.protocol(s, list, m)
+		l.timeout(s, list, m, "connect_timeout", 3*time.Second, "30s")
+		l.timeout(s, list, m, "command_timeout", 5*time.Second, "30s")
+		l.timeout(s, list, m, "content_timeout", 30*time.Second, "300s")
+		if !slices.Contains(l.macros(s), "{auth_authen}") {
+			l.add(Finding{"postfix-milter-macros", Note, "milter_mail_macros", "does not send {auth_authen}, the name of a client that has logged in",
+				"signpostd asks for the macros that it needs, so it signs all the same; another milter may not",
+				l.fix(s, "milter_mail_macros", "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}")})
+		}
+	})
+}
+
+func (l *linter) macros(s postfix.Service) []string {
+	return postfix.List(l.config.ValueIn(s, "milter_mail_macros"))
+}
+
+// protocol: from version 6 on Postfix says where blanks stood after the colon
+// of a field, and spares replies that nobody needs.
+func (l *linter) protocol(s postfix.Service, list string, m milter) {
+	value := l.setting(s, m, "protocol")
+	word, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+	number, err := strconv.Atoi(word)
+	in, fix := "milter_protocol", l.fix(s, "milter_protocol", "6")
+	if _, own := m.options["protocol"]; own {
+		in, fix = list, l.fix(s, list, m.address)
+	}
+	switch {
+	case err != nil || number < 2 || number > 6 || number == 5:
+		l.add(Finding{"postfix-milter-protocol", Fault, in, fmt.Sprintf("protocol %q is not one that Postfix speaks", value),
+			"mail is put off or leaves unsigned, as milter_default_action says", fix})
+	case number < 6:
+		l.add(Finding{"postfix-milter-protocol", Warning, in, fmt.Sprintf("is version %d of the protocol, the present one is 6", number),
+			"it is slower, as Postfix waits for a reply at every step, and white space after the colon of a field is not told exactly, which matters to simple canonicalization", fix})
+	}
+}
+
+// timeout: too little time, and a busy machine looks like one that is down.
+func (l *linter) timeout(s postfix.Service, list string, m milter, name string, least time.Duration, stock string) {
+	value := l.setting(s, m, name)
+	got, ok := duration(value)
+	if ok && got >= least {
+		return
+	}
+	in, fix := "milter_"+name, l.fix(s, "milter_"+name, stock)
+	if _, own := m.options[name]; own {
+		in, fix = list, l.fix(s, list, m.address)
+	}
+	if !ok {
+		l.add(Finding{"postfix-milter-timeout", Fault, in, fmt.Sprintf("%q is no time", value), "smtpd and cleanup stop at it, and no mail is taken", fix})
+		return
+	}
+	l.add(Finding{"postfix-milter-timeout", Warning, in, "is " + value + ", which is short",
+		"on a busy machine signpostd is taken for down, and mail is put off or leaves unsigned", fix})
+}
+
+// duration reads a time of Postfix: a number and one of s, m, h, d, w; seconds
+// without.
+func duration(value string) (time.Duration, bool) {
+	units := map[string]time.Duration{"": time.Second, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}
+	digits := strings.TrimRight(value, "smhdw")
+	number, err := strconv.Atoi(digits)
+	unit, ok := units[value[len(digits):]]
+	return time.Duration(number) * unit, err == nil && ok && number < 1<<31
+}
+
+// milterChanges looks at what is done to the header that signpostd adds.
+func (l *linter) milterChanges() {
+	if checks := l.config.Value("milter_header_checks"); checks != "" && len(l.milters(mainService())) > 0 {
+		l.add(Finding{"postfix-milter-header-checks", Note, "milter_header_checks", "is " + checks,
+			"it is applied to the DKIM-Signature that signpostd adds, and can change or drop it",
+			fmt.Sprintf("try it: postmap -q 'DKIM-Signature: v=1; a=rsa-sha256' %s, which should print nothing", checks)})
+	}
+}

@@ -1,0 +1,131 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"signpost/postfix"
+)
+
+// milterSet looks at main.cf: whether mail meets signpostd at all, by SMTP and
+// by sendmail(1).
+func (l *linter) milterSet() {
+	value, local := l.config.Value("smtpd_milters"), l.config.Value("non_smtpd_milters")
+	main, pickup := l.milters(mainService()), l.milters(l.pickup())
+	somewhere := slices.ContainsFunc(l.entrances(), func(s postfix.Service) bool { return l.has(l.milters(s)) })
+	off := postfix.HasWord(l.config.Value("receive_override_options"), "no_milters")
+	if off {
+		l.add(Finding{"postfix-no-milters", Fault, "receive_override_options", "has no_milters",
+			"no milter sees any mail, so it leaves unsigned", "take no_milters out of " + l.place(mainService(), "receive_override_options")})
+	}
+	switch {
+	case somewhere || l.has(main) || off: // milterEntrances asks the services
+	case value == "" || strings.EqualFold(value, "DISABLE"):
+		l.add(Finding{"postfix-milter-missing", Fault, "smtpd_milters", "names no milter", "mail that comes by SMTP leaves unsigned",
+			"smtpd_milters = " + l.wanted()})
+	default:
+		l.add(Finding{"postfix-milter-other", Fault, "smtpd_milters", fmt.Sprintf("is %s, signpostd is at %s", value, l.options.Milter),
+			"signpostd does not see mail that comes by SMTP: whatever listens there signs it, or nobody does", "smtpd_milters = " + l.options.Milter})
+	}
+	switch {
+	case !somewhere && !l.has(main) || l.has(pickup) || off || l.signedLater(l.pickup()) || len(pickup) == 0 && local != "":
+	case local == "":
+		l.add(Finding{"postfix-milter-sendmail", Warning, "non_smtpd_milters", "names no milter",
+			"mail from sendmail(1), so from cron, mail(1) and PHP, leaves unsigned", "non_smtpd_milters = " + l.wanted()})
+	default:
+		l.add(Finding{"postfix-milter-sendmail", Warning, "non_smtpd_milters", fmt.Sprintf("is %s, signpostd is at %s", local, l.options.Milter),
+			"signpostd does not see mail from sendmail(1)", "non_smtpd_milters = " + l.wanted()})
+	}
+	if len(main) > 0 && len(pickup) > 0 && l.options.Milter == "" &&
+		!slices.ContainsFunc(pickup, func(m milter) bool {
+			return slices.ContainsFunc(main, func(n milter) bool { return m.at(n.address, l.config.Value("queue_directory")) })
+		}) {
+		l.add(Finding{"postfix-milter-sendmail", Warning, "non_smtpd_milters", fmt.Sprintf("is %s, but smtpd_milters is %s", local, value),
+			"mail from sendmail(1) is signed by another, or not at all", "non_smtpd_milters = $smtpd_milters"})
+	}
+	if maps := l.config.Value("smtpd_milter_maps"); maps != "" {
+		l.add(Finding{"postfix-milter-maps", Warning, "smtpd_milter_maps", "is " + maps,
+			"mail from the clients in it meets other milters, or none (DISABLE)", "make sure that no client in it sends mail of your own domains"})
+	}
+}
+
+// pickup is the service that takes mail from sendmail(1).
+func (l *linter) pickup() postfix.Service {
+	if all := l.config.Commands("pickup"); len(all) > 0 {
+		return all[0]
+	}
+	return postfix.Service{Name: "pickup", Type: "unix", Command: "pickup"}
+}
+
+// milterEntrances looks at master.cf: at doors where the milter is switched
+// off. The door that a content filter comes back by is no entrance.
+func (l *linter) milterEntrances() {
+	if !slices.ContainsFunc(append(l.entrances(), mainService()), func(s postfix.Service) bool { return l.has(l.milters(s)) }) {
+		return // told already
+	}
+	back := l.config.Reinjected()
+	for _, s := range append(slices.Clone(l.config.Commands("smtpd")), l.config.Commands("pickup")...) {
+		again := slices.ContainsFunc(back, func(b postfix.Service) bool { return b.Line == s.Line })
+		if again || l.has(l.milters(s)) || l.signedLater(s) {
+			continue
+		}
+		level, effect := Warning, "mail that comes in there leaves unsigned"
+		if isLoopback(s.Name) {
+			level, effect = Note, "what programs on this machine send by it leaves unsigned"
+		}
+		if option := ownOption(s, "receive_override_options"); option != "" && postfix.HasWord(l.config.ValueIn(s, "receive_override_options"), "no_milters") {
+			l.add(Finding{"postfix-no-milters", level, "receive_override_options", fmt.Sprintf("has no_milters for %s, line %d of master.cf", s, s.Line), effect,
+				inMaster(s, "receive_override_options= without no_milters")})
+			continue
+		}
+		for _, name := range []string{"smtpd_milters", "non_smtpd_milters"} {
+			if asker := l.decider(s, name); ownOption(asker, name) != "" {
+				what := "names no milter"
+				if value := l.config.ValueIn(asker, name); value != "" {
+					what = "is " + value
+				}
+				l.add(Finding{"postfix-milter-off", level, name, fmt.Sprintf("%s for %s, line %d of master.cf", what, asker, asker.Line), effect,
+					fmt.Sprintf("in master.cf, line %d, take out -o %s", asker.Line, name)})
+			}
+		}
+	}
+}
+
+// decider is the service whose -o counts for a list of milters: cleanup where
+// the mail does not come by SMTP.
+func (l *linter) decider(s postfix.Service, name string) postfix.Service {
+	if name == "smtpd_milters" && s.Command == "smtpd" {
+		return s
+	}
+	if name == "non_smtpd_milters" && s.Command == "pickup" {
+		for _, c := range l.config.Commands("cleanup") {
+			if c.Name == "cleanup" {
+				return c
+			}
+		}
+	}
+	return postfix.Service{}
+}
+
+// signedLater reports whether mail from a door goes to a filter and meets the
+// milter when it comes back.
+func (l *linter) signedLater(s postfix.Service) bool {
+	return l.config.ValueIn(s, "content_filter") != "" &&
+		slices.ContainsFunc(l.config.Reinjected(), func(b postfix.Service) bool { return l.has(l.milters(b)) })
+}
+
+// ownOption returns the "-o name" of a service, as a mark that it has one.
+func ownOption(s postfix.Service, name string) string {
+	for _, o := range s.Options {
+		if o.Name == name {
+			return name
+		}
+	}
+	return ""
+}
+
+// isLoopback reports whether an inet service is bound to the machine itself.
+func isLoopback(name string) bool {
+	return strings.HasPrefix(name, "127.") || strings.HasPrefix(name, "[::1]:") || strings.HasPrefix(name, "localhost:")
+}

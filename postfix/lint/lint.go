@@ -1,0 +1,113 @@
+// Package lint finds what is wrong with the configuration of a Postfix whose
+// mail signpostd signs: mail that passes the milter, changes after signing,
+// doors that are open.
+package lint
+
+import (
+	"fmt"
+
+	"signpost/postfix"
+)
+
+// Levels of a finding, the gravest first.
+const (
+	Fault   = "fault"   // mail goes unsigned, is refused or lost, or strangers may send
+	Unknown = "unknown" // it could not be found out
+	Warning = "warning" // it works, until something else happens
+	Note    = "note"    // worth knowing
+)
+
+// Finding is one thing that is wrong, or worth knowing.
+type Finding struct {
+	Code   string // names the kind of finding for machines; stays the same
+	Level  string
+	Name   string // the parameter
+	What   string // what is wrong
+	Effect string // what that causes
+	Fix    string // the lines to write, or what to do
+}
+
+// Options are what the linter is told beside the configuration.
+type Options struct {
+	// Milter is where signpostd listens, as smtpd_milters has it. Empty for not
+	// known: the milter that the configuration names is then taken for it.
+	Milter string
+}
+
+// anyMilter stands in advice where no address is known.
+const anyMilter = "inet:signpostd:8891"
+
+// Check returns the findings, in the order of a message's way: what is read,
+// who gets in, the milter, what comes after it.
+func Check(config *postfix.Config, options Options) []Finding {
+	l := &linter{config: config, options: options}
+	for _, rule := range []func(){
+		l.reading, l.names,
+		l.openRelay, l.networks, l.submission, l.smuggling,
+		l.milterSet, l.milterEntrances, l.milterList, l.milterAway, l.milterProtocol, l.milterChanges,
+		l.sockets, l.mappings, l.bounces,
+		l.filter, l.rewriting, l.lines, l.conversion,
+	} {
+		rule()
+	}
+	return l.findings
+}
+
+type linter struct {
+	config   *postfix.Config
+	options  Options
+	findings []Finding
+}
+
+// add adds a finding unless the same has been said.
+func (l *linter) add(f Finding) {
+	for _, old := range l.findings {
+		if old == f {
+			return
+		}
+	}
+	l.findings = append(l.findings, f)
+}
+
+// entrances are the smtpd services that mail comes in by. Without master.cf
+// there is one, as main.cf has it.
+func (l *linter) entrances() []postfix.Service {
+	if l.config.Services == nil {
+		return []postfix.Service{mainService()}
+	}
+	return l.config.Commands("smtpd")
+}
+
+// mainService stands for all services where there is no master.cf.
+func mainService() postfix.Service {
+	return postfix.Service{Name: "smtp", Type: "inet", Command: "smtpd"}
+}
+
+// place says where the value that a service goes by was written.
+func (l *linter) place(s postfix.Service, name string) string {
+	for _, o := range s.Options {
+		if o.Name == name {
+			return fmt.Sprintf("-o %s of %s in master.cf, line %d", name, s, s.Line)
+		}
+	}
+	if line := l.config.Line(name); line > 0 {
+		return fmt.Sprintf("%s, line %d", name, line)
+	}
+	return name
+}
+
+// inMaster is the advice to change an option of a service.
+func inMaster(s postfix.Service, option string) string {
+	return fmt.Sprintf("in master.cf, under %s %s, write -o %s", s.Name, s.Type, option)
+}
+
+// fix is the advice to set a parameter for a service: in main.cf, or where
+// master.cf overrides it.
+func (l *linter) fix(s postfix.Service, name, value string) string {
+	for _, o := range s.Options {
+		if o.Name == name {
+			return fmt.Sprintf("in master.cf, line %d, under %s: -o { %s = %s }", s.Line, s, name, value)
+		}
+	}
+	return name + " = " + value
+}

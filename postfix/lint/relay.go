@@ -1,0 +1,194 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"signpost/postfix"
+)
+
+// A verdict is what a list of restrictions says of a client.
+type verdict int
+
+const (
+	undecided verdict = iota // the end of the list, which lets through
+	permitted                // by this list; others may still refuse
+	refused
+)
+
+// A stranger is a client from outside, without a login, who wants mail taken
+// for a domain of others. It greets and behaves as it likes.
+type stranger struct {
+	l       *linter
+	service postfix.Service
+	forges  bool // it knows what sender, recipient or greeting a map lets through
+	early   bool // asked before the recipient is known
+}
+
+// openRelay asks each entrance whether it takes mail for anywhere from a
+// stranger. Every list must let it through, and the end of a list does.
+func (l *linter) openRelay() {
+	if interfaces := l.config.Value("inet_interfaces"); interfaces == "loopback-only" || interfaces == "localhost" || interfaces == "127.0.0.1" {
+		return
+	}
+	for _, s := range l.entrances() {
+		if s.Type != "inet" && s.Type != "pass" || isLoopback(s.Name) {
+			continue
+		}
+		if !l.mayServe(s) {
+			l.add(Finding{"postfix-relay-unguarded", Fault, "smtpd_relay_restrictions", "neither it nor smtpd_recipient_restrictions refuses anybody, for " + s.String(),
+				"smtpd stops rather than be an open relay, and no mail is taken", "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"})
+			continue
+		}
+		fix := "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+		switch {
+		case l.lets(stranger{l: l, service: s}):
+			l.add(Finding{"postfix-open-relay", Fault, "smtpd_relay_restrictions", "lets strangers send to anywhere, by " + s.String(),
+				"an open relay: spammers find it within hours, and the address is listed", fix})
+		case l.lets(stranger{l: l, service: s, forges: true}):
+			l.add(Finding{"postfix-relay-by-map", Warning, "smtpd_recipient_restrictions", "lets strangers send to anywhere, by " + s.String() + ", when they claim a sender or greeting that a map knows",
+				"both can be forged: who guesses one has an open relay", fix})
+		}
+	}
+}
+
+// lets runs through the lists as smtpd does.
+func (l *linter) lets(who stranger) bool {
+	who.early = strings.EqualFold(l.config.ValueIn(who.service, "smtpd_delay_reject"), "no")
+	for _, name := range []string{"smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions",
+		"smtpd_relay_restrictions", "smtpd_recipient_restrictions", "smtpd_data_restrictions", "smtpd_end_of_data_restrictions"} {
+		if name == "smtpd_relay_restrictions" {
+			who.early = false
+		}
+		if who.ask(l.config.ValueIn(who.service, name), 0) == refused {
+			return false
+		}
+	}
+	return true
+}
+
+// mayServe reports whether smtpd finds a restriction that can refuse; without
+// one in either list it does not serve.
+func (l *linter) mayServe(s postfix.Service) bool {
+	for _, name := range []string{"smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
+		if l.canRefuse(s, l.config.ValueIn(s, name), 0) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *linter) canRefuse(s postfix.Service, list string, depth int) bool {
+	return slices.ContainsFunc(postfix.List(list), func(word string) bool {
+		switch word {
+		case "reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains":
+			return true
+		}
+		return depth < 10 && l.isClass(s, word) && l.canRefuse(s, l.config.ValueIn(s, word), depth+1)
+	})
+}
+
+func (l *linter) isClass(s postfix.Service, word string) bool {
+	return postfix.HasWord(l.config.ValueIn(s, "smtpd_restriction_classes"), word)
+}
+
+// ask returns what a list says of the stranger.
+func (who stranger) ask(list string, depth int) verdict {
+	words := postfix.List(list)
+	for i := 0; i < len(words); i++ {
+		word := strings.TrimSpace(strings.Trim(words[i], "{}"))
+		name, argument, _ := strings.Cut(word, " ")
+		if takesMap(name) && argument == "" && i+1 < len(words) {
+			i++
+			argument = words[i]
+		}
+		if name == "warn_if_reject" {
+			if i+1 < len(words) && takesMap(words[i+1]) {
+				i++
+			}
+			i++
+			continue
+		}
+		if v := who.one(name, strings.TrimSpace(argument), depth); v != undecided {
+			return v
+		}
+	}
+	return undecided
+}
+
+// takesMap reports whether a restriction is followed by a word of its own.
+func takesMap(name string) bool {
+	return strings.HasPrefix(name, "check_") && (strings.HasSuffix(name, "_access") || name == "check_policy_service") ||
+		strings.HasPrefix(name, "reject_rbl") || strings.HasPrefix(name, "reject_rhsbl_") || strings.HasPrefix(name, "permit_dnswl_") ||
+		strings.HasPrefix(name, "permit_rhswl_") || name == "sleep"
+}
+
+// one returns what one restriction says. One that looks at addresses, names or
+// reputation is taken to find nothing.
+func (who stranger) one(name, argument string, depth int) verdict {
+	switch strings.ToLower(name) {
+	case "permit":
+		return permitted
+	case "reject", "defer":
+		return refused
+	case "reject_unauth_destination", "defer_unauth_destination":
+		if !who.early {
+			return refused
+		}
+	}
+	if kind, action, ok := strings.Cut(argument, ":"); ok && kind == "static" {
+		return who.access(strings.Trim(action, "{} "), depth)
+	}
+	claimed := strings.HasPrefix(name, "check_sender_access") || strings.HasPrefix(name, "check_helo_access")
+	if who.forges && claimed && strings.HasSuffix(name, "_access") {
+		return permitted
+	}
+	if depth < 10 && who.l.isClass(who.service, name) {
+		return who.ask(who.l.config.ValueIn(who.service, name), depth+1)
+	}
+	return undecided
+}
+
+// access reads an action of access(5).
+func (who stranger) access(action string, depth int) verdict {
+	word, _, _ := strings.Cut(action, " ")
+	switch word = strings.ToLower(word); {
+	case word == "ok" || word != "" && strings.Trim(word, "0123456789") == "":
+		if word != "ok" && (word[0] == '4' || word[0] == '5') && len(word) == 3 {
+			return refused
+		}
+		return permitted
+	case word == "reject" || word == "defer" || word == "discard":
+		return refused
+	case word == "dunno" || word == "":
+		return undecided
+	}
+	return who.ask(action, depth+1)
+}
+
+// submission looks at doors that are shut to everybody, or to those with a
+// login.
+func (l *linter) submission() {
+	for _, s := range l.entrances() {
+		sasl := strings.EqualFold(l.config.ValueIn(s, "smtpd_sasl_auth_enable"), "yes")
+		for _, name := range []string{"smtpd_client_restrictions", "smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
+			list := postfix.List(l.config.ValueIn(s, name))
+			login := slices.Index(list, "permit_sasl_authenticated")
+			end := slices.IndexFunc(list, func(w string) bool { return w == "reject" || w == "defer" })
+			other := slices.ContainsFunc(list[:max(end, 0)], func(w string) bool {
+				return strings.HasPrefix(w, "permit") && w != "permit_sasl_authenticated" || strings.HasPrefix(w, "check_")
+			})
+			if !sasl && login >= 0 && end > login && !other {
+				l.add(Finding{"postfix-submission-shut", Warning, name, fmt.Sprintf("asks for a login at %s, but logins are off there", s),
+					"nobody can send mail by it", l.fix(s, "smtpd_sasl_auth_enable", "yes")})
+			}
+		}
+		early := strings.EqualFold(l.config.ValueIn(s, "smtpd_delay_reject"), "no")
+		clients := postfix.List(l.config.ValueIn(s, "smtpd_client_restrictions"))
+		if early && slices.Contains(clients, "permit_sasl_authenticated") {
+			l.add(Finding{"postfix-delay-reject", Warning, "smtpd_delay_reject", "is no, and smtpd_client_restrictions asks for a login",
+				"clients are judged before they can log in, so those outside of mynetworks are refused", "smtpd_delay_reject = yes"})
+		}
+	}
+}
