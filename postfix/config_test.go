@@ -34,7 +34,7 @@ func TestConfigAgainstPostconf(t *testing.T) {
 		t.Fatal(err)
 	}
 	files, refused, failed := 200, 0, 0
-	texts, answers := make([]string, files), make([]answer, files)
+	texts, answers := make([]string, files), make([]verdict, files)
 	var asking sync.WaitGroup
 	for worker := range 20 { // postconf waits a second before it says that it cannot
 		dir := t.TempDir()
@@ -87,17 +87,17 @@ func TestConfigAgainstPostconf(t *testing.T) {
 // blanked makes one blank of each white space, as postconf does when it prints.
 func blanked(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// answer is what Postfix makes of a main.cf.
-type answer struct {
+// verdict is what Postfix makes of a main.cf.
+type verdict struct {
 	values map[string]string // expanded
 	err    error
 }
 
-func askPostconf(dir, text string) answer {
+func askPostconf(dir, text string) verdict {
 	for name, content := range map[string]string{"main.cf": text, "master.cf": ""} {
 		path, old := filepath.Join(dir, name), time.Now().Add(-time.Hour) // Postfix waits for a fresh file
 		if err := errors.Join(os.WriteFile(path, []byte(content), 0o644), os.Chtimes(path, old, old)); err != nil {
-			return answer{err: err}
+			return verdict{err: err}
 		}
 	}
 	command := exec.Command("postconf", append([]string{"-c", dir, "-x"}, asked()...)...)
@@ -105,14 +105,14 @@ func askPostconf(dir, text string) answer {
 	command.Stderr = &complaints
 	out, err := command.Output()
 	if err != nil {
-		return answer{err: fmt.Errorf("%w: %s", err, complaints.String())}
+		return verdict{err: fmt.Errorf("%w: %s", err, complaints.String())}
 	}
 	values := make(map[string]string)
 	for line := range strings.Lines(string(out)) {
 		name, value, _ := strings.Cut(line, "=")
 		values[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
-	return answer{values: values}
+	return verdict{values: values}
 }
 
 // oddMain makes a main.cf of comments, continuations, duplicates, expressions
