@@ -110,6 +110,7 @@ tests)
 	need bind9-dnsutils command -v nsupdate
 	need nsd command -v nsd-checkzone
 	need knot command -v knotd
+	need knot-dnsutils command -v knsupdate
 	need iproute2 command -v ip
 	need man-db command -v man
 	need groff-base command -v groff

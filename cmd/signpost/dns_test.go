@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"signpost/keystore/record"
 )
 
 // The three records that users of the image have published for years must come
@@ -59,13 +61,55 @@ func TestDNSSaysTheRecordsOfOld(t *testing.T) {
 	}
 }
 
-// The answers shown in the help are those that the program gives.
-func TestDNSHelpIsTrue(t *testing.T) {
+// What is printed passes the lint of "signpost check": the two agree on what is
+// right. A policy of none is the one thing that check has to say of.
+func TestDNSPassesLint(t *testing.T) {
 	dir := t.TempDir()
-	// The key of RFC 8463, appendix A.2.
+	writeSeed(t, dir)
+	for _, options := range []string{
+		"", "--policy quarantine --test", "--policy reject --sp reject --np reject --adkim s --aspf s --rua a@example.org,b@example.net",
+		"--policy reject --ruf a@example.org --fo d:s", "--mx --a --ip 192.0.2.0/24,2001:db8::/32 --include _spf.example.net --all ~all", "--no-mail --null-mx",
+	} {
+		args := append([]string{"signpost", "dns", "--json", "--keys", dir, "example.org"}, strings.Fields(options)...)
+		var stdout, stderr bytes.Buffer
+		if code := run(context.Background(), args, &stdout, &stderr); code != 0 {
+			t.Fatalf("%s: exit code %d: %s", options, code, stderr.String())
+		}
+		var answer struct{ Records []record.Object }
+		if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range answer.Records {
+			var findings []record.Finding
+			switch published := []record.TXT{r.Strings}; {
+			case strings.HasPrefix(r.Name, "_dmarc."):
+				findings = record.LintDMARC(r.Name, published)
+			case strings.HasPrefix(r.Value, "v=spf1"):
+				findings = record.LintSPF(r.Name, published)
+			case strings.HasPrefix(r.Name, "s1."):
+				findings = record.LintDKIM(r.Name, published, record.DKIM{})
+			}
+			for _, f := range findings {
+				if f.Level == record.Fault || f.Level == record.Warning && !strings.Contains(r.Value, "p=none") {
+					t.Errorf("%s: %s %s: %s", options, f.Code, f.Name, f.What)
+				}
+			}
+		}
+	}
+}
+
+// writeSeed writes the key of RFC 8463, appendix A.2.
+func writeSeed(t *testing.T, dir string) {
+	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "example.org.s1.key"), []byte("nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// The answers shown in the help are those that the program gives.
+func TestDNSHelpIsTrue(t *testing.T) {
+	dir := t.TempDir()
+	writeSeed(t, dir)
 	t.Setenv("SIGNPOST_KEYS", dir)
 	_, examples, _ := strings.Cut(dnsDescription, "\nexamples:\n")
 	examples, _, _ = strings.Cut(examples, "\njson:\n")
