@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"strconv"
@@ -114,10 +113,13 @@ func verify(c *cli.Context) error {
 
 func judgeFile(c *cli.Context, file input, options receiver.Options) (*receiver.Judgement, error) {
 	defer file.Close()
+	message, err := receiver.Read(file)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	// Reading may take long, for someone may type; only the DNS has a limit.
-	return receiver.Judge(ctx, io.Reader(file), options)
+	return message.Judge(ctx, options), nil
 }
 
 func verifyOptions(c *cli.Context) (receiver.Options, error) {

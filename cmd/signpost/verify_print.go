@@ -65,8 +65,11 @@ type verifyDMARC struct {
 	Organizational string   `json:"organizational_domain,omitempty"`
 	Name           string   `json:"name,omitempty"`
 	Record         string   `json:"record,omitempty"`
+	Tag            string   `json:"tag,omitempty"`
+	Published      string   `json:"published_policy,omitempty"`
 	Policy         string   `json:"policy,omitempty"`
-	AlignedBy      []string `json:"aligned_by"`
+	DKIM           []string `json:"aligned_dkim"`
+	SPF            string   `json:"aligned_spf,omitempty"`
 	Disposition    string   `json:"disposition"`
 }
 
@@ -89,9 +92,10 @@ func newVerifyAnswer(file string, j *receiver.Judgement, server string) verifyAn
 		a.SPF.Reason = spf.Err.Error()
 	}
 	d := j.DMARC
-	a.DMARC = verifyDMARC{Result: d.Result, Reason: d.Reason, AuthorDomain: d.AuthorDomain, AlignedBy: append([]string{}, d.By...), Disposition: d.Disposition}
+	a.DMARC = verifyDMARC{Result: d.Result, Reason: d.Reason, AuthorDomain: d.AuthorDomain, DKIM: append([]string{}, d.DKIM...), SPF: d.SPF, Disposition: d.Disposition}
 	if p := d.Policy; p != nil {
 		a.DMARC.Organizational, a.DMARC.Record, a.DMARC.Policy = p.Organizational, p.Text, p.Policy
+		a.DMARC.Tag, a.DMARC.Published = p.Tag, p.Published
 		if p.Found != "" {
 			a.DMARC.Name = "_dmarc." + p.Found
 		}
@@ -220,18 +224,15 @@ func (s verifySPF) words() string {
 }
 
 func (d verifyDMARC) words() string {
-	text := d.AuthorDomain
-	if d.Policy != "" {
-		text += fmt.Sprintf(" asks for %s, by the record at %s", d.Policy, d.Name)
+	if d.Policy == "" {
+		return d.Reason
+	}
+	text := fmt.Sprintf("%s=%s at %s", d.Tag, d.Published, d.Name)
+	if d.Policy != d.Published {
+		text += ", which with t=y means " + d.Policy
 	}
 	if d.Reason != "" {
-		if text != "" {
-			text += ": "
-		}
-		text += d.Reason
-	}
-	if d.Result == "pass" {
-		text += "; aligned: " + strings.Join(d.AlignedBy, ", ")
+		text += "; " + d.Reason
 	}
 	return text
 }
@@ -239,12 +240,11 @@ func (d verifyDMARC) words() string {
 // verifySentence ends the answer.
 func verifySentence(j *receiver.Judgement) string {
 	d := j.DMARC
-	by := strings.Join(d.By, " and ")
 	switch good, unknown := j.Good(); {
 	case good && d.Result == receiver.Pass:
-		return fmt.Sprintf("This message passes DMARC for %s, because %s passes and is aligned.", d.AuthorDomain, by)
+		return fmt.Sprintf("This message passes DMARC for %s, because %s.", d.AuthorDomain, passes(d)+" aligned"+forwarding(d))
 	case good:
-		return fmt.Sprintf("This message is authenticated for %s, because %s passes; %s.", d.AuthorDomain, by, withoutPolicy(d))
+		return fmt.Sprintf("This message is authenticated for %s, because %s aligned; %s.", d.AuthorDomain, passes(d), withoutPolicy(d))
 	case unknown:
 		return fmt.Sprintf("It could not be found out whether this message passes DMARC for %s; try again later.", d.AuthorDomain)
 	case d.Result == receiver.Fail && d.Disposition == "none":
@@ -255,6 +255,28 @@ func verifySentence(j *receiver.Judgement) string {
 		return fmt.Sprintf("This message cannot pass DMARC: %s.", d.Reason)
 	}
 	return fmt.Sprintf("Nothing authenticates this message for %s; %s.", d.AuthorDomain, withoutPolicy(d))
+}
+
+// passes names what is authenticated, up to "and is".
+func passes(d receiver.DMARC) string {
+	dkim := "the DKIM signature of " + strings.Join(d.DKIM, " and that of ")
+	switch {
+	case len(d.DKIM) == 0:
+		return "SPF for " + d.SPF + " passes and is"
+	case d.SPF != "":
+		return dkim + " and SPF for " + d.SPF + " pass and are"
+	case len(d.DKIM) > 1:
+		return dkim + " verify and are"
+	}
+	return dkim + " verifies and is"
+}
+
+// forwarding warns of what rests on SPF alone.
+func forwarding(d receiver.DMARC) string {
+	if len(d.DKIM) > 0 {
+		return ""
+	}
+	return "; that ends when it is forwarded, for no aligned DKIM signature verifies"
 }
 
 func withoutPolicy(d receiver.DMARC) string {

@@ -61,7 +61,7 @@ func visible(s string) string {
 		}
 		return c
 	}, s)
-	return s[:min(len(s), 300)]
+	return strings.ToValidUTF8(s[:min(len(s), 300)], "_")
 }
 
 // Good reports whether what is aligned with the author passes, and DMARC with
@@ -74,7 +74,7 @@ func (j *Judgement) Good() (good, unknown bool) {
 	case TempError:
 		return false, true
 	case None:
-		if len(j.DMARC.By) > 0 {
+		if j.DMARC.Aligned() {
 			return true, false
 		}
 		for _, s := range j.Signatures {

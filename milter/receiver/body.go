@@ -17,6 +17,7 @@ type bodies struct {
 	wanted map[string]bool
 	ends   map[bodyEnd]int
 	lines  int
+	offset int // the line of the file that the header ends at
 }
 
 type bodyKind struct {
@@ -38,8 +39,8 @@ type bodyEnd struct {
 // on the way is added to short messages as to long ones.
 const maxEnds = 20000
 
-func newBodies(signatures []*Signature) *bodies {
-	b := &bodies{hashes: make(map[bodyKind]*dkim.BodyHash), sums: make(map[bodyKind]bodySum), wanted: make(map[string]bool), ends: make(map[bodyEnd]int)}
+func newBodies(signatures []*Signature, offset int) *bodies {
+	b := &bodies{offset: offset, hashes: make(map[bodyKind]*dkim.BodyHash), sums: make(map[bodyKind]bodySum), wanted: make(map[string]bool), ends: make(map[bodyEnd]int)}
 	add := func(kind bodyKind) {
 		if b.hashes[kind] == nil {
 			b.hashes[kind] = dkim.NewBodyHash(kind.c, kind.length)
@@ -137,11 +138,10 @@ func (b *bodies) explain(s *Signature) {
 	}
 	for _, c := range []dkim.Canonicalization{s.body, other} {
 		if line, ok := b.ends[bodyEnd{c, string(s.bodyHash)}]; ok && line < b.lines {
-			switch {
-			case line == 0:
+			if line == 0 {
 				s.note("it was signed without a body: all of the body was added later")
-			default:
-				s.note("up to its line %d the body is as it was signed: what follows, such as the footer of a mailing list, was added later", line)
+			} else {
+				s.note("up to line %d all is as it was signed: what follows, such as the footer of a mailing list, was added later", b.offset+line)
 			}
 			if c != s.body {
 				s.note("and that with %s canonicalization, but c= says %s", c, s.body)

@@ -21,18 +21,22 @@ type DMARC struct {
 	Reason string
 	// Policy is what the author domain asks for; nil when it was not found out.
 	Policy *published.Policy
-	// By is what is aligned, such as "dkim=example.org" and "spf=example.org",
-	// and makes DMARC pass. It is there without a policy too.
-	By []string
+	// DKIM and SPF are the domains that are authenticated so and aligned, which
+	// makes DMARC pass. They are there without a policy too.
+	DKIM []string
+	SPF  string
 	// Disposition is what the author domain asks a receiver to do: "none",
 	// "quarantine" or "reject". Only with Fail it is not "none".
 	Disposition string
 }
 
+// Aligned reports whether anything that is authenticated is aligned.
+func (d *DMARC) Aligned() bool { return len(d.DKIM) > 0 || d.SPF != "" }
+
 // None is the result where DMARC does not apply.
 const None = "none"
 
-func (j *Judgement) judgeDMARC(ctx context.Context, m *message, o Options) {
+func (j *Judgement) judgeDMARC(ctx context.Context, m *Message, o Options) {
 	d := &j.DMARC
 	d.Disposition = "none"
 	domain, err := authorDomain(m.fields)
@@ -56,7 +60,7 @@ func (j *Judgement) judgeDMARC(ctx context.Context, m *message, o Options) {
 		d.Result, d.Reason = None, fmt.Sprintf("%s publishes no policy, so it asks nothing of receivers", domain)
 	case policy.Policy == "":
 		d.Result, d.Reason = None, fmt.Sprintf("the record at _dmarc.%s has neither a valid policy nor an address for reports", policy.Found)
-	case len(d.By) > 0:
+	case d.Aligned():
 		d.Result = Pass
 	case unknown != nil:
 		d.Result, d.Reason = TempError, unknown.Error()
@@ -85,7 +89,9 @@ func (j *Judgement) align(ctx context.Context) (unknown error) {
 		case Pass:
 			if aligned(s.Domain, p.Record.StrictDKIM) {
 				s.Aligned = true
-				j.DMARC.By = append(j.DMARC.By, "dkim="+s.Domain)
+				if !slices.Contains(j.DMARC.DKIM, s.Domain) {
+					j.DMARC.DKIM = append(j.DMARC.DKIM, s.Domain)
+				}
 			}
 		case TempError:
 			unknown = fmt.Errorf("the signature of %s could not be verified: %s", s.Domain, s.Reason)
@@ -95,7 +101,7 @@ func (j *Judgement) align(ctx context.Context) (unknown error) {
 	case published.SPFPass:
 		if aligned(j.SPF.Domain, p.Record.StrictSPF) {
 			j.SPF.Aligned = true
-			j.DMARC.By = append(j.DMARC.By, "spf="+j.SPF.Domain)
+			j.DMARC.SPF = j.SPF.Domain
 		}
 	case published.SPFTempError:
 		if unknown == nil {

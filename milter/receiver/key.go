@@ -13,7 +13,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"signpost/keystore/published"
 	"signpost/keystore/record"
 )
 
@@ -23,13 +22,17 @@ const minRSABits = 1024
 // fetchKeys looks the key of a signature up. It returns none where the
 // signature cannot be verified, and has said why then. There may be several
 // records, against RFC 6376, section 3.6.2.2; any may be the one (6.1.2).
-func (s *Signature) fetchKeys(ctx context.Context, source published.Source) []crypto.PublicKey {
-	answer, err := source.Lookup(ctx, s.name(), dns.TypeTXT)
+func (s *Signature) fetchKeys(ctx context.Context, o Options) []crypto.PublicKey {
+	answer, err := o.Source.Lookup(ctx, s.name(), dns.TypeTXT)
 	if err != nil {
 		s.set(TempError, InDNS, "the key is not known: %v", err)
 		return nil
 	}
 	texts := answer.TXT()
+	if len(texts) == 0 && o.Offline {
+		s.set(Neutral, InKey, "not looked up: %s is not among the records at hand", s.name())
+		return nil
+	}
 	if len(texts) == 0 {
 		s.set(PermError, InKey, "there is no key record at %s", s.name())
 		return nil

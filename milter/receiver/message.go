@@ -150,9 +150,9 @@ func (m *message) addLine(line []byte) error {
 	name, value, found := bytes.Cut(line, []byte(":"))
 	if !found || !isFieldName(bytes.TrimRight(name, " \t")) {
 		if len(m.fields) == 0 {
-			return fmt.Errorf("line %d, %s, is no header field, so this is no message; hint: save the message with its whole header, as \"show original\" or \"raw message\"", m.line, short(line))
+			return fmt.Errorf("line %d, %s, is no header field, so this is no message; hint: save the message with its whole header, as \"show original\" or \"raw message\"", m.line, quote(string(line)))
 		}
-		return fmt.Errorf("line %d, %s, is neither a header field nor the empty line that ends the header; hint: put an empty line between header and body", m.line, short(line))
+		return fmt.Errorf("line %d, %s, is neither a header field nor the empty line that ends the header; hint: put an empty line between header and body", m.line, quote(string(line)))
 	}
 	m.fields = append(m.fields, field{dkim.Field{Name: string(name), Value: string(value)}, m.line})
 	return nil
@@ -163,14 +163,15 @@ func isFieldName(name []byte) bool {
 	return len(name) > 0 && !bytes.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
-// short quotes the start of a line.
-func short(line []byte) string {
-	const most = 40
-	if len(line) > most {
-		return fmt.Sprintf("%q...", line[:most])
+// quote shows text from a message, or the start of it.
+func quote(text string) string {
+	if short := cut(text); len(short) < len(text) {
+		return fmt.Sprintf("%q...", short)
 	}
-	return fmt.Sprintf("%q", line)
+	return fmt.Sprintf("%q", text)
 }
+
+func cut(text string) string { return text[:min(len(text), 40)] }
 
 // readBody passes the body on in pieces with CRLF line ends, and says after
 // each whether a line ended with it.

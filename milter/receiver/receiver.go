@@ -27,6 +27,14 @@ type Options struct {
 	Now      time.Time
 }
 
+// Message is a message that has been read: its header, and the hashes of its
+// body.
+type Message struct {
+	message
+	signatures []*Signature
+	bodies     *bodies
+}
+
 // Judgement is what a receiver makes of a message.
 type Judgement struct {
 	Notes      []string // about the message as it was read
@@ -39,36 +47,41 @@ type Judgement struct {
 // a message can make (RFC 6376, section 6.1).
 const maxSignatures = 20
 
-// Judge reads a message and judges it. The error says why it cannot be read as
-// one, and names the line.
-func Judge(ctx context.Context, r io.Reader, o Options) (*Judgement, error) {
-	m, err := readHeader(r)
+// Read reads a message to its end. Line ends may be LF. The error says why it
+// cannot be read as a message, and names the line.
+func Read(r io.Reader) (*Message, error) {
+	header, err := readHeader(r)
 	if err != nil {
 		return nil, err
 	}
-	j := new(Judgement)
+	m := &Message{message: *header}
 	for _, f := range m.fields {
 		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "dkim-signature") {
 			continue
 		}
 		s := parseSignature(f)
-		if len(j.Signatures) >= maxSignatures {
+		if len(m.signatures) >= maxSignatures {
 			s.set(Policy, InNumber, "it is not looked at: the message has more than %d signatures", maxSignatures)
 		}
-		j.Signatures = append(j.Signatures, s)
+		m.signatures = append(m.signatures, s)
 	}
-	b := newBodies(j.Signatures)
-	if err := m.readBody(b.write); err != nil {
+	m.bodies = newBodies(m.signatures, m.line)
+	if err := m.readBody(m.bodies.write); err != nil {
 		return nil, fmt.Errorf("after line %d: %w", m.line, err)
 	}
-	b.end()
+	m.bodies.end()
+	return m, nil
+}
+
+// Judge judges the message. It may be called once.
+func (m *Message) Judge(ctx context.Context, o Options) *Judgement {
+	j := &Judgement{Notes: m.notes, Signatures: m.signatures}
 	for _, s := range j.Signatures {
 		if s.Result == "" {
-			s.verify(ctx, o.Source, m, b, o.Now)
+			m.verify(ctx, s, o)
 		}
 	}
 	j.judgeSPF(ctx, m, o)
 	j.judgeDMARC(ctx, m, o)
-	j.Notes = m.notes
-	return j, nil
+	return j
 }

@@ -98,9 +98,9 @@ func parseSignature(f field) *Signature {
 // read applies RFC 6376, sections 3.5 and 6.1.1.
 func (s *Signature) read(tags map[string]tag) (err error) {
 	s.Domain, s.Selector = spaceless(tags["d"].value), spaceless(tags["s"].value)
-	s.Algorithm = spaceless(tags["a"].value)
+	s.Algorithm = cut(spaceless(tags["a"].value))
 	if v := tags["v"].value; v != "1" {
-		return fmt.Errorf("v=%s is not v=1", v)
+		return fmt.Errorf("v= is %s, not 1", quote(v))
 	}
 	for _, name := range []string{"a", "b", "bh", "d", "h", "s"} {
 		if tags[name].value == "" {
@@ -118,7 +118,7 @@ func (s *Signature) read(tags map[string]tag) (err error) {
 		c = "simple"
 	}
 	if s.header, s.body, err = dkim.ParseCanonicalization(c); err != nil {
-		return fmt.Errorf("c=%s is no canonicalization", c)
+		return fmt.Errorf("c= is %s, which is no canonicalization", quote(c))
 	}
 	s.Canonicalization = s.header.String() + "/" + s.body.String()
 	for name := range strings.SplitSeq(spaceless(tags["h"].value), ":") {
@@ -138,14 +138,14 @@ func (s *Signature) read(tags map[string]tag) (err error) {
 		return fmt.Errorf("bh= is not base64")
 	}
 	if q, ok := tags["q"]; ok && !slices.Contains(strings.Split(spaceless(q.value), ":"), "dns/txt") {
-		return fmt.Errorf("q=%s knows no way to the key but dns/txt is the only one", q.value)
+		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", quote(q.value))
 	}
 	if err := s.readIdentity(tags["i"].value); err != nil {
 		return err
 	}
 	if l, ok := tags["l"]; ok {
 		if s.length, err = number(l.value, 76); err != nil {
-			return fmt.Errorf("l=%s is no number", l.value)
+			return fmt.Errorf("l= is %s, which is no number", quote(l.value))
 		}
 	}
 	return s.readTimes(tags)
@@ -162,7 +162,7 @@ func (s *Signature) readIdentity(value string) error {
 		domain = ascii
 	}
 	if !strings.Contains(s.Identity, "@") || domain != s.Domain && !strings.HasSuffix(domain, "."+s.Domain) {
-		return fmt.Errorf("i=%s is not in d=%s", s.Identity, s.Domain)
+		return fmt.Errorf("i= is %s, which is not in d=%s", quote(s.Identity), s.Domain)
 	}
 	return nil
 }
@@ -176,14 +176,18 @@ func (s *Signature) identityDomain() string {
 }
 
 func (s *Signature) readTimes(tags map[string]tag) error {
-	for name, at := range map[string]*time.Time{"t": &s.Time, "x": &s.Expires} {
+	for _, name := range []string{"t", "x"} {
+		at := &s.Time
+		if name == "x" {
+			at = &s.Expires
+		}
 		tag, ok := tags[name]
 		if !ok {
 			continue
 		}
 		seconds, err := number(tag.value, 12)
 		if err != nil {
-			return fmt.Errorf("%s=%s is no time", name, tag.value)
+			return fmt.Errorf("%s= is %s, which is no time", name, quote(tag.value))
 		}
 		*at = time.Unix(seconds, 0).UTC()
 	}

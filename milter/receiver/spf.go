@@ -18,15 +18,15 @@ type SPF struct {
 	Aligned bool
 }
 
-func (j *Judgement) judgeSPF(ctx context.Context, m *message, o Options) {
+func (j *Judgement) judgeSPF(ctx context.Context, m *Message, o Options) {
 	s := &j.SPF
-	s.Envelope, s.From = o.Envelope.complete(m)
+	s.Envelope, s.From = o.Envelope.complete(&m.message)
 	e := s.Envelope
 	switch {
 	case !e.IP.IsValid():
-		s.Skipped = "the client is not known: no Received field tells of one"
+		s.Skipped = "not checked: no Received field tells of the client"
 	case e.MailFrom == "":
-		s.Skipped = "MAIL FROM is not known: there is no Return-Path field"
+		s.Skipped = "not checked: no Return-Path field tells MAIL FROM"
 	default:
 		sender := e.MailFrom
 		if sender == NullSender {

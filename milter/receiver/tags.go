@@ -26,7 +26,7 @@ func parseTags(list string) (map[string]tag, error) {
 		case name == "" && !found && end == len(list) && at > 0:
 			return tags, nil // after the last semicolon
 		case !found || !isTagName(name):
-			return nil, fmt.Errorf("%s is no tag=value", short([]byte(strings.Trim(part, whiteSpace))))
+			return nil, fmt.Errorf("%s is no tag=value", quote(strings.Trim(part, whiteSpace)))
 		case tags[name].name != "":
 			return nil, fmt.Errorf("the tag %s= is there twice", name)
 		}

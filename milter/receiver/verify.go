@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"signpost/keystore/published"
 )
 
 // clockDrift is how far a clock may be ahead of ours.
@@ -19,10 +17,10 @@ const clockDrift = 5 * time.Minute
 
 // verify finds out what becomes of a signature that could be read. What is
 // certain goes first: a changed body whatever the DNS says.
-func (s *Signature) verify(ctx context.Context, source published.Source, m *message, b *bodies, now time.Time) {
-	sameBody := b.matches(s)
+func (m *Message) verify(ctx context.Context, s *Signature, o Options) {
+	sameBody := m.bodies.matches(s)
 	body := *s
-	keys := s.fetchKeys(ctx, source)
+	keys := s.fetchKeys(ctx, o)
 	if len(keys) == 0 {
 		if !sameBody && s.Result == TempError {
 			s.set(body.Result, body.Where, "%s", body.Reason)
@@ -46,9 +44,9 @@ func (s *Signature) verify(ctx context.Context, source published.Source, m *mess
 		return
 	}
 	switch {
-	case !s.Expires.IsZero() && now.After(s.Expires):
+	case !s.Expires.IsZero() && o.Now.After(s.Expires):
 		s.set(Fail, InTime, "it expired on %s (x=), and is good apart from that", day(s.Expires))
-	case s.Time.After(now.Add(clockDrift)):
+	case s.Time.After(o.Now.Add(clockDrift)):
 		s.set(Fail, InTime, "it was made on %s (t=), which is in the future, and is good apart from that", day(s.Time))
 	default:
 		s.set(Pass, "", "")
@@ -76,12 +74,18 @@ func (s *Signature) headerFails(fields []field, key crypto.PublicKey) {
 	}
 }
 
-// maxGuesses bounds how many other headers are tried.
-const maxGuesses = 200
+// These bound how many other headers are tried, and of how many fields.
+const (
+	maxGuesses = 200
+	maxFields  = 500
+)
 
 // guess tries what is often done to headers on the way. Whatever it returns is
 // certain: the signature matches the header it names.
 func (s *Signature) guess(fields []field, key crypto.PublicKey) string {
+	if len(fields) > maxFields {
+		return ""
+	}
 	tries := 0
 	matches := func(header []field) bool {
 		tries++

@@ -53,10 +53,11 @@ func TestVerifyAgrees(t *testing.T) {
 	}
 	for i, j := range c.all {
 		t.Run(j.name, func(t *testing.T) {
-			got, err := receiver.Judge(context.Background(), strings.NewReader(j.message), receiver.Options{Source: resolver, Now: c.now})
+			message, err := receiver.Read(strings.NewReader(j.message))
 			if err != nil {
 				t.Fatal(err)
 			}
+			got := message.Judge(context.Background(), receiver.Options{Source: resolver, Now: c.now})
 			var results []string
 			ours, oursRSA := 0, 0
 			for _, s := range got.Signatures {
