@@ -56,7 +56,9 @@ func importAction(c *cli.Context) error {
 	if !result.DryRun {
 		findings = append(findings, install(c, steps, result.Keys)...)
 	}
-	result.Settings = importSettings(c, plans)
+	var lost []record.Finding
+	result.Settings, lost = importSettings(c, plans)
+	findings = append(findings, lost...)
 	result.Domains = domainResults(steps, result.Keys)
 	result.Findings = findings
 	if c.Bool("json") {

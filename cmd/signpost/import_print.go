@@ -77,44 +77,19 @@ func keyResults(steps []migrate.Step) []importedKey {
 	return list
 }
 
-// importSettings joins the settings of all plans, and adds where the keys are.
-func importSettings(c *cli.Context, plans []*migrate.Plan) []importSetting {
-	list := []importSetting{}
-	if c.IsSet("keys") {
-		list = append(list, importSetting{"SIGNPOST_KEYS", c.String("keys"), "--keys", "where the keys are now"})
-	}
-	for _, plan := range plans {
-		for _, s := range plan.Settings {
-			i := slices.IndexFunc(list, func(have importSetting) bool { return have.Variable == s.Variable })
-			switch {
-			case i < 0:
-				list = append(list, importSetting(s))
-			case s.Variable == "ALLOWED_SENDER_DOMAINS":
-				for domain := range strings.FieldsSeq(s.Value) {
-					if !slices.Contains(strings.Fields(list[i].Value), domain) {
-						list[i].Value += " " + domain
-					}
-				}
-			case list[i].Value != s.Value:
-				// Both are shown: which is meant, only the reader knows.
-				list = append(list, importSetting(s))
-			}
-		}
-	}
-	return list
-}
-
 // domainResults names the records that must stay in the DNS.
 func domainResults(steps []migrate.Step, keys []importedKey) []importedDomain {
 	list := []importedDomain{}
+	place := make(map[string]int)
 	for i, step := range steps {
 		if keys[i].State == "refused" || keys[i].State == "failed" {
 			continue
 		}
-		j := slices.IndexFunc(list, func(d importedDomain) bool { return d.Domain == step.Domain })
-		if j < 0 {
+		j, known := place[step.Domain]
+		if !known {
 			list = append(list, importedDomain{Domain: step.Domain})
 			j = len(list) - 1
+			place[step.Domain] = j
 		}
 		if name := record.Name(step.Selector, step.Domain); !slices.Contains(list[j].Records, name) {
 			list[j].Records = append(list[j].Records, name)

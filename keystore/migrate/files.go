@@ -28,25 +28,41 @@ type files struct {
 	stands, etc string
 }
 
-// path returns where a file of a configuration is on this machine.
+// path returns where a file of a configuration is on this machine. As in a
+// chroot, ".." does not lead above the root.
 func (f files) path(name string) string {
-	switch {
-	case !filepath.IsAbs(name):
+	if !filepath.IsAbs(name) {
+		if base, ok := f.inRoot(f.base); ok {
+			return filepath.Join(f.root, filepath.Join("/", base, name))
+		}
 		return filepath.Join(f.base, name)
-	case f.stands != "" && f.etc != "" && strings.HasPrefix(name, f.etc+"/"):
+	}
+	name = filepath.Clean(name)
+	if f.stands != "" && strings.HasPrefix(name, f.etc+"/") {
 		return filepath.Join(f.stands, strings.TrimPrefix(name, f.etc))
-	case f.root != "":
+	}
+	if f.root != "" {
 		return filepath.Join(f.root, name)
 	}
 	return name
+}
+
+// inRoot returns a path of this machine as seen from the root, where there is
+// one and it is below that.
+func (f files) inRoot(path string) (string, bool) {
+	if f.root == "" {
+		return "", false
+	}
+	within, err := filepath.Rel(f.root, path)
+	return within, err == nil && filepath.IsLocal(within)
 }
 
 // open opens a path of this machine. With a root, no link leads out of it: an
 // absolute link in a copied tree would else name a file of this machine.
 func (f files) open(path string) (*os.File, error) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK // a FIFO must not block
-	within, err := filepath.Rel(cmp.Or(f.root, "."), path)
-	if f.root == "" || err != nil || !filepath.IsLocal(within) {
+	within, ok := f.inRoot(path)
+	if !ok {
 		return os.OpenFile(path, flags, 0)
 	}
 	root, err := os.OpenRoot(f.root)

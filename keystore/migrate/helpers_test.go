@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -121,4 +122,14 @@ func setting(plan *Plan, variable string) string {
 		}
 	}
 	return ""
+}
+
+// number says which of the test's keys a signer is; "e" for an Ed25519 one.
+func number(signer crypto.Signer) string {
+	for i, key := range rsaKeys() {
+		if key.PublicKey.Equal(signer.Public()) {
+			return strconv.Itoa(i)
+		}
+	}
+	return "e"
 }

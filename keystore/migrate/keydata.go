@@ -118,17 +118,14 @@ func (r *reader) load(c claim, signs bool) (Key, bool) {
 // add takes a key into the plan. signpostd signs once for each key type, so
 // a second one that signs is kept, but does not sign.
 func (r *reader) add(key Key) {
-	for i, have := range r.plan.Keys {
-		if have.Domain != key.Domain {
-			continue
-		}
+	for _, have := range r.plan.of(key.Domain) {
 		if have.Selector == key.Selector {
 			if !have.Equal(&key.Key) {
 				r.report(record.Fault, "import-conflict", key.Named,
 					fmt.Sprintf("another key for %s, selector %q, is in %s", key.Domain, key.Selector, have.File),
 					"only the first is carried over: one record in the DNS is for one key", "")
 			}
-			r.plan.Keys[i].Signs = have.Signs || key.Signs
+			have.Signs = have.Signs || key.Signs
 			return
 		}
 		if have.Signs && key.Signs && have.Algorithm == key.Algorithm {
@@ -138,5 +135,8 @@ func (r *reader) add(key Key) {
 			key.Signs = false
 		}
 	}
-	r.plan.Keys = append(r.plan.Keys, key)
+	if r.plan.byDomain == nil {
+		r.plan.byDomain = make(map[string][]*Key)
+	}
+	r.plan.byDomain[key.Domain] = append(r.plan.byDomain[key.Domain], &key)
 }

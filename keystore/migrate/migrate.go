@@ -4,6 +4,7 @@ package migrate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -46,6 +47,8 @@ type Plan struct {
 	// Findings say what cannot be carried over, or not as it stands. Name is
 	// the file and line. A fault or a warning is a loss; a note is none.
 	Findings []record.Finding
+
+	byDomain map[string][]*Key // while it is made
 }
 
 // Key is a private key with what the configuration uses it for.
@@ -102,11 +105,14 @@ func (r *reader) set(variable, value, from, why string) {
 	r.plan.Settings = append(r.plan.Settings, Setting{variable, value, from, why})
 }
 
+// of returns the keys of a domain while the plan is made.
+func (p *Plan) of(domain string) []*Key { return p.byDomain[domain] }
+
 // signing returns the key that signs for a domain, or nil.
 func (p *Plan) signing(domain string) *Key {
-	for i, key := range p.Keys {
-		if key.Signs && key.Domain == domain {
-			return &p.Keys[i]
+	for _, key := range p.of(domain) {
+		if key.Signs {
+			return key
 		}
 	}
 	return nil
@@ -114,12 +120,11 @@ func (p *Plan) signing(domain string) *Key {
 
 // Domains returns the domains whose mail is signed, in order.
 func (p *Plan) Domains() []string {
-	var domains []string
+	domains := make(map[string]bool)
 	for _, key := range p.Keys {
-		if key.Signs && !slices.Contains(domains, key.Domain) {
-			domains = append(domains, key.Domain)
+		if key.Signs {
+			domains[key.Domain] = true
 		}
 	}
-	slices.Sort(domains)
-	return domains
+	return slices.Sorted(maps.Keys(domains))
 }

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"signpost/keystore"
 	"signpost/keystore/record"
 )
 
@@ -161,13 +160,7 @@ func (r *reader) badSet(d directive, err error, effect string) {
 
 // domainList is a setting for signpostd and the image it stands beside.
 func (r *reader) domainList() {
-	var domains []string
-	for _, domain := range r.plan.Domains() {
-		if _, err := keystore.Domain(domain); err == nil {
-			domains = append(domains, domain)
-		}
-	}
-	if len(domains) > 0 {
+	if domains := r.plan.Domains(); len(domains) > 0 {
 		r.set("ALLOWED_SENDER_DOMAINS", strings.Join(domains, " "), "the domains that sign",
 			"mail from these that cannot be signed is refused for now, not sent unsigned")
 	}

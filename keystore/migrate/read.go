@@ -41,9 +41,12 @@ func Read(path string, options Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.plan.Kind != KeyFiles || len(r.plan.Keys) > 0 {
-		r.domainList()
+	for _, keys := range r.plan.byDomain {
+		for _, key := range keys {
+			r.plan.Keys = append(r.plan.Keys, *key)
+		}
 	}
+	r.domainList()
 	slices.SortStableFunc(r.plan.Keys, func(a, b Key) int {
 		return cmp.Or(strings.Compare(a.Domain, b.Domain), order(a, b), strings.Compare(a.Selector, b.Selector))
 	})
@@ -161,17 +164,15 @@ func (r *reader) openDKIMDirectory(dir string, has func(...string) bool) error {
 // keyDirectory reads the key files of a directory, or of its folder "keys".
 func (r *reader) keyDirectory(dir string) error {
 	r.root = "" // the path is given as it is on this machine
-	for _, dir := range []string{dir, filepath.Join(dir, "keys")} {
-		if !r.isDir(dir) {
-			continue
-		}
-		r.plan.What = "a directory of key files"
-		if err := r.keyFiles(dir); err != nil {
-			return err
-		}
-		if len(r.plan.Keys)+len(r.plan.Findings) > 0 {
-			return nil
-		}
+	r.plan.What = "a directory of key files"
+	if inner := filepath.Join(dir, "keys"); r.isDir(inner) {
+		dir = inner // "keys" is no domain
+	}
+	if err := r.keyFiles(dir); err != nil {
+		return err
+	}
+	if len(r.plan.byDomain)+len(r.plan.Findings) > 0 {
+		return nil
 	}
 	r.report(record.Fault, "import-empty", Place{File: dir}, "there are no keys in it, and no configuration", "there is nothing to carry over",
 		"key files are called <domain>.private, <domain>/<selector>.private or <domain>.<selector>.key")

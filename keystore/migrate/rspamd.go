@@ -224,7 +224,7 @@ func (r *reader) rspamdDomains(s *uclObject) {
 		}
 		r.rspamdDomain(asked, domain, named[domain])
 	}
-	if esld && len(r.plan.Keys) > 0 {
+	if esld && len(r.plan.byDomain) > 0 {
 		r.set("SIGNPOST_SUBDOMAINS", "yes", "use_esld", "the key of a domain signs for its subdomains; rspamd does so unless use_esld is false")
 	}
 }

@@ -14,6 +14,7 @@ type rule struct {
 	entry
 	class  class
 	domain string // of exact and below, as A-labels
+	order  int    // in the table
 }
 
 // class is what kind of authors a rule is for.
@@ -109,20 +110,40 @@ func (r rule) fits(domain string) bool {
 	return false
 }
 
-// forDomain returns the rules for a domain in the order in which they apply.
-func forDomain(rules []rule, domain string, refile bool) []rule {
-	var fit []rule
+// ruleSet finds the rules for a domain without going through all of them.
+type ruleSet struct {
+	refile bool
+	exact  map[string][]rule
+	wide   []rule
+}
+
+func newRuleSet(rules []rule, refile bool) ruleSet {
+	set := ruleSet{refile: refile, exact: make(map[string][]rule)}
 	for _, r := range rules {
+		if r.class == exact {
+			set.exact[r.domain] = append(set.exact[r.domain], r)
+		} else {
+			set.wide = append(set.wide, r)
+		}
+	}
+	return set
+}
+
+// forDomain returns the rules for a domain in the order in which they apply.
+func (s ruleSet) forDomain(domain string) []rule {
+	fit := slices.Clone(s.exact[domain])
+	for _, r := range s.wide {
 		if r.fits(domain) {
 			fit = append(fit, r)
 		}
 	}
-	if !refile {
+	slices.SortStableFunc(fit, func(a, b rule) int {
+		if s.refile {
+			return cmp.Compare(a.order, b.order)
+		}
 		// The domain itself, then the nearest of those above, then everybody.
-		slices.SortStableFunc(fit, func(a, b rule) int {
-			return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(len(b.domain), len(a.domain)))
-		})
-	}
+		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(len(b.domain), len(a.domain)))
+	})
 	return fit
 }
 

@@ -36,9 +36,22 @@ type Step struct {
 // or get one before it.
 func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) ([]Step, []record.Finding) {
 	var steps []Step
+	family := make(map[string][]int) // steps by domain
 	for _, plan := range plans {
 		for _, key := range plan.Keys {
-			steps = append(steps, newStep(key, dir, there, steps))
+			step := newStep(key, dir, there)
+			for _, i := range family[key.Domain] {
+				if steps[i].Selector != key.Selector {
+					continue
+				}
+				if !steps[i].Equal(&key.Key) {
+					step.refuse(steps[i].To)
+				} else if steps[i].State == New {
+					step.State = There
+				}
+			}
+			family[key.Domain] = append(family[key.Domain], len(steps))
+			steps = append(steps, step)
 		}
 	}
 	var findings []record.Finding
@@ -50,32 +63,26 @@ func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) (
 				Effect: "no file is ever overwritten", Fix: "move that file away, or import into another directory with --keys",
 			})
 		} else if steps[i].Signs {
-			findings = append(findings, date(steps, i, there, now)...)
+			var others []*Step
+			for _, j := range family[steps[i].Domain] {
+				if other := &steps[j]; other.Algorithm == steps[i].Algorithm && !other.Signs && other.State == New {
+					others = append(others, other)
+				}
+			}
+			findings = append(findings, date(&steps[i], others, there, now)...)
 		}
 	}
 	return steps, findings
 }
 
-func newStep(key Key, dir string, there *keystore.Snapshot, before []Step) Step {
+func newStep(key Key, dir string, there *keystore.Snapshot) Step {
 	step := Step{Key: key, State: New, Time: key.ModTime}
 	step.To = filepath.Join(dir, key.Domain, key.Selector+".private")
-	refuse := func(file string) Step {
-		step.State, step.To, step.Why = Taken, file, "another key has that name"
-		return step
-	}
-	for _, other := range before {
-		if other.Domain == key.Domain && other.Selector == key.Selector {
-			if !other.Equal(&key.Key) {
-				return refuse(other.To)
-			}
-			step.State = There
-			return step
-		}
-	}
 	for _, have := range keysOf(there, key.Domain) {
 		if have.Selector == key.Selector {
 			if !have.Equal(&key.Key) {
-				return refuse(have.File)
+				step.refuse(have.File)
+				return step
 			}
 			step.State, step.To, step.Time = There, have.File, have.ModTime
 			return step
@@ -87,10 +94,14 @@ func newStep(key Key, dir string, there *keystore.Snapshot, before []Step) Step 
 	return step
 }
 
-// date sets the times for the key of one step, which signs, and for those of
-// its domain and type that must not.
-func date(steps []Step, signer int, there *keystore.Snapshot, now time.Time) []record.Finding {
-	s := &steps[signer]
+// refuse marks a step whose name is taken by a file.
+func (s *Step) refuse(file string) {
+	s.State, s.To, s.Why = Taken, file, "another key has that name"
+}
+
+// date sets the times for a key that signs, and for those of its domain and
+// type that must not.
+func date(s *Step, others []*Step, there *keystore.Snapshot, now time.Time) []record.Finding {
 	var newest *keystore.Key // of the others in the directory
 	for _, have := range keysOf(there, s.Domain) {
 		if have.Algorithm == s.Algorithm && have.Selector != s.Selector {
@@ -101,17 +112,16 @@ func date(steps []Step, signer int, there *keystore.Snapshot, now time.Time) []r
 	if newest != nil {
 		latest = newest.ModTime
 	}
-	for _, other := range steps {
-		if other.Domain == s.Domain && other.Algorithm == s.Algorithm && !other.Signs && other.State == New && other.ModTime.After(latest) {
+	for _, other := range others {
+		if other.ModTime.After(latest) {
 			latest = other.ModTime
 		}
 	}
 	if s.State == New && (s.Time.IsZero() || s.Time.After(now) || latest.Unix() >= s.Time.Unix()) {
 		s.Time = now
 	}
-	for i := range steps {
-		other := &steps[i]
-		if other.Domain == s.Domain && other.Algorithm == s.Algorithm && !other.Signs && other.State == New && other.Time.Unix() >= s.Time.Unix() {
+	for _, other := range others {
+		if other.Time.Unix() >= s.Time.Unix() {
 			other.Time = s.Time.Add(-time.Second)
 		}
 	}

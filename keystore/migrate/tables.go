@@ -18,26 +18,51 @@ type tables struct {
 	refile   bool   // what signing maps are patterns for whole addresses
 	multiple bool   // all the rules that fit apply, not only the first
 	selector string // for keys that name none: domain:key
+
+	byName map[string]int // the keys, where their names are no patterns
+}
+
+// index makes the keys quick to find. The first of a name holds.
+func (t *tables) index() {
+	t.globKeys = t.globKeys && slices.ContainsFunc(t.keys, func(e entry) bool { return strings.Contains(e.key, "*") })
+	t.byName = make(map[string]int, len(t.keys))
+	for i := len(t.keys) - 1; i >= 0; i-- {
+		t.byName[t.keys[i].key] = i
+	}
+}
+
+// find returns the place of a key in the table.
+func (t *tables) find(name string) (int, bool) {
+	if !t.globKeys {
+		i, ok := t.byName[name]
+		return i, ok
+	}
+	i := slices.IndexFunc(t.keys, func(e entry) bool { return glob(e.key, name) })
+	return i, i >= 0
 }
 
 // resolve takes the keys of the tables into the plan: for each domain that the
 // tables know of, it asks them as OpenDKIM does for a message from there.
 func (r *reader) resolve(t tables) {
+	t.index()
 	var rules []rule
-	for _, e := range t.signing {
-		rules = append(rules, classify(e, t.refile))
+	for i, e := range t.signing {
+		rule := classify(e, t.refile)
+		rule.order = i
+		rules = append(rules, rule)
 	}
-	var used []string
+	set := newRuleSet(rules, t.refile)
+	used := make(map[string]bool)
 	for _, domain := range r.candidates(t, rules) {
-		for _, rule := range forDomain(rules, domain, t.refile) {
-			used = append(used, r.apply(t, rule, domain))
+		for _, rule := range set.forDomain(domain) {
+			used[r.apply(t, rule, domain)] = true
 			if !t.multiple {
 				break
 			}
 		}
 	}
 	for _, rule := range rules {
-		used = append(used, r.explain(t, rule))
+		used[r.explain(t, rule)] = true
 	}
 	r.spares(t, used)
 }
@@ -51,8 +76,8 @@ func (t tables) target(rule rule, domain string) (claim, error) {
 	if name == "" {
 		return claim{}, fmt.Errorf("the line names no key")
 	}
-	i := slices.IndexFunc(t.keys, func(e entry) bool { return e.key == name || t.globKeys && glob(e.key, name) })
-	if i < 0 {
+	i, ok := t.find(name)
+	if !ok {
 		return claim{}, fmt.Errorf("the key table has no key %q", name)
 	}
 	return t.claim(t.keys[i], domain)
@@ -95,9 +120,11 @@ func (t tables) claim(e entry, domain string) (claim, error) {
 // files of the keys name.
 func (r *reader) candidates(t tables, rules []rule) []string {
 	var domains []string
+	known := make(map[string]bool)
 	add := func(rule rule, domain string) {
 		name, err := keystore.Domain(domain)
-		if err == nil && rule.fits(name) && !slices.Contains(domains, name) {
+		if err == nil && rule.fits(name) && !known[name] {
+			known[name] = true
 			domains = append(domains, name)
 		}
 	}
@@ -106,12 +133,19 @@ func (r *reader) candidates(t tables, rules []rule) []string {
 			add(rule, rule.domain)
 			continue
 		}
+		if rule.class != below && rule.class != all && rule.class != pattern {
+			continue
+		}
 		name, _, _ := strings.Cut(rule.value, ":")
-		for _, e := range t.keys {
+		keys := t.keys
+		if i, ok := t.find(name); name != "%" && ok {
+			keys = t.keys[i : i+1]
+		} else if name != "%" {
+			keys = nil
+		}
+		for _, e := range keys {
 			if name == "%" {
 				add(rule, e.key)
-			} else if e.key != name && !(t.globKeys && glob(e.key, name)) {
-				continue
 			}
 			c, err := t.claim(e, "")
 			if err != nil {

@@ -79,9 +79,9 @@ func (r *reader) explainMany(t tables, rule rule) string {
 
 // spares takes the keys that the key table has for a domain beside the one
 // that signs: they are kept, but must not sign.
-func (r *reader) spares(t tables, used []string) {
+func (r *reader) spares(t tables, used map[string]bool) {
 	for _, e := range t.keys {
-		if slices.Contains(used, e.key) {
+		if used[e.key] {
 			continue
 		}
 		c, err := t.claim(e, "")
@@ -109,8 +109,8 @@ func (r *reader) spares(t tables, used []string) {
 // spare takes a key that must not sign. One of a type that the domain does not
 // sign with would sign, so it is left.
 func (r *reader) spare(key Key) {
-	for _, have := range r.plan.Keys {
-		if have.Signs && have.Domain == key.Domain && have.Algorithm == key.Algorithm {
+	for _, have := range r.plan.of(key.Domain) {
+		if have.Signs && have.Algorithm == key.Algorithm {
 			r.add(key)
 			return
 		}
@@ -121,7 +121,5 @@ func (r *reader) spare(key Key) {
 
 func (p *Plan) has(domain, selector string) bool {
 	selector, err := keystore.Selector(selector)
-	return err == nil && slices.ContainsFunc(p.Keys, func(key Key) bool {
-		return key.Domain == domain && key.Selector == selector
-	})
+	return err == nil && slices.ContainsFunc(p.of(domain), func(key *Key) bool { return key.Selector == selector })
 }
