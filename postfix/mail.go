@@ -41,7 +41,7 @@ func (c *Config) Predict(ctx context.Context, m Mail) []Finding {
 	fate := c.Fate()
 	findings := slices.Concat(c.arrival(m), m.lines(fate), m.controls())
 	if len(m.Signed) > 0 {
-		findings = slices.Concat(findings, m.eightBit(fate), m.missing(c), m.others(), c.delivery(ctx, m, fate))
+		findings = slices.Concat(findings, m.eightBit(c, fate), m.missing(c), m.others(), c.delivery(ctx, m, fate))
 	}
 	return findings
 }

@@ -51,7 +51,7 @@ func (m Mail) controls() []Finding {
 
 // eightBit looks for content that is converted on its way to a server that takes
 // 7 bits only.
-func (m Mail) eightBit(fate Fate) []Finding {
+func (m Mail) eightBit(c *Config, fate Fate) []Finding {
 	var findings []Finding
 	if f, ok := m.eightBitField(); ok {
 		findings = append(findings, Finding{Code: "path-8bit-header", Level: "warning", Name: f.Name,
@@ -77,6 +77,13 @@ func (m Mail) eightBit(fate Fate) []Finding {
 	case m.SevenBit:
 		f.Level, f.What = "fault", "the content is "+declared+", and Postfix converts it for a server without 8BITMIME, after signing (disable_mime_output_conversion = no)"
 		f.Effect = "the signature breaks"
+	case fate.Hides8BitMIME && HasWord(c.Value("smtp_discard_ehlo_keywords"), "smtputf8"):
+		f.Level, f.What = "fault", "the content is "+declared+", and Postfix converts it after signing, for it takes no server to offer 8BITMIME (smtp_discard_ehlo_keywords)"
+		f.Effect, f.Fix = "the signature breaks", "take 8bitmime out of smtp_discard_ehlo_keywords, or set disable_mime_output_conversion = yes"
+	case fate.Hides8BitMIME:
+		// Who offers SMTPUTF8 takes 8 bits too, and Postfix relies on that.
+		f.Level, f.What = "warning", "the content is "+declared+", and Postfix converts it after signing for servers that do not offer SMTPUTF8 (8bitmime is in smtp_discard_ehlo_keywords)"
+		f.Effect, f.Fix = "there the signature breaks", "take 8bitmime out of smtp_discard_ehlo_keywords, or set disable_mime_output_conversion = yes"
 	default:
 		f.Level, f.What = "note", "the content is "+declared+", and Postfix would convert it for a server that does not offer 8BITMIME, after signing"
 		f.Effect = "the signature would break; servers without 8BITMIME are rare, see --seven-bit"

@@ -69,6 +69,8 @@ func TestPredict(t *testing.T) {
 		{"8bit to 7 bits", eight + "Content-Transfer-Encoding: 8BIT\r\n\r\nü\r\n", "", func(m *Mail) { m.SevenBit = true }, "path-8bit/fault Content-Transfer-Encoding"},
 		{"8bit part to 7 bits", multipart, "", func(m *Mail) { m.SevenBit = true }, "path-8bit/fault part at line 9"},
 		{"8bit not converted", eight + "Content-Transfer-Encoding: 8bit\r\n\r\nü\r\n", "disable_mime_output_conversion = yes", func(m *Mail) { m.SevenBit = true }, "path-8bit/note Content-Transfer-Encoding"},
+		{"8BITMIME discarded", eight + "Content-Transfer-Encoding: 8bit\r\n\r\nü\r\n", "smtp_discard_ehlo_keywords = 8bitmime, smtputf8", nil, "path-8bit/fault Content-Transfer-Encoding"},
+		{"8BITMIME alone discarded", eight + "Content-Transfer-Encoding: 8bit\r\n\r\nü\r\n", "smtp_discard_ehlo_keywords = 8bitmime", nil, "path-8bit/warning Content-Transfer-Encoding"},
 		{"8bit undeclared", eight + "\r\nü\r\n", "", func(m *Mail) { m.SevenBit = true }, "path-8bit-undeclared/warning body"},
 		{"8bit header", strings.Replace(plainHeader, "Subject: S", "Subject: ü", 1) + "\r\n", "", nil, "path-8bit-header/warning Subject"},
 		{"latin-1 header", strings.Replace(plainHeader, "Subject: S", "Subject: \xfc", 1) + "\r\n", "", nil, "path-8bit-header/warning Subject"},

@@ -213,6 +213,8 @@ func TestPredictionsComeTrue(t *testing.T) {
 		{"stock", false, nil, 2},
 		{"seven-bit", true, nil, 5},
 		{"seven-bit-not-converted", true, []string{"disable_mime_output_conversion = yes"}, 2},
+		{"8bitmime-discarded", false, []string{"smtp_discard_ehlo_keywords = 8bitmime, smtputf8"}, 5},
+		{"8bitmime-discarded-alone", false, []string{"smtp_discard_ehlo_keywords = 8bitmime"}, 2},
 		{"no-line-limit", false, []string{"smtp_line_length_limit = 0"}, 0},
 		{"low-line-limit", false, []string{"smtp_line_length_limit = 80"}, 3},
 		{"added-fields", false, []string{"always_add_missing_headers = yes", "local_header_rewrite_clients ="}, 2},
