@@ -1,16 +1,210 @@
 package main
 
 import (
-	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 )
 
 func sendCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "send",
-		Usage:     "send a test message and show the dialogue",
-		UsageText: "signpost send [options]",
-		Action:    func(*cli.Context) error { return errors.New("not built yet") },
+		Name:        "send",
+		Usage:       "send a test message and show the dialogue",
+		UsageText:   "signpost send --from ADDRESS --to ADDRESS [options]\nsignpost send [options] FILE",
+		Description: sendDescription,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "server", Value: "localhost:587", Usage: "submit to `HOST:PORT`; without a port 587, or 465 with --tls implicit"},
+			&cli.StringFlag{Name: "from", Usage: "sender `ADDRESS`; with FILE the default is its From field"},
+			&cli.StringSliceFlag{Name: "to", Usage: "recipient `ADDRESS`, once or more; with FILE the default is its To, Cc and Bcc fields"},
+			&cli.StringFlag{Name: "subject", Usage: "`TEXT` of the Subject field"},
+			&cli.StringFlag{Name: "body", Usage: "`TEXT` of the message in place of ours"},
+			&cli.StringFlag{Name: "user", Usage: "log in as `USER` (SMTP AUTH), with the password in $SIGNPOST_PASSWORD"},
+			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE`"},
+			&cli.StringFlag{Name: "tls", Usage: "`MODE`: starttls, implicit (TLS from the first byte), opportunistic (STARTTLS where it is offered) or off",
+				DefaultText: "implicit on port 465, starttls with --user, else opportunistic"},
+			&cli.StringFlag{Name: "ca", Usage: "trust the certificates in the PEM `FILE`, in place of the system's"},
+			&cli.BoolFlag{Name: "insecure", Usage: "do not check the server's certificate"},
+			&cli.StringFlag{Name: "helo", Usage: "`NAME` to say in EHLO", DefaultText: "the name of this host"},
+			timeoutFlag(time.Minute),
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show the dialogue"},
+			jsonFlag(),
+		},
+		Action: send,
 	}
+}
+
+func send(c *cli.Context) error {
+	plan, err := planSending(c)
+	if err != nil {
+		return err
+	}
+	result := plan.run(c.Context)
+	if c.Bool("json") {
+		if err := printJSON(c, result); err != nil {
+			return err
+		}
+		return result.exit()
+	}
+	return result.print(c)
+}
+
+// sending is what is to be done, checked as far as it can be offline.
+type sending struct {
+	server        string // host:port
+	host          string // for the certificate
+	from          string
+	to            []string
+	message       []byte
+	user          string
+	password      string
+	tls           tlsPlan
+	helo          string
+	timeout       time.Duration
+	dialogue      *dialogue
+	needsSMTPUTF8 bool
+}
+
+func planSending(c *cli.Context) (*sending, error) {
+	p := &sending{user: c.String("user"), helo: c.String("helo"), timeout: c.Duration("timeout"), dialogue: &dialogue{}}
+	if !c.Bool("quiet") && !c.Bool("json") {
+		p.dialogue.out, p.dialogue.style = c.App.Writer, styleOf(c)
+	}
+	if p.timeout <= 0 {
+		return nil, usageError("--timeout: %v is no time to wait; hint: give one like 30s", p.timeout)
+	}
+	var err error
+	if p.tls, err = planTLS(c); err != nil {
+		return nil, err
+	}
+	if p.server, p.host, err = serverAddress(c.String("server"), p.tls.mode); err != nil {
+		return nil, err
+	}
+	if p.tls.mode == "" {
+		p.tls.mode = defaultTLS(p.server, p.user)
+	}
+	if p.helo == "" {
+		p.helo = thisHost()
+	}
+	if strings.ContainsAny(p.helo, " \t\r\n") {
+		return nil, usageError("--helo: %q is no host name", p.helo)
+	}
+	if err := p.readPassword(c); err != nil {
+		return nil, err
+	}
+	if err := p.readMessage(c); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// serverAddress completes HOST, HOST:PORT, [IPv6] or [IPv6]:PORT.
+func serverAddress(text, mode string) (address, host string, err error) {
+	host, port, splitErr := net.SplitHostPort(text)
+	if splitErr != nil {
+		host, port = strings.Trim(text, "[]"), "587"
+		if mode == "implicit" {
+			port = "465"
+		}
+	}
+	if host == "" || port == "" || strings.ContainsAny(host+port, " \t\r\n/@") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		return "", "", usageError("--server: %q is no server; hint: write it like mail.example.org:587 or [2001:db8::1]:587", text)
+	}
+	return net.JoinHostPort(host, port), host, nil
+}
+
+// thisHost is our name for EHLO; an MTA wants one with a dot, or the address.
+func thisHost() string {
+	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") {
+		return name
+	}
+	return "localhost"
+}
+
+// readPassword takes the password from where nobody else sees it: the command
+// line is open to all users of a host.
+func (p *sending) readPassword(c *cli.Context) error {
+	file := c.String("password-file")
+	if p.user == "" {
+		if file != "" {
+			return usageError("--password-file needs --user")
+		}
+		return nil
+	}
+	p.password = os.Getenv("SIGNPOST_PASSWORD")
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return exitError{exitUsage, fmt.Errorf("--password-file: %w", err)}
+		}
+		p.password, _, _ = strings.Cut(string(data), "\n")
+		p.password = strings.TrimSuffix(p.password, "\r")
+	}
+	if p.password == "" {
+		return usageError("there is no password for --user %s; hint: put it into $SIGNPOST_PASSWORD, or into a file for --password-file", p.user)
+	}
+	p.dialogue.hide(p.user, p.password)
+	return nil
+}
+
+// readMessage takes the message from the file, or writes one.
+func (p *sending) readMessage(c *cli.Context) error {
+	p.from, p.to = c.String("from"), c.StringSlice("to")
+	if c.Args().Present() {
+		if c.NArg() > 1 {
+			return usageError("one message at a time, not %q too", c.Args().Get(1))
+		}
+		if c.IsSet("subject") || c.IsSet("body") {
+			return usageError("--subject and --body are for a message of ours, not for a file; hint: leave out one or the other")
+		}
+		files, err := inputs(c)
+		if err != nil {
+			return err
+		}
+		defer files[0].Close()
+		data, err := io.ReadAll(files[0])
+		if err != nil {
+			return exitError{exitUnknown, err}
+		}
+		if p.message, err = wireForm(data); err != nil {
+			return exitError{exitUsage, fmt.Errorf("%s: %w", files[0].Name, err)}
+		}
+		from, to := envelopeOf(p.message)
+		if !c.IsSet("from") {
+			p.from = from
+		}
+		if !c.IsSet("to") {
+			p.to = to
+		}
+	}
+	if p.from == "" && !c.IsSet("from") {
+		return usageError("who sends it?; hint: --from you@example.org")
+	}
+	if len(p.to) == 0 {
+		return usageError("to whom?; hint: --to somebody@example.net")
+	}
+	var err error
+	if p.from != "" { // the null sender is for bounces
+		if p.from, err = p.address("--from", p.from); err != nil {
+			return err
+		}
+	}
+	for i := range p.to {
+		if p.to[i], err = p.address("--to", p.to[i]); err != nil {
+			return err
+		}
+	}
+	if p.message == nil {
+		if p.from == "" {
+			return usageError("a message of ours needs a sender; hint: --from you@example.org")
+		}
+		if p.message, err = composeTest(p.from, p.to, c.String("subject"), c.String("body"), time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
