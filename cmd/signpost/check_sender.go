@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/keystore"
+	"signpost/keystore/published/audit"
+)
+
+// senderOptions reads from where, and under which names, mail is sent.
+func senderOptions(c *cli.Context, options *audit.Options) error {
+	for _, text := range c.StringSlice("from-ip") {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr.Zone() != "" {
+			return usageError("--from-ip: %q is no IP address; hint: give it as 192.0.2.1 or 2001:db8::1", text)
+		}
+		if addr = addr.Unmap(); !slices.Contains(options.From, addr) {
+			options.From = append(options.From, addr)
+		}
+	}
+	options.FromIs = "given"
+	if len(options.From) == 0 {
+		options.From, options.FromIs = publicAddresses(), "the public addresses of this host; name others with --from-ip"
+		if len(options.From) > 0 {
+			options.Helo = postfixHelo(c.Context)
+		}
+	}
+	if helo := c.String("helo"); helo != "" {
+		if strings.ContainsAny(helo, " \t/@") {
+			return usageError("--helo: %q is no host name; hint: give it as mail.example.org", helo)
+		}
+		options.Helo = strings.ToLower(helo)
+	}
+	if from := c.String("mail-from"); from != "" {
+		domain, err := keystore.Domain(from[strings.LastIndexByte(from, '@')+1:])
+		if err != nil {
+			return exitError{exitUsage, fmt.Errorf("--mail-from: %w", err)}
+		}
+		options.MailFrom = domain
+	}
+	return nil
+}
+
+// publicAddresses returns those addresses of this host that the Internet sees
+// as they are: none behind address translation, or in most containers.
+func publicAddresses() []netip.Addr {
+	var public []netip.Addr
+	found, _ := net.InterfaceAddrs()
+	for _, a := range found {
+		if network, ok := a.(*net.IPNet); ok {
+			if addr, ok := netip.AddrFromSlice(network.IP); ok && audit.IsPublic(addr.Unmap()) {
+				public = append(public, addr.Unmap())
+			}
+		}
+	}
+	return public
+}
+
+// postfixHelo asks this host's Postfix how it calls itself; nothing when there
+// is none.
+func postfixHelo(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "postconf", "-xh", "smtp_helo_name").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(string(out)))
+}

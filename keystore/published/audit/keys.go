@@ -1,0 +1,250 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"signpost/keystore"
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+)
+
+// keyState is what is known of a key that signs.
+type keyState struct {
+	key   *keystore.Key
+	good  bool
+	err   error  // could not find out
+	wrong string // the first fault of its record
+}
+
+// checkKeys compares each key of the domain with its record. Those that sign
+// must be there; the record of another is missed only when that key signs.
+func (a *audit) checkKeys(ctx context.Context, s *section) {
+	if a.Keys == nil {
+		what, hint, _ := strings.Cut(a.KeysErr.Error(), "; hint: ")
+		s.add(record.Fault, "dkim-keys-unreadable", a.domain, what, "no mail can be signed with the keys there", cmpOr(hint, "name the key directory with --keys"))
+		return
+	}
+	domain, signing := a.signingKeys(s)
+	for _, key := range a.Keys.Keys(domain) {
+		signs := slices.ContainsFunc(signing, key.Equal)
+		state := a.checkKey(ctx, s, key, signs)
+		if signs {
+			a.keys = append(a.keys, state)
+		}
+	}
+}
+
+// signingKeys returns the keys that sign for the domain, as signpostd chooses
+// them, and the domain that they are of.
+func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
+	for domain := a.domain; ; {
+		signing, err := a.Keys.Signing(domain)
+		if err == nil {
+			for _, problem := range a.Keys.Problems() {
+				if problem.Domain == domain {
+					s.add(record.Warning, "dkim-key-broken", domain, problem.String(), "this key does not sign", "")
+				}
+			}
+			return domain, signing
+		}
+		_, parent, below := strings.Cut(domain, ".")
+		switch {
+		case !errors.Is(err, keystore.ErrNoKey):
+			what, hint, _ := strings.Cut(err.Error(), "; hint: ")
+			s.add(record.Fault, "dkim-key-broken", domain, what, "no key of the domain is usable, so its mail cannot be signed", hint)
+			return "", nil
+		case a.Subdomains && below:
+			domain = parent
+			continue
+		}
+		s.add(record.Fault, "dkim-no-key", a.domain, "there is no key for it in "+a.KeysIn,
+			"its mail goes out without a DKIM signature",
+			"make one with: signpost keygen "+a.domain+"\nor name the key directory with --keys")
+		return "", nil
+	}
+}
+
+func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, signs bool) keyState {
+	state := keyState{key: key}
+	name := record.Name(key.Selector, key.Domain)
+	want, err := record.ForKey(key.Signer.Public())
+	if err != nil {
+		state.err = err
+		s.add(record.Unknown, "dkim-key-broken", name, err.Error(), "", "")
+		return state
+	}
+	answer, err := a.resolver.Lookup(ctx, name, dns.TypeTXT)
+	if err != nil {
+		state.err = err
+		s.failed(name, err, "whether the key of "+key.File+" is published is not known")
+		if s.findings[len(s.findings)-1].Level == record.Fault {
+			state.err, state.wrong = nil, err.Error()
+		}
+		return state
+	}
+	var found []record.Finding
+	if texts := answer.TXT(); len(texts) == 0 {
+		found = a.missingKey(ctx, name, key, want, answer)
+	} else if a.wildcard(ctx, key.Domain, texts) && !holds(texts, want) {
+		found = []record.Finding{{Code: "dkim-wildcard", Name: name,
+			What:   fmt.Sprintf("there is no such record: a wildcard answers in its place: %q", shortened(texts[0].Text())),
+			Effect: "verifiers find no key, so every signature with this key fails",
+			Fix:    publish(name, want.String())}}
+	} else {
+		found = record.LintDKIM(name, texts, want)
+	}
+	if n := len(answer.CNAMEs); n > 0 {
+		s.add(record.Note, "dkim-cname", name, "it is an alias: "+name+" -> "+strings.Join(answer.CNAMEs, " -> "),
+			"whoever holds "+answer.CNAMEs[n-1]+" decides on the key", "")
+	}
+	large(s, name, answer)
+	for _, f := range found {
+		f.Level = levelFor(f, signs)
+		if f.Level == record.Fault && state.wrong == "" {
+			state.wrong = name + ": " + f.What
+		}
+		s.findings = append(s.findings, f)
+	}
+	role := "a spare: it does not sign now"
+	if signs {
+		role = "it signs"
+	}
+	if !slices.ContainsFunc(found, func(f record.Finding) bool { return f.Level != record.Note }) {
+		s.ok(name, "the key of %s is published (%s); %s", key.File, describe(key), role)
+	}
+	state.good = state.wrong == ""
+	return state
+}
+
+// levelFor takes a fault for a warning where the key does not sign. Findings
+// of ours come without a level.
+func levelFor(f record.Finding, signs bool) string {
+	switch {
+	case f.Level != "" && f.Level != record.Fault:
+		return f.Level
+	case signs:
+		return record.Fault
+	}
+	return record.Warning
+}
+
+func describe(key *keystore.Key) string {
+	if key.Algorithm == keystore.Ed25519 {
+		return "ed25519"
+	}
+	return fmt.Sprintf("rsa, %d bits", key.Bits)
+}
+
+// missingKey looks where a record that is not at its place may have landed.
+func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, want record.DKIM, answer *published.Answer) []record.Finding {
+	const effect = "verifiers find no key, so every signature with this key fails"
+	fix := publish(name, want.String())
+	if n := len(answer.CNAMEs); n > 0 {
+		return []record.Finding{{Code: "dkim-cname-dangling", Name: name,
+			What:   fmt.Sprintf("it is an alias of %s, and %s", answer.CNAMEs[n-1], nothing(answer)),
+			Effect: effect,
+			Fix:    "have the record published at " + answer.CNAMEs[n-1] + ", or remove the CNAME and " + fix}}
+	}
+	isKey := func(text string) bool {
+		r, err := record.ParseDKIM(text)
+		return err == nil && len(r.PublicKey) > 0
+	}
+	for _, place := range doubled(name, key.Domain) {
+		if a.find(ctx, place, isKey) {
+			return []record.Finding{{Code: "dkim-doubled-name", Name: name,
+				What:   "the record is at " + place + ": the name of the zone was added twice",
+				Effect: effect,
+				Fix:    "give only " + strings.TrimSuffix(name, "."+key.Domain) + " as the name where the provider adds the domain, or end the full name with a dot"}}
+		}
+	}
+	for _, place := range []string{key.Selector + "." + key.Domain, "_domainkey." + key.Domain, key.Selector + ".domainkey." + key.Domain,
+		key.Selector + "._domainkeys." + key.Domain, key.Domain} {
+		if a.find(ctx, place, isKey) {
+			return []record.Finding{{Code: "dkim-misplaced", Name: name,
+				What: "there is no TXT record, but one with a key at " + place, Effect: effect, Fix: fix}}
+		}
+	}
+	found := record.LintDKIM(name, nil, want)
+	for i := range found {
+		if found[i].Code == "dkim-missing" {
+			found[i].What = nothing(answer)
+		}
+	}
+	return found
+}
+
+// nothing says in words that an answer holds no record.
+func nothing(answer *published.Answer) string {
+	name := "the name"
+	if len(answer.CNAMEs) > 0 {
+		name = "that name"
+	}
+	if answer.NXDomain {
+		return name + " does not exist in the DNS"
+	}
+	return name + " exists, but has no " + dns.TypeToString[answer.Type] + " record"
+}
+
+// doubled returns where a record lands when a provider adds a zone to a name
+// that was given in full. The zone may lie above the domain.
+func doubled(name, domain string) []string {
+	var places []string
+	for zone, more := domain, true; more && strings.Contains(zone, "."); _, zone, more = strings.Cut(zone, ".") {
+		places = append(places, name+"."+zone)
+	}
+	return places
+}
+
+// find reports whether one of the texts at a name is what is looked for.
+func (a *audit) find(ctx context.Context, name string, is func(string) bool) bool {
+	texts, err := a.resolver.TXT(ctx, name)
+	if err != nil {
+		return false // a place to look at, and no more: nothing is concluded from it
+	}
+	return slices.ContainsFunc(texts, func(t record.TXT) bool { return is(t.Text()) })
+}
+
+// wildcard reports whether a selector that nobody made has the same answer.
+func (a *audit) wildcard(ctx context.Context, domain string, texts []record.TXT) bool {
+	others, err := a.resolver.TXT(ctx, record.Name("signpost-looks-for-wildcards", domain))
+	return err == nil && slices.EqualFunc(sorted(texts), sorted(others), func(a, b string) bool { return a == b })
+}
+
+func holds(texts []record.TXT, want record.DKIM) bool {
+	return slices.ContainsFunc(texts, func(t record.TXT) bool {
+		r, err := record.ParseDKIM(t.Text())
+		return err == nil && string(r.PublicKey) == string(want.PublicKey)
+	})
+}
+
+func sorted(texts []record.TXT) []string {
+	var all []string
+	for _, t := range texts {
+		all = append(all, t.Text())
+	}
+	slices.Sort(all)
+	return all
+}
+
+// large notes an answer that only TCP could carry.
+func large(s *section, name string, answer *published.Answer) {
+	if answer.TCP {
+		s.add(record.Warning, "dns-large", name, "the TXT records there are too many or too long for UDP: the answer came by TCP",
+			"receivers behind a firewall that stops DNS over TCP cannot read any of them",
+			"remove records that are no longer needed, or use shorter ones")
+	}
+}
+
+// shortened is for quoting what may be long: keys differ at their ends.
+func shortened(text string) string {
+	if len(text) > 100 {
+		return text[:60] + "..." + text[len(text)-30:]
+	}
+	return text
+}

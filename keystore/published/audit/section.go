@@ -1,0 +1,46 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+)
+
+// section collects what one part of the check finds.
+type section struct {
+	good     []Good
+	findings []record.Finding
+}
+
+func (s *section) ok(name, format string, args ...any) {
+	s.good = append(s.good, Good{name, fmt.Sprintf(format, args...)})
+}
+
+func (s *section) add(level, code, name, what, effect, fix string) {
+	s.findings = append(s.findings, record.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect, Fix: fix})
+}
+
+// failed says that a look-up gave no answer, which is never "not published".
+// Only CNAMEs in a circle are a fault for certain.
+func (s *section) failed(name string, err error, effect string) {
+	code, level := "dns-failed", record.Unknown
+	fix := "try again; ask the name servers themselves with --authoritative, or another resolver with --resolver"
+	var lookup *published.LookupError
+	if errors.As(err, &lookup) {
+		code = "dns-" + string(lookup.Kind)
+		switch lookup.Kind {
+		case published.Loop:
+			level, fix = record.Fault, "make the CNAME at "+lookup.Name+" lead to a name that holds the record, or publish the record there itself"
+		case published.Truncated:
+			fix = "let TCP through to port 53 of the server: receivers need it too for records of this size"
+		}
+	}
+	s.add(level, code, name, err.Error(), effect, fix)
+}
+
+// publish says what to do with a value, which has a line of its own.
+func publish(name, value string) string {
+	return "publish this TXT record at " + name + ", in one line and without quotes:\n" + value
+}

@@ -1,0 +1,152 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+)
+
+// spfState is what SPF says of one sending address.
+type spfState struct {
+	addr   netip.Addr
+	result published.SPFResult
+}
+
+// checkSPF lints the record of the envelope sender's domain, follows what it
+// includes, and evaluates it for each sending address.
+func (a *audit) checkSPF(ctx context.Context, s *section) {
+	answer, err := a.resolver.Lookup(ctx, a.mailFrom, dns.TypeTXT)
+	if err != nil {
+		s.failed(a.mailFrom, err, "whether an SPF record is published is not known")
+		for _, addr := range a.senders {
+			a.spf = append(a.spf, spfState{addr, published.SPFResult{Result: published.SPFTempError, Domain: a.mailFrom, Err: err}})
+		}
+		return
+	}
+	large(s, a.mailFrom, answer)
+	found := record.LintSPF(a.mailFrom, answer.TXT())
+	if slices.ContainsFunc(found, func(f record.Finding) bool { return f.Code == "spf-missing" }) {
+		found = a.missingSPF(ctx, found)
+	}
+	s.findings = append(s.findings, found...)
+	for _, policy := range spfRecords(answer.TXT()) {
+		tree := &spfTree{audit: a, section: s, record: policy}
+		tree.follow(ctx, a.mailFrom, policy, nil)
+		tree.conclude()
+		break
+	}
+	for _, addr := range a.senders {
+		a.evaluateSPF(ctx, s, addr)
+	}
+}
+
+// spfRecords returns those of the texts that receivers take for SPF records.
+func spfRecords(texts []record.TXT) []string {
+	var policies []string
+	for _, t := range texts {
+		if _, err := record.ParseSPF(t.Text()); !errors.Is(err, record.ErrNotSPF) {
+			policies = append(policies, t.Text())
+		}
+	}
+	return policies
+}
+
+// missingSPF looks where the record may have landed.
+func (a *audit) missingSPF(ctx context.Context, found []record.Finding) []record.Finding {
+	isSPF := func(text string) bool {
+		_, err := record.ParseSPF(text)
+		return err == nil
+	}
+	for _, place := range append(doubled(a.mailFrom, a.mailFrom), "_spf."+a.mailFrom, "spf."+a.mailFrom, "@."+a.mailFrom) {
+		if !a.find(ctx, place, isSPF) {
+			continue
+		}
+		for i := range found {
+			if found[i].Code != "spf-missing" {
+				continue
+			}
+			found[i].Code, found[i].What = "spf-misplaced", "there is no SPF record, but one at "+place
+			if strings.HasSuffix(place, a.mailFrom+"."+a.mailFrom) {
+				found[i].Code, found[i].What = "spf-doubled-name", "the SPF record is at "+place+": the name of the zone was added twice"
+			}
+		}
+		return found
+	}
+	// Type SPF was given up (RFC 7208, section 3.1).
+	if old, err := a.resolver.Lookup(ctx, a.mailFrom, dns.TypeSPF); err == nil && len(old.Records) > 0 {
+		for i := range found {
+			if found[i].Code == "spf-missing" {
+				found[i].Code, found[i].What = "spf-wrong-type", "the SPF record is published as type SPF, which nobody reads any more; it must be TXT"
+			}
+		}
+	}
+	return found
+}
+
+// evaluateSPF asks what a receiver would make of mail from an address.
+func (a *audit) evaluateSPF(ctx context.Context, s *section, addr netip.Addr) {
+	r := published.SPF(ctx, a.resolver, addr, a.Helo, "postmaster@"+a.mailFrom)
+	a.spf = append(a.spf, spfState{addr, r})
+	counts := fmt.Sprintf("%d of %d look-ups, %d of %d without result", r.Lookups, published.MaxSPFLookups, r.Void, published.MaxSPFVoid)
+	const fails = "receivers take mail from this address for forged, unless DKIM speaks for it"
+	switch r.Result {
+	case published.SPFPass:
+		s.ok(a.mailFrom, "SPF passes for %s by %s (%s)", addr, r.Term, counts)
+	case published.SPFFail, published.SPFSoftFail:
+		s.add(record.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmpOr(r.Term, "default"), counts), fails, a.allow(r, addr))
+	case published.SPFNeutral:
+		s.add(record.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmpOr(r.Term, "default"), counts),
+			"DMARC does not count that as a pass", a.allow(r, addr))
+	case published.SPFTempError:
+		s.failed(a.mailFrom, r.Err, "whether SPF passes for "+addr.String()+" is not known")
+	case published.SPFPermError:
+		code := "spf-permerror"
+		switch {
+		case r.Lookups > published.MaxSPFLookups:
+			code = "spf-too-many-lookups"
+		case r.Void > published.MaxSPFVoid:
+			code = "spf-too-many-void"
+		}
+		fix := "correct it in the record at the domain named"
+		if code == "spf-too-many-lookups" {
+			fix = "replace include, a and mx terms by the ip4 and ip6 terms that they stand for, until 10 are left"
+		} else if code == "spf-too-many-void" {
+			fix = "remove the terms that find nothing"
+		}
+		s.add(record.Fault, code, a.mailFrom, fmt.Sprintf("SPF ends with an error for %s: %v (%s)", addr, r.Err, counts),
+			"receivers count that as no pass, and some refuse the mail (permerror)", fix)
+	}
+}
+
+func cmpOr(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// allow is the record with the address added.
+func (a *audit) allow(r published.SPFResult, addr netip.Addr) string {
+	policy, err := record.ParseSPF(r.Record)
+	if err != nil {
+		return ""
+	}
+	term := record.Term{Name: "ip4", Value: addr.String()}
+	if addr.Is6() {
+		term.Name = "ip6"
+	}
+	at := slices.IndexFunc(policy.Terms, func(t record.Term) bool { return t.Name == "all" || t.Modifier && t.Name == "redirect" })
+	if at < 0 {
+		at = len(policy.Terms)
+	}
+	policy.Terms = slices.Insert(policy.Terms, at, term)
+	return "if mail is meant to come from " + addr.String() + ", " + publish(a.mailFrom, policy.String())
+}
