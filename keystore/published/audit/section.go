@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"signpost/keystore/published"
 	"signpost/keystore/record"
@@ -20,6 +21,10 @@ func (s *section) ok(name, format string, args ...any) {
 
 func (s *section) add(level, code, name, what, effect, fix string) {
 	s.findings = append(s.findings, record.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect, Fix: fix})
+}
+
+func (s *section) has(code string) bool {
+	return slices.ContainsFunc(s.findings, func(f record.Finding) bool { return f.Code == code })
 }
 
 // failed says that a look-up gave no answer, which is never "not published".

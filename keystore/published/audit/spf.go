@@ -37,11 +37,10 @@ func (a *audit) checkSPF(ctx context.Context, s *section) {
 		found = a.missingSPF(ctx, found)
 	}
 	s.findings = append(s.findings, found...)
-	for _, policy := range spfRecords(answer.TXT()) {
-		tree := &spfTree{audit: a, section: s, record: policy}
-		tree.follow(ctx, a.mailFrom, policy, nil)
+	if policies := spfRecords(answer.TXT()); len(policies) == 1 {
+		tree := &spfTree{audit: a, section: s, record: policies[0]}
+		tree.follow(ctx, a.mailFrom, policies[0], nil)
 		tree.conclude()
-		break
 	}
 	for _, addr := range a.senders {
 		a.evaluateSPF(ctx, s, addr)
@@ -111,15 +110,16 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, addr netip.Addr) {
 		code := "spf-permerror"
 		switch {
 		case r.Lookups > published.MaxSPFLookups:
-			code = "spf-too-many-lookups"
+			code = "spf-lookups"
 		case r.Void > published.MaxSPFVoid:
-			code = "spf-too-many-void"
+			code = "spf-void-lookups"
 		}
 		fix := "correct it in the record at the domain named"
-		if code == "spf-too-many-lookups" {
-			fix = "replace include, a and mx terms by the ip4 and ip6 terms that they stand for, until 10 are left"
-		} else if code == "spf-too-many-void" {
+		if code == "spf-void-lookups" {
 			fix = "remove the terms that find nothing"
+		}
+		if code == "spf-lookups" && s.has(code) {
+			return // told of the whole record already
 		}
 		s.add(record.Fault, code, a.mailFrom, fmt.Sprintf("SPF ends with an error for %s: %v (%s)", addr, r.Err, counts),
 			"receivers count that as no pass, and some refuse the mail (permerror)", fix)

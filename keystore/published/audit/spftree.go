@@ -117,16 +117,16 @@ func (t *spfTree) finds(ctx context.Context, term record.Term, target, domain st
 // conclude tells how much of what is allowed the whole takes.
 func (t *spfTree) conclude() {
 	switch {
-	case t.lookups > published.MaxSPFLookups:
+	case t.lookups > published.MaxSPFLookups && !t.section.has("spf-lookups"):
 		count := fmt.Sprint(t.lookups)
 		if t.lookups > enough {
 			count = "more than " + fmt.Sprint(enough)
 		}
-		t.section.add(record.Fault, "spf-too-many-lookups", t.mailFrom,
+		t.section.add(record.Fault, "spf-lookups", t.mailFrom,
 			fmt.Sprintf("its SPF record and what it includes have %s terms that look something up; %d are allowed", count, published.MaxSPFLookups),
 			"receivers that come to the one too many end with an error (permerror), which is no pass (RFC 7208, section 4.6.4)",
 			"replace include, a and mx terms by the ip4 and ip6 terms that they stand for, until 10 are left")
-	case !t.cut:
+	case !t.cut && !t.section.has("spf-lookups"):
 		t.section.ok(t.mailFrom, "the SPF record is valid: %s (%d of %d look-ups in all)", t.record, t.lookups, published.MaxSPFLookups)
 	}
 }
