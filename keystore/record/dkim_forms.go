@@ -164,19 +164,38 @@ func (l *dkimLinter) misordered(txt TXT, text string) bool {
 	if len(l.want.PublicKey) == 0 {
 		return false
 	}
-	right := func(text string) bool {
-		r, err := ParseDKIM(text)
-		return err == nil && bytes.Equal(r.PublicKey, l.want.PublicKey)
-	}
-	if right(text) {
+	if l.isWanted(text) {
 		return false
 	}
-	const most = 5 // strings; 120 orders
-	if len(txt) > 1 && len(txt) <= most {
-		return anyOrder(nil, txt, right)
+	if len(txt) > 1 && len(txt) <= mostParts {
+		return anyOrder(nil, txt, l.isWanted)
 	}
 	at := strings.Index(text, "v=DKIM1")
-	return at > 0 && right(text[at:]+text[:at])
+	return at > 0 && l.isWanted(text[at:]+text[:at])
+}
+
+// mostParts bounds the orders to try: 120.
+const mostParts = 5
+
+func (l *dkimLinter) isWanted(text string) bool {
+	r, err := ParseDKIM(text)
+	return err == nil && len(r.PublicKey) > 0 && bytes.Equal(r.PublicKey, l.want.PublicKey)
+}
+
+// scattered reports whether several records together are the wanted one.
+func (l *dkimLinter) scattered(published []TXT) bool {
+	if len(published) < 2 || len(published) > mostParts {
+		return false
+	}
+	var parts []string
+	for _, t := range published {
+		if l.isWanted(t.Text()) {
+			return false
+		}
+		mended, _ := mend(t.Text())
+		parts = append(parts, mended)
+	}
+	return anyOrder(nil, parts, l.isWanted)
 }
 
 // headless reports whether only a later part of the wanted key is published.

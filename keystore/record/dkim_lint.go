@@ -26,6 +26,11 @@ func LintDKIM(name string, published []TXT, want DKIM) []Finding {
 		l.wrong(Fault, "dkim-missing", "there is no TXT record", "verifiers find no key, so "+keyFails)
 		return l.findings
 	}
+	if l.scattered(published) {
+		l.add(Fault, "dkim-split-records", fmt.Sprintf("the parts of the value are published as %d TXT records, not as the strings of one", len(published)),
+			unreadable, "remove all of them, and "+l.fix)
+		return l.findings
+	}
 	if len(published) > 1 {
 		l.add(Fault, "dkim-several", fmt.Sprintf("there are %d TXT records at one name: %s", len(published), quoteAll(published)),
 			"verifiers take any of them, or none: signatures fail now and then (RFC 6376, section 3.6.2.2)",

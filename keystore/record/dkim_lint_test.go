@@ -72,6 +72,8 @@ func TestLintDKIMAgainstKey(t *testing.T) {
 		{"none", nil, "fault dkim-missing"},
 		{"two", []TXT{{"v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(other.PublicKey)}, {good}}, "fault dkim-several"},
 		{"two wrong", []TXT{{"hello"}, {other.String()}}, "fault dkim-several, fault dkim-different"},
+		{"parts as records", []TXT{{good[250:]}, {good[:250]}}, "fault dkim-split-records"},
+		{"parts as records, quoted", []TXT{{want.tags()}, {`"` + key[250:] + `"`}, {`"p=` + key[:250] + `"`}}, "fault dkim-split-records"},
 		{"SPF", []TXT{{"v=spf1 mx -all"}}, "fault dkim-other-record"},
 		{"DMARC", []TXT{{"v=DMARC1; p=none"}}, "fault dkim-other-record"},
 		{"another key", []TXT{{other.String()}}, "fault dkim-different"},
