@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -28,8 +29,9 @@ func keysCommand() *cli.Command {
 const keysDescription = `Reads the key directory as signpostd does, and shows each key with its domain,
 selector, type, size, age and file, and whether it signs: the newest RSA key of a
 domain does, and the newest Ed25519 key. Then come the files that should be keys and
-are not usable, with what is wrong. With domains given it shows only theirs. The
-exit code is 1 when there is something wrong, or no key.
+are not usable, with what is wrong, and what else is worth knowing of the keys. With
+domains given it shows only theirs. The exit code is 1 when something is wrong, or
+when there is no key.
 
 examples:
    $ signpost keys
@@ -112,7 +114,15 @@ func showKeys(c *cli.Context) error {
 	for _, domain := range shown {
 		answer.add(snapshot, domain)
 	}
-	if len(answer.Keys) == 0 && len(answer.Findings) == 0 {
+	if domains == nil {
+		for _, file := range keystore.Unclaimed(answer.Directory) {
+			answer.Findings = append(answer.Findings, record.Finding{
+				Code: "dkim-key-unclaimed", Level: record.Note, Name: file, What: "it holds a private key and has not the name of one",
+				Effect: "signpostd passes it over", Fix: "to sign with it, call it <domain>/<selector>.private",
+			})
+		}
+	}
+	if len(answer.Keys) == 0 && len(snapshot.Domains()) == 0 && len(snapshot.Problems()) == 0 {
 		answer.Findings = append(answer.Findings, record.Finding{
 			Code: "dkim-no-key-file", Level: record.Fault, Name: answer.Directory, What: "there is no key in it", Effect: "no mail is signed",
 			Fix: "make one with \"signpost keygen example.org\", or give another directory with --keys",
@@ -142,6 +152,12 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 	}
 	onlyEd25519 := len(signing) > 0
 	for _, key := range keys {
+		if info, err := os.Stat(key.File); err == nil && info.Mode().Perm()&0o004 != 0 {
+			a.Findings = append(a.Findings, record.Finding{
+				Code: "dkim-key-open", Level: record.Note, Name: domain, What: fmt.Sprintf("key %s has mode %04o", key.File, info.Mode().Perm()),
+				Effect: "every user of this machine can read it, and sign in the name of the domain", Fix: "chmod o= " + key.File,
+			})
+		}
 		a.Keys = append(a.Keys, shownKey{
 			Domain: key.Domain, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits,
 			File: key.File, Modified: key.ModTime.UTC().Truncate(time.Second), Signs: slices.Contains(signing, key),

@@ -106,7 +106,7 @@ func TestParseSPF(t *testing.T) {
 		"all:example.org", "all/24", "-", "--all", "-foo", "a:", "a:localhost", "a:192.0.2.1", "mx:example.org/33", "mx//129", "mx/024", "a:/24",
 		"include", "include:", "include:example.org/24x y", "exists", "ptr:", "ptr/24", "ip4", "ip4:", "ip4:192.0.2", "ip4:192.0.2.256", "ip4:2001:db8::1",
 		"ip4:192.0.2.0/", "ip4:192.0.2.0/33", "ip4:192.0.2.0//24", "ip6:192.0.2.1", "ip6:2001:db8::/129", "ip6:fe80::1%eth0",
-		"redirect=", "redirect:example.org", "redirect=localhost", "exp=", "1a=b", "=b", "x=%", "x=%{d", "x=%{c}", "x=%{d0}", "x=%{dx}", "a:%{d}.%{",
+		"redirect=", "redirect:example.org", "redirect=localhost", "exp=", "1a=b", "=b", "x=%", "x=%{d", "x=%{c}", "x=%{d0}", "x=%{dx}", "a:%{d}.%{", "a:foo}", "a:%{d}y", "a:%{d}foo}",
 		"-redirect=example.org", "mx\t", "a:b\u00fccher.example", "a:example.org\x00", "a:example.-org",
 	}
 	for _, term := range bad {

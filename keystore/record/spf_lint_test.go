@@ -59,6 +59,7 @@ func TestLintSPF(t *testing.T) {
 		{[]string{"v=spf1 ip4:0.0.0.0/0 -all"}, "fault spf-pass-all", "v=spf1 -all"},
 		{[]string{"v=spf1 ip4:0.0.0.0/1 ip4:128.0.0.0/1 -all"}, "warning spf-wide, warning spf-wide", ""},
 		{[]string{"v=spf1 mx ?all"}, "warning spf-neutral-all", "v=spf1 mx -all"},
+		{[]string{"v=spf1 a ?all"}, "warning spf-neutral-all", "v=spf1 a -all"},
 		{[]string{"v=spf1 mx"}, "warning spf-no-all", "v=spf1 mx -all"},
 		{[]string{"v=spf1"}, "warning spf-no-all", "v=spf1 -all"},
 		{[]string{"v=spf1 mx -all ip4:192.0.2.1"}, "fault spf-after-all", "v=spf1 mx ip4:192.0.2.1 -all"},

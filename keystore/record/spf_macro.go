@@ -26,7 +26,7 @@ func checkDomainSpec(spec string) error {
 	if err := checkMacros(spec); err != nil {
 		return err
 	}
-	if strings.HasSuffix(spec, "}") && strings.LastIndex(spec, "%{") >= 0 {
+	if at := strings.LastIndex(spec, "%{"); at >= 0 && strings.IndexByte(spec[at:], '}') == len(spec)-at-1 {
 		return nil
 	}
 	if strings.HasSuffix(spec, "%%") || strings.HasSuffix(spec, "%_") || strings.HasSuffix(spec, "%-") {
