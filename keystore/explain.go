@@ -27,5 +27,5 @@ func explain(err error, shown string) error {
 			owner = fmt.Sprintf("its owner (user %d:%d, mode %04o)", sys.Uid, sys.Gid, info.Mode().Perm())
 		}
 	}
-	return fmt.Errorf("%w for user %d; hint: run signpostd as %s, or give user %d access", err, os.Geteuid(), owner, os.Geteuid())
+	return fmt.Errorf("%w for user %d; hint: run this as %s, or give user %d access", err, os.Geteuid(), owner, os.Geteuid())
 }

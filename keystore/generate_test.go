@@ -102,7 +102,7 @@ func TestGenerateWithoutRights(t *testing.T) {
 		dropRights(t)
 	}
 	_, err := Generate(d.path, "example.org", "mail")
-	if err == nil || !strings.Contains(err.Error(), "permission denied") || !strings.Contains(err.Error(), "; hint: run signpostd as its owner") {
+	if err == nil || !strings.Contains(err.Error(), "permission denied") || !strings.Contains(err.Error(), "; hint: run this as its owner") {
 		t.Errorf("got %v", err)
 	}
 }

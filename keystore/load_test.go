@@ -366,7 +366,7 @@ func TestUnreadableFolderKeepsItsKeys(t *testing.T) {
 	if got := describeSigning(d.load(before), "example.org"); got != "s1:rsa" {
 		t.Errorf("with a folder that cannot be read any more: %s", got)
 	}
-	if got := describeSigning(d.load(nil), "example.org"); !strings.Contains(got, "hint: run signpostd as its owner") {
+	if got := describeSigning(d.load(nil), "example.org"); !strings.Contains(got, "hint: run this as its owner") {
 		t.Errorf("with a folder that cannot be read at the start: %s", got)
 	}
 

@@ -142,3 +142,17 @@ func TestMakeGivesAccess(t *testing.T) {
 		})
 	}
 }
+
+func TestMakeWithoutRights(t *testing.T) {
+	d := newDirectory(t)
+	if err := os.Chmod(d.path, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		dropRights(t)
+	}
+	_, err := Make(d.path, Order{"example.org", "s1", Ed25519, 0, false})
+	if err == nil || !strings.Contains(err.Error(), "permission denied for user") || !strings.Contains(err.Error(), "; hint: run this as its owner (user ") {
+		t.Errorf("got %v", err)
+	}
+}
