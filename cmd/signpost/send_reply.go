@@ -27,7 +27,12 @@ type stageError struct {
 }
 
 func (e *stageError) Error() string {
-	if e.reply != nil {
+	switch {
+	case e.reply != nil && e.stage == "greeting":
+		return fmt.Sprintf("the server greets with %s", e.reply)
+	case e.reply != nil && e.stage == "message":
+		return fmt.Sprintf("the server answers the message with %s", e.reply)
+	case e.reply != nil:
 		return fmt.Sprintf("the server answers %s with %s", e.stage, e.reply)
 	}
 	return fmt.Sprintf("%s: %v", e.stage, e.err)

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"time"
 )
 
 // queueID is how Postfix, and most others, name the message they took.
@@ -20,15 +22,25 @@ func (p *sending) run(ctx context.Context) *sent {
 
 func (p *sending) talk(ctx context.Context, result *sent) error {
 	s, err := p.open(ctx)
-	if s != nil {
-		defer s.Close()
-		stop := context.AfterFunc(ctx, func() { s.Close() })
-		defer stop()
-		result.TLS = p.tls.describe(s.tls)
-	}
-	if err != nil {
+	if s == nil {
 		return err
 	}
+	defer s.Close()
+	result.TLS = p.tls.describe(s.tls)
+	if err == nil {
+		err = p.submit(s, result)
+	}
+	var at *stageError
+	if err == nil || errors.As(err, &at) && at.reply != nil && at.reply.code != 421 {
+		// All is said; what comes of QUIT does not matter.
+		s.timeout = min(s.timeout, 5*time.Second)
+		_, _ = s.command("QUIT", "QUIT")
+	}
+	return err
+}
+
+// submit logs in and hands over the message.
+func (p *sending) submit(s *smtpConn, result *sent) error {
 	if err := p.login(s, result); err != nil {
 		return err
 	}
@@ -43,8 +55,6 @@ func (p *sending) talk(ctx context.Context, result *sent) error {
 	if found := queueID.FindStringSubmatch(r.text()); found != nil {
 		result.QueueID = found[1] + found[2]
 	}
-	// The message is theirs now; what comes of QUIT does not matter.
-	_, _ = s.command("QUIT", "QUIT")
 	return nil
 }
 
@@ -146,7 +156,6 @@ func (p *sending) envelope(s *smtpConn, result *sent) error {
 		}
 	}
 	if taken == 0 {
-		_, _ = s.command("QUIT", "QUIT")
 		return &stageError{stage: "RCPT", reply: &last}
 	}
 	return nil

@@ -35,6 +35,7 @@ func dialSMTP(ctx context.Context, address string, timeout time.Duration, d *dia
 	}
 	s := &smtpConn{dialogue: d, timeout: timeout, extensions: make(map[string]string)}
 	s.use(conn)
+	context.AfterFunc(ctx, func() { conn.Close() })
 	d.say("-", "connected to %s", conn.RemoteAddr())
 	if implicit != nil {
 		if err := s.startTLS(ctx, implicit); err != nil {
