@@ -63,7 +63,7 @@ func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
 			domain = parent
 			continue
 		}
-		s.add(record.Fault, "dkim-no-key", a.domain, "there is no key for it in "+a.KeysIn,
+		s.add(record.Fault, "dkim-unsigned", a.domain, "there is no key for it in "+a.KeysIn,
 			"its mail goes out without a DKIM signature",
 			"make one with: signpost keygen "+a.domain+"\nor name the key directory with --keys")
 		return "", nil
