@@ -13,17 +13,19 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"signpost": main})
 }
 
-// TestScripts runs the stories in testdata. They have one command of our own:
+// TestScripts runs the stories in testdata. They have commands of our own:
 //
 //	code N command [arg ...]
 //
-// runs a command that must exit with code N.
+// runs a command that must exit with code N. Others are documented where they
+// are.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"nameserver": nameserver,
 			"code":       code,
 			"smtpserver": smtpServer, // send_test.go
 		},

@@ -35,7 +35,6 @@ func recordsAtHand(c *cli.Context) (published.Source, error) {
 			return nil, usageError("--keys: there is no key in %s", c.String("keys"))
 		}
 	}
-	s := &atHand{}
 	if path := c.String("record"); path != "" {
 		text, err := readRecordFile(path)
 		if err != nil {
@@ -51,13 +50,7 @@ func recordsAtHand(c *cli.Context) (published.Source, error) {
 		}
 		records = append(records, found...)
 	}
-	s.zone = published.NewZone(records)
-	for _, rr := range records {
-		if txt, ok := rr.(*dns.TXT); ok && strings.HasSuffix(strings.ToLower(txt.Hdr.Name), anyDomain) {
-			s.anyKey = append(s.anyKey, txt)
-		}
-	}
-	return s, nil
+	return newAtHand(records), nil
 }
 
 func keysAtHand(snapshot *keystore.Snapshot) ([]dns.RR, error) {
@@ -86,6 +79,16 @@ const (
 type atHand struct {
 	zone   *published.Zone
 	anyKey []*dns.TXT
+}
+
+func newAtHand(records []dns.RR) *atHand {
+	a := &atHand{zone: published.NewZone(records)}
+	for _, rr := range records {
+		if txt, ok := rr.(*dns.TXT); ok && strings.HasSuffix(strings.ToLower(txt.Hdr.Name), anyDomain) {
+			a.anyKey = append(a.anyKey, txt)
+		}
+	}
+	return a
 }
 
 func (a *atHand) Lookup(ctx context.Context, name string, qtype uint16) (*published.Answer, error) {
@@ -127,7 +130,7 @@ func recordName(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	if _, ok := dns.IsDomainName(name); !ok || strings.ContainsAny(name, " \t@/") || !strings.Contains(name, ".") {
+	if _, ok := dns.IsDomainName(name); !ok || strings.ContainsAny(name, " \t@/\\") || !strings.Contains(name, ".") {
 		return "", usageError("--name: %q is no name in the DNS; hint: give it as s1._domainkey.example.org", name)
 	}
 	return dns.Fqdn(name), nil
