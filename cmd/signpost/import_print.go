@@ -139,9 +139,12 @@ func printImport(c *cli.Context, result importResult) {
 	}
 	if len(result.Domains) > 0 {
 		fmt.Fprintf(w, "\nthe DNS stays as it is:\n\n")
-		for _, d := range result.Domains {
-			fmt.Fprintf(w, "%s: keep %s; to see that it fits: signpost check %s\n", d.Domain, strings.Join(d.Records, " "), d.Domain)
+		domains := make([]string, len(result.Domains))
+		for i, d := range result.Domains {
+			domains[i] = d.Domain
+			fmt.Fprintf(w, "%s: keep %s\n", d.Domain, strings.Join(d.Records, " "))
 		}
+		fmt.Fprintf(w, "\nto see that records and keys fit:\n\nsignpost check --keys %s %s\n", c.String("keys"), strings.Join(domains, " "))
 	}
 	if result.DryRun {
 		fmt.Fprintf(w, "\nnothing was changed\n")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,7 +19,11 @@ import (
 func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []record.Finding) {
 	list := []importSetting{}
 	if c.IsSet("keys") {
-		list = append(list, importSetting{"SIGNPOST_KEYS", c.String("keys"), "--keys", "where the keys are now"})
+		dir, err := filepath.Abs(c.String("keys"))
+		if err != nil {
+			dir = c.String("keys")
+		}
+		list = append(list, importSetting{"SIGNPOST_KEYS", dir, "--keys", "where the keys are now"})
 	}
 	for _, plan := range plans {
 		for _, s := range plan.Settings {

@@ -162,6 +162,6 @@ func (r *reader) badSet(d directive, err error, effect string) {
 func (r *reader) domainList() {
 	if domains := r.plan.Domains(); len(domains) > 0 {
 		r.set("ALLOWED_SENDER_DOMAINS", strings.Join(domains, " "), "the domains that sign",
-			"mail from these that cannot be signed is refused for now, not sent unsigned")
+			"mail from these is refused for now if it cannot be signed")
 	}
 }

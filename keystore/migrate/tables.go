@@ -53,13 +53,21 @@ func (r *reader) resolve(t tables) {
 	}
 	set := newRuleSet(rules, t.refile)
 	used := make(map[string]bool)
+	var foreign []thirdParty
 	for _, domain := range r.candidates(t, rules) {
 		for _, rule := range set.forDomain(domain) {
-			used[r.apply(t, rule, domain)] = true
+			key, signer := r.apply(t, rule, domain)
+			used[key] = true
+			if signer != domain {
+				foreign = append(foreign, thirdParty{rule.at, domain, signer})
+			}
 			if !t.multiple {
 				break
 			}
 		}
+	}
+	for _, f := range foreign {
+		r.explainForeign(f)
 	}
 	for _, rule := range rules {
 		used[r.explain(t, rule)] = true
@@ -177,41 +185,46 @@ func isDomain(name string) bool {
 }
 
 // apply takes the key that a rule has for the authors of a domain, if it is
-// the domain's own. It returns the name of the key.
-func (r *reader) apply(t tables, rule rule, domain string) string {
+// the domain's own. It returns the name of the key and the domain it signs for.
+func (r *reader) apply(t tables, rule rule, domain string) (key, signer string) {
 	c, err := t.target(rule, domain)
 	if err != nil {
 		r.report(record.Fault, "import-table", rule.at, fmt.Sprintf("mail from %s has no key: %v", domain, err), "nothing is carried over for it", "")
-		return c.name
+		return c.name, domain
 	}
 	own, err := keystore.Domain(c.domain)
-	if err != nil || own == domain {
-		if key, ok := r.load(c, true); ok {
-			r.add(key)
-		}
-		return c.name
+	if err == nil && own != domain {
+		return c.name, own
 	}
-	r.thirdParty(rule.at, domain, own)
-	return c.name
+	if key, ok := r.load(c, true); ok {
+		r.add(key)
+	}
+	return c.name, domain
 }
 
-// thirdParty is for mail signed with another domain's name.
-func (r *reader) thirdParty(at Place, author, signer string) {
-	if strings.HasSuffix(author, "."+signer) {
-		if r.plan.signing(signer) != nil {
-			r.subdomains(at, signer)
+// thirdParty is mail of an author that is signed with another domain's name.
+type thirdParty struct {
+	at             Place
+	author, signer string
+}
+
+// explainForeign says why mail that is signed with another name is not.
+func (r *reader) explainForeign(f thirdParty) {
+	if strings.HasSuffix(f.author, "."+f.signer) {
+		if r.plan.signing(f.signer) != nil {
+			r.subdomains(f.at, f.signer)
 			return
 		}
-		r.report(record.Warning, "import-third-party", at,
-			fmt.Sprintf("mail from %s is signed with d=%s, the domain above it", author, signer),
-			"signpostd does that too, but only for all subdomains and together with the mail from "+signer,
-			fmt.Sprintf("put the key into the key directory as %s/<selector>.private and set SIGNPOST_SUBDOMAINS=yes, or make %s a key of its own: signpost keygen %s", signer, author, author))
+		r.report(record.Warning, "import-third-party", f.at,
+			fmt.Sprintf("mail from %s is signed with d=%s, the domain above it", f.author, f.signer),
+			"signpostd does that too, but only for all subdomains and together with the mail from "+f.signer,
+			fmt.Sprintf("put the key into the key directory as %s/<selector>.private and set SIGNPOST_SUBDOMAINS=yes, or make %s a key of its own: signpost keygen %s", f.signer, f.author, f.author))
 		return
 	}
-	r.report(record.Fault, "import-third-party", at,
-		fmt.Sprintf("mail from %s is signed with d=%s, the name of another domain", author, signer),
+	r.report(record.Fault, "import-third-party", f.at,
+		fmt.Sprintf("mail from %s is signed with d=%s, the name of another domain", f.author, f.signer),
 		"signpostd signs with the author's domain: only that counts for DMARC",
-		fmt.Sprintf("make %s a key of its own: signpost keygen %s", author, author))
+		fmt.Sprintf("make %s a key of its own: signpost keygen %s", f.author, f.author))
 }
 
 // subdomains carries over that the key of a domain signs for what is below it.

@@ -22,11 +22,20 @@ func (r *reader) explain(t tables, rule rule) string {
 	}
 	switch rule.class {
 	case never:
+		if rule.domain != "" {
+			return lost(fmt.Sprintf("%q is no domain name", rule.domain), "signpostd signs for domain names only", "")
+		}
 		r.note("import-pattern", rule.at, "%q fits no address, so OpenDKIM signs nothing with it", rule.key)
 	case address:
-		return lost(fmt.Sprintf("%q is for single addresses", rule.key),
-			"signpostd signs for whole domains, so this line is left out",
-			"signpostd signs the mail of all of the domain once there is a key for it")
+		_, domain, _ := strings.Cut(rule.key, "@")
+		fix := "for all of " + domain + " to be signed, put the key into the key directory as " + domain + "/<selector>.private"
+		if c, err := t.target(rule, domain); err != nil || !strings.EqualFold(c.domain, domain) {
+			fix = "for all of " + domain + " to be signed, make a key of its own: signpost keygen " + domain
+		}
+		if !isDomain(domain) || r.plan.signing(strings.ToLower(domain)) != nil {
+			fix = ""
+		}
+		return lost(fmt.Sprintf("%q is for single addresses", rule.key), "signpostd signs for whole domains, so this line is left out", fix)
 	case regexpr:
 		return lost(fmt.Sprintf("%q is a regular expression", rule.key),
 			"which domains it is for is not worked out, so this line is left out",
@@ -81,12 +90,11 @@ func (r *reader) explainMany(t tables, rule rule) string {
 // that signs: they are kept, but must not sign.
 func (r *reader) spares(t tables, used map[string]bool) {
 	for _, e := range t.keys {
-		if used[e.key] {
-			continue
-		}
 		c, err := t.claim(e, "")
 		if err != nil {
-			r.report(record.Fault, "import-table", e.at, fmt.Sprintf("%q is not domain:selector:key", e.value), "the line is left out", "")
+			if !used[e.key] {
+				r.report(record.Fault, "import-table", e.at, fmt.Sprintf("%q is not domain:selector:key", e.value), "the line is left out", "")
+			}
 			continue
 		}
 		if strings.Contains(e.key, "*") && t.globKeys || c.domain == "%" {
@@ -97,6 +105,9 @@ func (r *reader) spares(t tables, used map[string]bool) {
 			continue
 		}
 		if r.plan.signing(domain) == nil {
+			if used[e.key] {
+				continue
+			}
 			r.note("import-unused", e.at, "no mail from %s is signed with key %q, so it is not carried over: signpostd would sign with it", c.domain, e.key)
 			continue
 		}
