@@ -183,6 +183,7 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) explai
 		Reason:     string(verdict.Reason),
 		Author:     verdict.Author,
 		Log:        strings.TrimSpace(log.String()),
+		Postfix:    e.config.Path,
 		Signatures: []explainedSignature{},
 		Findings:   []record.Finding{},
 	}

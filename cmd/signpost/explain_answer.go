@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -29,6 +30,7 @@ type explained struct {
 	Author     string               `json:"author_domain"`
 	Signatures []explainedSignature `json:"signatures"`
 	Log        string               `json:"log"`
+	Postfix    string               `json:"postfix"` // the configuration that the findings go by
 	Findings   []record.Finding     `json:"findings"`
 }
 
@@ -101,17 +103,18 @@ func (a explained) print(c *cli.Context) {
 	default:
 		fmt.Fprintf(w, "%s: %s: %s\n", a.File, s.red("not signed"), a.Reason)
 	}
-	line := func(label, text string) { fmt.Fprintf(w, "   %-10s %s\n", label, text) }
+	line := func(label, text string) { printWrapped(w, label, text) }
 	line("because", a.Why)
 	if a.Setting != nil {
 		value := a.Setting.Value
 		if value == "" {
 			value = "(empty)"
 		}
-		line("setting", fmt.Sprintf("%s [$%s] is %s (%s)", a.Setting.Flag, strings.Join(a.Setting.Variables, ", $"), value, a.Setting.From))
+		line("setting", fmt.Sprintf("%s [$%s] is %s (%s)", a.Setting.Flag, strings.Join(a.Setting.Variables, ", $"),
+			strings.ReplaceAll(value, ",", ", "), a.Setting.From))
 	}
 	if a.Hint != "" {
-		line("hint", a.Hint)
+		line("hint:", a.Hint)
 	}
 	for _, sig := range a.Signatures {
 		line("with", fmt.Sprintf("d=%s s=%s, %s, %d bits, %s, key %s", sig.Domain, sig.Selector, sig.Algorithm, sig.Bits, sig.Canonicalization, sig.File))
@@ -122,6 +125,7 @@ func (a explained) print(c *cli.Context) {
 		line("oversigns", orNone(strings.Join(a.Signatures[0].OversignedFields, ", ")))
 	}
 	line("log", a.Log)
+	line("postfix", a.Postfix)
 	if c.Bool("show-signature") {
 		for _, sig := range a.Signatures {
 			fmt.Fprintln(w, sig.Field)
@@ -135,4 +139,24 @@ func orNone(text string) string {
 		return "none"
 	}
 	return text
+}
+
+// printWrapped writes a labelled text, in lines of 90 with the text in a column.
+func printWrapped(w io.Writer, label, text string) {
+	const indent, width = 14, 90
+	column := indent
+	fmt.Fprintf(w, "   %-*s", indent-3, label)
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i > 0 && column+1+len(word) > width:
+			fmt.Fprintf(w, "\n%*s", indent, "")
+			column = indent
+		case i > 0:
+			fmt.Fprint(w, " ")
+			column++
+		}
+		fmt.Fprint(w, word)
+		column += len(word)
+	}
+	fmt.Fprintln(w)
 }
