@@ -27,7 +27,7 @@ func senderOptions(c *cli.Context, options *audit.Options) error {
 			options.From = append(options.From, addr)
 		}
 	}
-	options.FromIs = "given"
+	options.FromIs = "given with --from-ip"
 	if len(options.From) == 0 {
 		options.From, options.FromIs = publicAddresses(), "the public addresses of this host; name others with --from-ip"
 		if len(options.From) > 0 {

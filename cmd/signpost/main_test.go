@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"nameserver": nameserver,
+			"nsd":        nsdServer, // check_test.go
 			"code":       code,
 			"smtpserver": smtpServer, // send_test.go
 		},

@@ -152,7 +152,7 @@ func faults(t *testing.T) []fault {
 		{name: "mx-alias", with: []string{"@ MX 20 mx2", "mx2 CNAME mail"}, want: []string{"mx-cname"}},
 		{name: "mx-unresolved", with: []string{"@ MX 20 gone"}, want: []string{"mx-unresolved"}},
 		{name: "mx-private", with: []string{"@ MX 20 inside", "inside A 10.1.2.3"}, want: []string{"mx-private"}},
-		{name: "from-mx", change: from(), says: "those of the MX"},
+		{name: "from-mx", change: from(), says: "the addresses of the MX"},
 		{name: "from-nobody", without: []string{mx, spf}, with: []string{"@ MX 10 gone", `@ TXT "v=spf1 a:mail.DOMAIN -all"`}, change: from(), want: []string{"host-no-address", "mx-unresolved"}},
 		{name: "ptr-missing", change: from("192.0.2.2"), without: []string{spf}, with: []string{`@ TXT "v=spf1 ip4:192.0.2.0/24 -all"`}, want: []string{"helo-mismatch", "ptr-missing"},
 			says: "2.2.0.192.in-addr.arpa"},

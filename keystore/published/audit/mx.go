@@ -127,7 +127,7 @@ func (a *audit) addresses(ctx context.Context, host string) ([]netip.Addr, error
 // chooseSenders says which addresses the domain's mail is taken to come from.
 func (a *audit) chooseSenders(ctx context.Context, s *section) {
 	if a.senders = a.From; len(a.senders) > 0 {
-		s.ok(join(a.senders), "taken as the sending addresses: %s", a.FromIs)
+		s.ok(join(a.senders), "mail is taken to come from here: %s", a.FromIs)
 		return
 	}
 	for _, host := range a.mx {
@@ -146,7 +146,7 @@ func (a *audit) chooseSenders(ctx context.Context, s *section) {
 			"SPF, PTR records and the HELO name cannot be checked", "name the public address of the sending host with --from-ip")
 		return
 	}
-	s.ok(join(a.senders), "taken as the sending addresses: those of the MX; name others with --from-ip")
+	s.ok(join(a.senders), "mail is taken to come from here: the addresses of the MX; name others with --from-ip")
 }
 
 func join[T fmt.Stringer](list []T) string {

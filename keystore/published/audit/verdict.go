@@ -124,13 +124,13 @@ func (a *audit) judgeDKIM(policy *published.Policy) part {
 	aligned, alignErr := policy.Aligned(context.Background(), signing, policy.Record.StrictDKIM)
 	switch {
 	case len(selectors) > 0 && alignErr != nil:
-		return part{NotKnown, alignErr.Error()}
+		return part{NotKnown, "whether the signing domain is aligned is not known (" + alignErr.Error() + ")"}
 	case len(selectors) > 0 && !aligned:
 		return part{No, "its signature is by " + signing + ", which is not aligned"}
 	case len(selectors) > 0:
 		return part{Yes, fmt.Sprintf("its signature verifies with the published key of selector %s and is aligned (d=%s)", strings.Join(selectors, " and "), signing)}
 	case err != nil:
-		return part{NotKnown, err.Error()}
+		return part{NotKnown, "whether its signature verifies is not known (" + err.Error() + ")"}
 	}
 	return part{No, "its signature does not verify (" + wrong + ")"}
 }
@@ -146,7 +146,7 @@ func (a *audit) judgeSPF(policy *published.Policy) part {
 		case published.SPFPass:
 			passes = append(passes, state.addr.String())
 		case published.SPFTempError:
-			return part{NotKnown, "SPF for " + state.addr.String() + " cannot be evaluated: " + state.result.Err.Error()}
+			return part{NotKnown, "whether SPF passes for " + state.addr.String() + " is not known (" + state.result.Err.Error() + ")"}
 		}
 	}
 	for _, state := range a.spf {
@@ -157,7 +157,7 @@ func (a *audit) judgeSPF(policy *published.Policy) part {
 	aligned, err := policy.Aligned(context.Background(), a.mailFrom, policy.Record.StrictSPF)
 	switch {
 	case err != nil:
-		return part{NotKnown, err.Error()}
+		return part{NotKnown, "whether the envelope sender is aligned is not known (" + err.Error() + ")"}
 	case !aligned:
 		return part{No, "SPF passes for " + a.mailFrom + ", which is not aligned"}
 	}
