@@ -177,7 +177,7 @@ func cut(text string) string { return text[:min(len(text), 40)] }
 // each whether a line ended with it.
 func (m *message) readBody(write func(piece []byte, lineEnd bool)) error {
 	start, afterCR, blank := true, false, true
-	nul := false
+	nul, bare := false, false
 	for {
 		piece, err := m.in.ReadSlice('\n')
 		if len(piece) == 0 {
@@ -198,6 +198,10 @@ func (m *message) readBody(write func(piece []byte, lineEnd bool)) error {
 			m.notes = append(m.notes, fmt.Sprintf("line %d has a NUL byte, which mail servers remove or refuse", m.line))
 		}
 		ended := piece[len(piece)-1] == '\n'
+		if !bare && !m.bareLF && hasBare(piece, afterCR, ended) {
+			bare = true
+			m.notes = append(m.notes, fmt.Sprintf("line %d has a CR or LF by itself, which mail servers change or refuse, and verifiers read in different ways", m.line))
+		}
 		crlf := ended && (len(piece) > 1 && piece[len(piece)-2] == '\r' || len(piece) == 1 && afterCR)
 		if ended && !crlf && m.bareLF {
 			if len(piece) > 1 {
@@ -218,4 +222,17 @@ func (m *message) readBody(write func(piece []byte, lineEnd bool)) error {
 			return err
 		}
 	}
+}
+
+// hasBare reports whether a piece has a CR without an LF, or ends in an LF
+// without a CR. A CR at its end may belong to the next one.
+func hasBare(piece []byte, afterCR, ended bool) bool {
+	text, crlf := bytes.CutSuffix(piece, []byte("\r\n"))
+	if ended && !crlf && !(len(piece) == 1 && afterCR) {
+		return true
+	}
+	if !ended && len(text) > 0 && text[len(text)-1] == '\r' {
+		text = text[:len(text)-1]
+	}
+	return bytes.IndexByte(text, '\r') >= 0
 }

@@ -87,6 +87,9 @@ func TestReadNotes(t *testing.T) {
 	for message, want := range map[string]string{
 		"From: a@example.org\r\n":                  "within the header",
 		"From: a@example.org\r\n\r\na\r\n\x00\r\n": "line 4 has a NUL byte",
+		"From: a@example.org\r\n\r\na\r\nb\rc\r\n": "line 4 has a CR or LF by itself",
+		"From: a@example.org\r\n\r\na\nb\r\n":      "line 3 has a CR or LF by itself",
+		"From: a@example.org\r\n\r\na\r\r\n":       "line 3 has a CR or LF by itself",
 	} {
 		j := judge(t, message, Options{Source: zone(t, "ed25519", "")})
 		if !strings.Contains(strings.Join(j.Notes, "\n"), want) {

@@ -4,6 +4,15 @@ package system
 // otherwise than `signpost verify`, and why that is right. Each has one
 // signature.
 var differences = map[string]map[string]string{
+	"simple: no final CRLF":              {"Mail::DKIM": finalCRLF},
+	"simple: only white space, no CRLF":  {"Mail::DKIM": finalCRLF},
+	"relaxed: only white space, no CRLF": {"dkimpy": finalCRLF},
+	"simple: bare CR":                    {"opendkim-testmsg": bareLineEnd},
+	"relaxed: bare CR":                   {"opendkim-testmsg": bareLineEnd, "go-msgauth": bareLineEnd},
+	"simple: bare LF":                    {"opendkim-testmsg": bareLineEnd, "dkimpy": bareLineEnd, "go-msgauth": bareLineEnd},
+	"relaxed: bare LF":                   {"opendkim-testmsg": bareLineEnd, "dkimpy": bareLineEnd, "go-msgauth": bareLineEnd},
+	"simple: space before a colon":       {"dkimpy": obsoleteColon},
+	"relaxed: space before a colon":      {"dkimpy": obsoleteColon},
 	"t= in the future": {
 		"Mail::DKIM": notLookedAt, "go-msgauth": notLookedAt,
 	},
@@ -33,6 +42,9 @@ var differences = map[string]map[string]string{
 }
 
 const (
+	finalCRLF     = "a body that does not end in CRLF gets one (RFC 6376, sections 3.4.3 and 3.4.4)"
+	bareLineEnd   = "a bare CR or LF is no line end (RFC 5322, section 2.3), so we hash it as it is, and warn"
+	obsoleteColon = "white space may stand before the colon (RFC 5322, section 4.5)"
 	notLookedAt   = "it does not look at t=, and need not (RFC 6376, section 3.5)"
 	bothForms     = "RFC 6376, section 3.6.1, names RSAPublicKey, and erratum 3017 allows both forms; we warn"
 	emptyTag      = "a tag-list has no empty tags but at its end (RFC 6376, section 3.2)"

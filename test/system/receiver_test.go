@@ -22,6 +22,7 @@ func TestVerifyAgrees(t *testing.T) {
 	c := &corpus{t: t, rsa: newKey(t, "rsa"), ed: newKey(t, "ed25519"), small: newSmallKey(t), now: time.Now()}
 	c.publish(w)
 	c.signed()
+	c.odd()
 	c.broken()
 	c.keys()
 	c.tags()
@@ -136,6 +137,36 @@ func (c *corpus) signed() {
 	}
 }
 
+// odd adds good messages that few send.
+func (c *corpus) odd() {
+	header := func(fields ...dkim.Field) []dkim.Field { return append(corpusHeader(), fields...) }
+	for _, of := range canonicalizations {
+		policy := &dkim.Policy{Header: of, Body: of}
+		add := func(name string, header []dkim.Field, body string) {
+			c.add(fmt.Sprintf("%s: %s", of, name), "pass", c.sign(policy, header, body, c.now, "rsa"))
+		}
+		add("no final CRLF", corpusHeader(), "x\r\ny")
+		add("only white space", corpusHeader(), " \t \r\n \r\n")
+		add("only white space, no CRLF", corpusHeader(), "  ")
+		add("bare CR", corpusHeader(), "a\rb \r c\r\n\r\r\n")
+		add("bare LF", corpusHeader(), "a\nb \n c\r\n\n\r\n")
+		add("other controls", corpusHeader(), "a\x00b \x0b \x0c \x7f\x1b \x85\xa0\r\n")
+		add("8-bit header", header(dkim.Field{Name: "Cc", Value: " Gr\xc3\xbc\xc3\x9fe <a@example.net>"}, dkim.Field{Name: "Reply-To", Value: " \xa0\xfc\x85 <a@example.net>"}), corpusBody)
+		add("space before a colon", header(dkim.Field{Name: "Cc ", Value: " a@example.net"}), corpusBody)
+		add("no space after a colon", header(dkim.Field{Name: "Cc", Value: "a@example.net"}), corpusBody)
+		add("fold of white space alone", header(dkim.Field{Name: "Cc", Value: "\r\n \t\r\n a@example.net\r\n\t"}), corpusBody)
+		add("long field", header(dkim.Field{Name: "Cc", Value: strings.Repeat(" <a@example.net>,\r\n\t", 800) + "b@example.net"}), corpusBody)
+		add("many fields", header(slices.Repeat([]dkim.Field{{Name: "X-A", Value: " b"}, {Name: "Comments", Value: " c"}}, 300)...), corpusBody)
+		add("repeated fields", header(dkim.Field{Name: "Resent-To", Value: " a@b"}, dkim.Field{Name: "Resent-To", Value: " c@d"}, dkim.Field{Name: "RESENT-TO", Value: " e@f"}), corpusBody)
+		add("name with odd characters", header(dkim.Field{Name: "X!#$%&'*+-.^_`|~{}", Value: " x"}), corpusBody)
+		add("dots", corpusHeader(), ".\r\n..\r\n.x\r\n")
+	}
+	lower := c.sign(&dkim.Policy{}, corpusHeader(), corpusBody, c.now, "rsa")
+	c.add("name of the field in lower case", "fail header", strings.Replace(lower, "DKIM-Signature", "dkim-signature", 1))
+	lower = c.sign(&dkim.Policy{Header: dkim.Relaxed}, corpusHeader(), corpusBody, c.now, "rsa")
+	c.add("name of the field in lower case, relaxed", "pass", strings.Replace(lower, "DKIM-Signature", "dkim-signature", 1))
+}
+
 // broken adds what time and the wrong key do.
 func (c *corpus) broken() {
 	year := 365 * 24 * time.Hour
@@ -143,7 +174,7 @@ func (c *corpus) broken() {
 	relaxed := &dkim.Policy{Header: dkim.Relaxed, Body: dkim.Relaxed}
 	c.add("x= to come", "pass", c.sign(expiring, corpusHeader(), corpusBody, c.now, "rsa"))
 	c.add("x= past", "fail time", c.sign(expiring, corpusHeader(), corpusBody, c.now.Add(-year), "rsa"))
-	c.add("x= past and the body changed", "fail body", strings.Replace(c.sign(expiring, corpusHeader(), corpusBody, c.now.Add(-year), "rsa"), "Hi", "Ho", 1))
+	c.add("x= past and the body changed", "fail body", strings.Replace(c.sign(expiring, corpusHeader(), corpusBody, c.now.Add(-year), "rsa"), "Hi.\r\n", "Ho.\r\n", 1))
 	c.add("t= in the future", "fail time", c.sign(relaxed, corpusHeader(), corpusBody, c.now.Add(year), "rsa"))
 	other := &corpus{t: c.t, rsa: newKey(c.t, "rsa"), ed: newKey(c.t, "ed25519")}
 	c.add("another rsa key", "fail key", other.sign(relaxed, corpusHeader(), corpusBody, c.now, "rsa"))

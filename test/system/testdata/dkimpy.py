@@ -8,7 +8,10 @@ import dkim
 for path in sys.argv[1:]:
     with open(path, "rb") as f:
         message = f.read()
-    parsed = dkim.DKIM(message)
+    try:
+        parsed = dkim.DKIM(message)
+    except dkim.MessageFormatError:
+        continue  # to dkimpy it is no message: no verdict
     count = sum(name.lower() == b"dkim-signature" for name, _ in parsed.headers)
     for index in range(count):
         verifier = dkim.DKIM(message)
