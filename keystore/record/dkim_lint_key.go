@@ -87,7 +87,7 @@ func (l *dkimLinter) differs(text, value string) bool {
 		return true
 	}
 	if n, first := unlike(value, want); n > 0 {
-		what := fmt.Sprintf("p= is not quite the key: %d of its %d characters are wrong, the first at %d", n, len(want), first)
+		what := fmt.Sprintf("p= is not quite the key: %d of %d characters differ, first number %d", n, len(want), first)
 		if strings.EqualFold(value, want) {
 			what = "p= has upper and lower case letters changed"
 		}

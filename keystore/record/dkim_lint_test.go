@@ -114,6 +114,7 @@ func TestLintDKIMAgainstKey(t *testing.T) {
 		{"V=DKIM1", []TXT{replace("v=", "V=")}, "fault dkim-wrong-version, note dkim-unknown-tag"},
 		{"version last", []TXT{{"k=rsa; p=" + key + "; v=DKIM1"}}, "fault dkim-version-not-first"},
 		{"no version", []TXT{{"k=rsa; p=" + key}}, "note dkim-no-version"},
+		{"only p", []TXT{{"p=" + key}}, "note dkim-no-version"},
 		{"commas", []TXT{{strings.ReplaceAll(good, ";", ",")}}, "fault dkim-wrong-version, fault dkim-no-key"},
 		{"two semicolons", []TXT{replace("; k", ";; k")}, "fault dkim-empty-tag"},
 		{"no equals sign", []TXT{replace("; k=", "; rsa; k=")}, "fault dkim-syntax"},

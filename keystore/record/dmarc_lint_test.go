@@ -60,6 +60,7 @@ func TestLintDMARC(t *testing.T) {
 		{[]string{"v=DMARC1; p=reject; pct=100; rf=afrf; ri=86400" + rua}, "note dmarc-removed-tag, note dmarc-removed-tag, note dmarc-removed-tag", "v=DMARC1; p=reject; rua=mailto:a@example.org"},
 		{[]string{"v=DMARC1; p=reject; pct=0" + rua}, "warning dmarc-removed-tag", "v=DMARC1; p=reject; rua=mailto:a@example.org; t=y"},
 		{[]string{"v=DMARC1; p=reject; pct=25" + rua}, "warning dmarc-removed-tag", "v=DMARC1; p=reject; rua=mailto:a@example.org"},
+		{[]string{"v=DMARC1; p=reject; r-ua=x" + rua}, "warning dmarc-syntax", ""},
 		{[]string{"v=DMARC1; p=reject; adkim=strict" + rua}, "warning dmarc-wrong-value", ""},
 		{[]string{"v=DMARC1; p=reject; fo=x; ruf=mailto:a@example.org" + rua}, "warning dmarc-wrong-value", ""},
 		{[]string{"v=DMARC1; p=reject; fo=1:d; ruf=mailto:a@example.org" + rua}, "note dmarc-wrong-value", ""},

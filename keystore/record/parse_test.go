@@ -107,7 +107,7 @@ func TestParseSPF(t *testing.T) {
 		"include", "include:", "include:example.org/24x y", "exists", "ptr:", "ptr/24", "ip4", "ip4:", "ip4:192.0.2", "ip4:192.0.2.256", "ip4:2001:db8::1",
 		"ip4:192.0.2.0/", "ip4:192.0.2.0/33", "ip4:192.0.2.0//24", "ip6:192.0.2.1", "ip6:2001:db8::/129", "ip6:fe80::1%eth0",
 		"redirect=", "redirect:example.org", "redirect=localhost", "exp=", "1a=b", "=b", "x=%", "x=%{d", "x=%{c}", "x=%{d0}", "x=%{dx}", "a:%{d}.%{", "a:foo}", "a:%{d}y", "a:%{d}foo}",
-		"-redirect=example.org", "mx\t", "a:b\u00fccher.example", "a:example.org\x00", "a:example.-org",
+		"-redirect=example.org", "mx\t", "a:b\u00fccher.example", "a:example.org\x00", "a:example.-org", "a:example.o_g", "a:.", "redirect=-",
 	}
 	for _, term := range bad {
 		if r, err := ParseSPF("v=spf1 " + term); err == nil {
