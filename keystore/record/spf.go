@@ -179,9 +179,9 @@ func parseIP(t Term, value string) (Term, error) {
 	case err != nil || ip.Zone() != "":
 		return t, fmt.Errorf("%s is no address", quote(address))
 	case ip.Is4() && t.Name == "ip6":
-		return t, errors.New("an IPv4 address belongs after ip4:")
+		return t, errors.New(`an IPv4 address belongs after "ip4:"`)
 	case !ip.Is4() && t.Name == "ip4":
-		return t, errors.New("an IPv6 address belongs after ip6:")
+		return t, errors.New(`an IPv6 address belongs after "ip6:"`)
 	case found && !isPrefixLength(t.CIDR[1:], most):
 		return t, fmt.Errorf("%s is no prefix length of 0 to %d", quote(t.CIDR), most)
 	}
