@@ -41,7 +41,7 @@ func (m Mail) controls() []Finding {
 		}
 	}
 	found("path-bare-cr", "warning", "there is a carriage return without a line feed",
-		"Postfix from 3.7.9 on makes it a space or a line end before the milter sees it; older ones and other servers may change it after signing", cr)
+		"Postfix makes it a space before the milter sees it; an older one or another server may change it after signing", cr)
 	found("path-bare-lf", "warning", "there is a line feed without a carriage return, among lines that have both",
 		"Postfix takes it for a line end, before the milter sees it, or refuses it (smtpd_forbid_bare_newline = reject)", lf)
 	found("path-nul", "warning", "there is a NUL",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +24,7 @@ type explained struct {
 	} `json:"signatures"`
 	Log      string `json:"log"`
 	Findings []struct {
-		Code, Level, Name, What string
+		Code, Level, Name, What, Effect string
 	} `json:"findings"`
 }
 
@@ -297,10 +298,67 @@ func TestExplainSaysWhoAddsFrom(t *testing.T) {
 	for name, from := range map[string]string{"from-added": "X-From: none", "from-without-domain": "From: root"} {
 		message := lines(from, "To: reader@rcpt.test", "Message-ID: <"+name+"@mta.test>", "", "x")
 		said := w.explain(message, "--postfix", p.etc)
-		if said.Signed || !slices.ContainsFunc(said.Findings, func(f struct{ Code, Level, Name, What string }) bool { return f.Code == "path-"+name }) {
+		if said.Signed || !slices.ContainsFunc(said.Findings, func(f struct{ Code, Level, Name, What, Effect string }) bool { return f.Code == "path-"+name }) {
 			t.Errorf("%s: explain says %s, %v", name, said.Reason, said.Findings)
 		}
 		p.mustSubmit("a@example.org", "reader@rcpt.test", message)
 		w.mustVerify(w.awaitDelivery(name), want)
 	}
+}
+
+// Mail that goes through a content filter meets the milter twice, unless one of
+// the two ways in says no_milters.
+func TestExplainKnowsTheSecondPass(t *testing.T) {
+	t.Parallel()
+	for _, options := range []string{"", " -o receive_override_options=no_milters"} {
+		w := newWorld(t)
+		want := rsaSignature("example.org", "mail")
+		w.addKey("rsa", "example.org.private", want)
+		w.startDaemon()
+		p := w.startPostfix(w.milterAddr(), "content_filter = smtp:["+w.net+".1]:10026")
+		w.write("postfix/etc/master.cf", masterCF+"10026 inet n - n - - smtpd -o content_filter="+options+"\n")
+		w.run("postfix", "-c", p.etc, "reload")
+		await(t, "the way back from the filter", func() bool {
+			conn, err := net.Dial("tcp", w.net+".1:10026")
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		})
+		message := letter("a@example.org", "filtered")
+		said := w.explain(message, "--postfix", p.etc)
+		p.mustSubmit("a@example.org", "reader@rcpt.test", message)
+		arrived := w.awaitDelivery("filtered")
+		passes := []signature{want}
+		if options == "" {
+			passes = append(passes, want)
+		}
+		w.mustVerify(arrived, passes...)
+		if len(said.Findings) != 1 || said.Findings[0].Code != "path-content-filter" ||
+			strings.Contains(said.Findings[0].Effect, "a second time") != (len(passes) == 2) {
+			t.Errorf("with %q explain says %v", options, said.Findings)
+		}
+	}
+}
+
+// Text that is not ASCII in the header makes sendmail(1) ask for SMTPUTF8, and
+// the mail comes back where the next hop does not have it.
+func TestExplainKnowsSMTPUTF8(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sink.offerSevenBit()
+	w.addKey("rsa", "example.org.private", rsaSignature("example.org", "mail"))
+	w.startDaemon()
+	p := w.startPostfix(w.milterAddr())
+	message := bytes.ReplaceAll(letter("a@example.org", "utf8"), []byte("Subject: utf8"), []byte("Subject: \xc3\xbc"))
+	said := w.explain(message, "--client=local")
+	if len(said.Findings) != 1 || said.Findings[0].Code != "path-8bit-header" {
+		t.Errorf("explain says %v", said.Findings)
+	}
+	sendmail := w.command("sendmail", "-C", p.etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
+	sendmail.Stdin = bytes.NewReader(message)
+	if out, err := sendmail.CombinedOutput(); err != nil {
+		t.Fatalf("sendmail: %v\n%s", err, out)
+	}
+	await(t, "the bounce", func() bool { return len(p.logged("status=bounced", "SMTPUTF8")) > 0 })
 }
