@@ -25,7 +25,7 @@ import (
 type judged struct {
 	name    string
 	message string
-	want    string // result and place of each signature, such as "pass, fail body"
+	want    string // result and place of each signature, such as "pass, fail body"; empty: as the others
 }
 
 const receiverDomain = "receiver.example"
