@@ -111,10 +111,7 @@ func (t tables) claim(e entry, domain string) (claim, error) {
 	}
 	switch key := parts[2]; {
 	case strings.HasPrefix(key, "/"):
-		c.file = key
-		if c.domain != "%" {
-			c.file = strings.ReplaceAll(key, "%", c.domain)
-		}
+		c.file = strings.ReplaceAll(key, "%", c.domain)
 	case strings.HasPrefix(key, "./"), strings.HasPrefix(key, "../"):
 		c.file = key
 	default:
