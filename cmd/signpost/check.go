@@ -16,9 +16,10 @@ import (
 
 func checkCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "check",
-		Usage:     "compare the DNS with the keys, and say whether mail will pass DMARC",
-		UsageText: "signpost check [options] DOMAIN...",
+		Name:        "check",
+		Usage:       "compare the DNS with the keys, and say whether mail will pass DMARC",
+		UsageText:   "signpost check [options] DOMAIN...",
+		Description: checkDescription,
 		Flags: []cli.Flag{
 			keysFlag(),
 			selectorFlag(),

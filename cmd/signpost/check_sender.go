@@ -57,12 +57,24 @@ func publicAddresses() []netip.Addr {
 	found, _ := net.InterfaceAddrs()
 	for _, a := range found {
 		if network, ok := a.(*net.IPNet); ok {
-			if addr, ok := netip.AddrFromSlice(network.IP); ok && audit.IsPublic(addr.Unmap()) {
-				public = append(public, addr.Unmap())
+			addr, _ := netip.AddrFromSlice(network.IP)
+			if addr = addr.Unmap(); audit.IsPublic(addr) && !isExample(addr) {
+				public = append(public, addr)
 			}
 		}
 	}
 	return public
+}
+
+// isExample reports whether an address is one for documentation (RFC 5737, RFC
+// 3849), which test networks use.
+func isExample(addr netip.Addr) bool {
+	for _, network := range []string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"} {
+		if netip.MustParsePrefix(network).Contains(addr) {
+			return true
+		}
+	}
+	return false
 }
 
 // postfixHelo asks this host's Postfix how it calls itself; nothing when there

@@ -160,7 +160,7 @@ func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, 
 			return []record.Finding{{Code: "dkim-doubled-name", Name: name,
 				What:   "the record is at " + place + ": the name of the zone was added twice",
 				Effect: effect,
-				Fix:    "give only " + strings.TrimSuffix(name, "."+key.Domain) + " as the name where the provider adds the domain, or end the full name with a dot"}}
+				Fix:    renamed(name, place) + "\n" + want.String()}}
 		}
 	}
 	for _, place := range []string{key.Selector + "." + key.Domain, "_domainkey." + key.Domain, key.Selector + ".domainkey." + key.Domain,
@@ -199,6 +199,23 @@ func doubled(name, domain string) []string {
 		places = append(places, name+"."+zone)
 	}
 	return places
+}
+
+// renamed says how to give a name to a provider that put the record at place.
+func renamed(name, place string) string {
+	zone := strings.TrimPrefix(place, name+".")
+	return "give only " + cmpOr(strings.TrimSuffix(strings.TrimSuffix(name, zone), "."), "@") + " as the name, or end the full name with a dot; the record at " + name + " is:"
+}
+
+// renamedTo is renamed with the record that is at place.
+func (a *audit) renamedTo(ctx context.Context, name, place string, is func(string) bool) string {
+	texts, _ := a.resolver.TXT(ctx, place)
+	for _, t := range texts {
+		if is(t.Text()) {
+			return renamed(name, place) + "\n" + t.Text()
+		}
+	}
+	return ""
 }
 
 // find reports whether one of the texts at a name is what is looked for.

@@ -72,6 +72,7 @@ func (a *audit) missingPolicy(ctx context.Context, found []record.Finding) []rec
 			found[i].Code, found[i].What = "dmarc-misplaced", "there is no DMARC record, but one at "+place
 			if strings.HasPrefix(place, own+".") {
 				found[i].Code, found[i].What = "dmarc-doubled-name", "the DMARC record is at "+place+": the name of the zone was added twice"
+				found[i].Fix = a.renamedTo(ctx, own, place, isDMARC)
 			}
 		}
 		return found

@@ -75,6 +75,7 @@ func (a *audit) missingSPF(ctx context.Context, found []record.Finding) []record
 			found[i].Code, found[i].What = "spf-misplaced", "there is no SPF record, but one at "+place
 			if strings.HasSuffix(place, a.mailFrom+"."+a.mailFrom) {
 				found[i].Code, found[i].What = "spf-doubled-name", "the SPF record is at "+place+": the name of the zone was added twice"
+				found[i].Fix = a.renamedTo(ctx, a.mailFrom, place, isSPF)
 			}
 		}
 		return found
