@@ -23,6 +23,8 @@ type sink struct {
 
 // A delivery is one message at the sink.
 type delivery struct {
+	client, helo string // who handed it over
+
 	from string
 	to   []string
 	data []byte // as on the wire, lines end in CRLF
@@ -119,6 +121,8 @@ func (s *sink) serve(conn net.Conn) {
 	defer conn.Close()
 	in := bufio.NewReaderSize(conn, 64<<10)
 	say := func(reply string) { fmt.Fprintf(conn, "%s\r\n", reply) }
+	client, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	var helo string
 	var d delivery
 	say("220 sink ESMTP")
 	for {
@@ -129,9 +133,10 @@ func (s *sink) serve(conn net.Conn) {
 		verb, argument, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		switch strings.ToUpper(verb) {
 		case "EHLO":
+			helo = argument
 			say(s.extensions())
 		case "MAIL":
-			d = delivery{from: address(argument)}
+			d = delivery{client: client, helo: helo, from: address(argument)}
 			say("250 ok")
 		case "RCPT":
 			if s.refuses() {
