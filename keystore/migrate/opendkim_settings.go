@@ -14,7 +14,6 @@ const (
 	carried           // settings knows how
 	process           // about the process, its logs and its files
 	verifying         // about mail that comes in
-	unneeded          // without effect on what is signed
 	losing            // changes what is signed or how, and signpostd has no such setting
 	switchLost        // the same when it is on
 )
@@ -26,18 +25,20 @@ func fateOf(name string) (int, bool) {
 		carried: "Canonicalization ExternalIgnoreList InternalHosts MaximumHeaders MinimumKeyBits OversignHeaders RequireSafeKeys" +
 			" SignHeaders SignatureAlgorithm SignatureTTL Socket On-Default On-InternalError On-Security On-SignatureError",
 		process: "AutoRestart AutoRestartCount AutoRestartRate Background DisableCryptoInit EnableCoredumps LogResults LogWhy" +
-			" MilterDebug PidFile SoftStart SoftwareHeader Syslog SyslogFacility SyslogName SyslogSuccess TemporaryDirectory UMask UserID X-Header",
+			" MilterDebug PidFile SoftStart SoftwareHeader Syslog SyslogFacility SyslogName SyslogSuccess TemporaryDirectory UMask UserID X-Header" +
+			" ATPSHashAlgorithm KeepTemporaryFiles LDAPAuthMechanism LDAPAuthName LDAPAuthRealm LDAPAuthUser LDAPBindPassword LDAPBindUser" +
+			" LDAPDisableCache LDAPKeepaliveIdle LDAPKeepaliveInterval LDAPKeepaliveProbes LDAPTimeout LDAPUseTLS FlowDataFactor FlowDataTTL",
 		verifying: "AllowSHA1Only AlwaysAddARHeader AuthservID AuthservIDWithJobID BogusKey CaptureUnknownErrors ClockDrift DNSConnect" +
 			" DNSTimeout DiagnosticDirectory DomainKeysCompat IgnoreMalformedMail KeepAuthResults MTACommand MaximumSignaturesToVerify Minimum MustBeSigned" +
 			" Nameservers NoHeaderB On-BadSignature On-DNSError On-KeyNotFound On-NoSignature On-ReputationError Quarantine QueryCache RedirectFailuresTo" +
 			" RemoveARAll RemoveARFrom ReportAddress ReportBccAddress ResolverConfiguration ResolverTracing SMTPURI SendReports StrictTestMode TestDNSData" +
 			" TestPublicKeys TrustAnchorFile TrustSignaturesFrom UnprotectedKey WeakSyntaxChecks Statistics StatisticsName StatisticsPrefix StatisticsPolicyScript" +
+			" ReputationCache ReputationCacheTTL ReputationDuplicates ReputationLimitModifiers ReputationLimits ReputationLowTime ReputationMinimum" +
+			" ReputationRRDHashDepth ReputationRRDRoot ReputationRatios ReputationSpamCheck ReputationTest ReputationTimeFactor ReputationTimeout ReputationVerbose" +
 			" VBR-PurgeFields VBR-TrustedCertifiers VBR-TrustedCertifiersOnly",
-		unneeded: "ATPSHashAlgorithm LDAPAuthMechanism LDAPAuthName LDAPAuthRealm LDAPAuthUser LDAPBindPassword LDAPBindUser LDAPDisableCache" +
-			" LDAPKeepaliveIdle LDAPKeepaliveInterval LDAPKeepaliveProbes LDAPTimeout LDAPUseTLS SelectCanonicalizationHeader KeepTemporaryFiles",
 		losing: "ATPSDomains BodyLengthDB DefaultSender DontSignMailTo ExemptDomains FinalPolicyScript FlowData IdentityHeader MTA MacroList" +
 			" MaximumSignedBytes OmitHeaders POPDBFile PeerList RateLimits ReplaceHeaders ReplaceRules ResignMailTo ScreenPolicyScript SenderHeaders" +
-			" SenderMacro SetupPolicyScript VBR-Certifiers VBR-Type",
+			" SelectCanonicalizationHeader SenderMacro SetupPolicyScript VBR-Certifiers VBR-Type",
 		switchLost: "Diagnostics FixCRLF IdentityHeaderRemove LuaOnlySigning RemoveOldSignatures RequestReports RequiredHeaders ResignAll StrictHeaders",
 	} {
 		for known := range strings.FieldsSeq(names) {
@@ -82,7 +83,7 @@ func (r *reader) settings(conf directives) {
 		r.note("import-verify", whole, "about checking incoming mail, left out: %s", strings.Join(forVerifying, ", "))
 	}
 	if len(forProcess) > 0 {
-		r.note("import-process", whole, "about the process and its logs, not needed: %s", strings.Join(forProcess, ", "))
+		r.note("import-process", whole, "about the process and its logs, not needed here: %s", strings.Join(forProcess, ", "))
 	}
 }
 
@@ -149,7 +150,7 @@ func (r *reader) headers(d directive, from string) {
 			list = append([]string{"From"}, list...) // OpenDKIM adds it unasked
 		}
 	}
-	why := ""
+	why := "without this line signpostd has a list of its own"
 	if containsFold(list, "*") {
 		why = "the star stands for signpostd's own list, which has more in it than OpenDKIM's"
 	}
