@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"signpost/keystore"
@@ -26,7 +27,7 @@ func (r *reader) keyFiles(dir string) error {
 		signing, _ := snapshot.Signing(domain)
 		for _, signs := range []bool{true, false} {
 			for _, key := range snapshot.Keys(domain) {
-				if contains(signing, key) != signs {
+				if slices.Contains(signing, key) != signs {
 					continue
 				}
 				data, _, err := r.read(key.File, maxKey)
@@ -41,15 +42,6 @@ func (r *reader) keyFiles(dir string) error {
 		}
 	}
 	return r.mailserverRspamd(dir)
-}
-
-func contains(keys []*keystore.Key, key *keystore.Key) bool {
-	for _, have := range keys {
-		if have == key {
-			return true
-		}
-	}
-	return false
 }
 
 // mailserverName is how docker-mailserver names what rspamd signs with.

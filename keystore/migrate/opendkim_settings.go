@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -143,27 +144,19 @@ func (r *reader) headers(d directive, from string) {
 		return
 	}
 	list := set.keys()
+	star := slices.Contains(list, "*")
 	variable := "SIGNPOST_OVERSIGN_HEADERS"
 	if strings.EqualFold(d.name, "SignHeaders") {
 		variable = "SIGNPOST_SIGN_HEADERS"
-		if !containsFold(list, "From") && !containsFold(list, "*") {
+		if !star && !slices.ContainsFunc(list, func(name string) bool { return strings.EqualFold(name, "From") }) {
 			list = append([]string{"From"}, list...) // OpenDKIM adds it unasked
 		}
 	}
 	why := "without this line signpostd has a list of its own"
-	if containsFold(list, "*") {
+	if star {
 		why = "the star stands for signpostd's own list, which has more in it than OpenDKIM's"
 	}
 	r.set(variable, strings.Join(list, ","), from, why)
-}
-
-func containsFold(list []string, name string) bool {
-	for _, have := range list {
-		if strings.EqualFold(have, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // socket carries over the socket in the forms that signpostd takes.
