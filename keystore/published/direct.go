@@ -3,6 +3,7 @@ package published
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"net"
 	"slices"
@@ -20,7 +21,12 @@ type direct struct {
 
 	mu      sync.Mutex
 	replies map[dns.Question][]Reply
+	silent  map[string][]error // of each server: the questions in a row without a reply
 }
+
+// maxSilent is after how many questions without a reply a server is not waited
+// for any more.
+const maxSilent = 2
 
 // Direct returns a resolver that puts questions about the zone of domain, and
 // what is below it, to every name server there is for them, past all caches.
@@ -37,7 +43,7 @@ func (r *Resolver) Direct(ctx context.Context, domain, port string) (*Resolver, 
 	}
 	c := plain
 	c.memory = newMemory()
-	c.direct = &direct{resolver: &plain, below: zone.Zone, port: cmp.Or(port, "53"), replies: make(map[dns.Question][]Reply)}
+	c.direct = &direct{resolver: &plain, below: zone.Zone, port: cmp.Or(port, "53"), replies: make(map[dns.Question][]Reply), silent: make(map[string][]error)}
 	return &c, nil
 }
 
@@ -71,15 +77,28 @@ func (d *direct) ask(ctx context.Context, question dns.Question) (*response, str
 		return nil, "", err
 	}
 	servers := slices.Clone(zone.Servers)
+	d.mu.Lock()
 	for i := range servers {
 		if host, _, err := net.SplitHostPort(servers[i].Addr); err == nil {
 			servers[i].Addr = net.JoinHostPort(host, d.port)
+			if errs := d.silent[servers[i].Addr]; len(errs) >= maxSilent {
+				servers[i].err = errs[0]
+			}
 		}
 	}
+	d.mu.Unlock()
 	zone = &NameServers{Zone: zone.Zone, Servers: servers}
 	replies := zone.Ask(ctx, question.Name, question.Qtype, d.resolver.Patience)
 	d.mu.Lock()
 	d.replies[question] = replies
+	for _, reply := range replies {
+		var failed *LookupError
+		if !errors.As(reply.Err, &failed) || !fromNetwork(failed.Kind) {
+			delete(d.silent, reply.Server.Addr)
+		} else if ctx.Err() == nil {
+			d.silent[reply.Server.Addr] = append(d.silent[reply.Server.Addr], reply.Err)
+		}
+	}
 	d.mu.Unlock()
 	best := replies[0]
 	for _, reply := range replies[1:] {

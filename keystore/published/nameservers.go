@@ -21,7 +21,7 @@ type NameServers struct {
 type NameServer struct {
 	Name string // such as "ns1.example.org"
 	Addr string // host:port; empty when it has no address
-	err  error  // why it has none
+	err  error  // why it is not asked
 }
 
 func (s NameServer) String() string {
@@ -114,8 +114,11 @@ func (z *NameServers) Ask(ctx context.Context, name string, qtype uint16, patien
 }
 
 func (r *Reply) ask(ctx context.Context, question dns.Question, patience time.Duration) {
-	if r.Server.Addr == "" {
+	if r.Server.err != nil {
 		r.Err = r.Server.err
+		if failed := new(LookupError); r.Server.Addr != "" && errors.As(r.Err, &failed) {
+			r.Err = &LookupError{plain(question.Name), dns.TypeToString[question.Qtype], r.Server.Addr, failed.Kind, failed.Err}
+		}
 		return
 	}
 	msg, fail := exchange(ctx, r.Server.Addr, question, false, patience)

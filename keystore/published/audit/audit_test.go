@@ -175,6 +175,7 @@ func faults(t *testing.T) []fault {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	all := faults(t)
 	zones := map[string]string{
 		"h.test":     "@ SOA ns1 root 1 7200 900 1209600 60\n@ NS ns1\n* A 192.0.2.99\n",

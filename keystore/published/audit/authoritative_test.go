@@ -50,6 +50,7 @@ func cleanKeys(t *testing.T) *keystore.Snapshot {
 }
 
 func TestNameServersAgree(t *testing.T) {
+	t.Parallel()
 	zone := withTwo(t, nil, nil)
 	r, port := twoServers(t, map[string]string{"clean.test": zone}, map[string]string{"clean.test": zone})
 	report := authoritative(t, r, port, cleanKeys(t))
@@ -62,6 +63,7 @@ func TestNameServersAgree(t *testing.T) {
 // The record is on its way: one server has it, the other has not. Both are
 // named, with the versions of their zones.
 func TestHalfPropagated(t *testing.T) {
+	t.Parallel()
 	newer := strings.Replace(withTwo(t, nil, nil), "root 1 ", "root 2 ", 1)
 	older := withTwo(t, []string{key}, nil)
 	for _, swapped := range []bool{false, true} {
@@ -91,6 +93,7 @@ func TestHalfPropagated(t *testing.T) {
 
 // Two keys that begin alike are different all the same.
 func TestOldKeyOnOneServer(t *testing.T) {
+	t.Parallel()
 	r, port := twoServers(t, map[string]string{"clean.test": withTwo(t, nil, nil)},
 		map[string]string{"clean.test": withTwo(t, []string{key}, []string{key + " " + text(strings.TrimSuffix(keyRecord(t, "s1"), "AQAB")+"AQAC")})})
 	report := authoritative(t, r, port, cleanKeys(t))
@@ -101,6 +104,7 @@ func TestOldKeyOnOneServer(t *testing.T) {
 
 // The second server is named for the zone and does not have it.
 func TestLameNameServer(t *testing.T) {
+	t.Parallel()
 	r, port := twoServers(t, map[string]string{"clean.test": withTwo(t, nil, nil)}, map[string]string{"other.test": zoneText(t, "other.test", nil, nil)})
 	report := authoritative(t, r, port, cleanKeys(t))
 	if !slices.Equal(codes(report), []string{"dns-server-lame"}) || report.Passes != Yes || report.Findings[0].Name != "ns2.clean.test (127.0.0.2)" {
@@ -136,6 +140,7 @@ func twoServersBut(t *testing.T, zones map[string]string, handler dns.HandlerFun
 }
 
 func TestNameServersThatFail(t *testing.T) {
+	t.Parallel()
 	const ns2 = "ns2 A 127.0.0.2"
 	for _, test := range []struct {
 		name    string
@@ -153,7 +158,12 @@ func TestNameServersThatFail(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			start := time.Now()
 			report := oneServer(t, test.second, test.handler)
+			// A dead server is waited for once, not for every question.
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("it took %s", took)
+			}
 			if !slices.Equal(codes(report), []string{test.want}) || report.Passes != Yes {
 				t.Error(told(report))
 			}
@@ -163,6 +173,7 @@ func TestNameServersThatFail(t *testing.T) {
 
 // When no name server answers, nothing is said to be missing.
 func TestAllNameServersFail(t *testing.T) {
+	t.Parallel()
 	r := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", []string{"ns1"}, []string{"ns1 A 127.0.0.2"})})
 	_, port, _ := net.SplitHostPort(r.Servers[0])
 	report := authoritative(t, r, port, cleanKeys(t))
@@ -179,6 +190,7 @@ func TestAllNameServersFail(t *testing.T) {
 // A name below the domain may lie in a zone of its own, and an alias may lead
 // to another domain: each is asked for where it lies.
 func TestZonesBelowAndElsewhere(t *testing.T) {
+	t.Parallel()
 	clean := withTwo(t, []string{key}, []string{"_domainkey NS ns2"})
 	below := "@ SOA ns2.clean.test. root.clean.test. 1 7200 900 1209600 60\n@ NS ns2.clean.test.\ns1 CNAME s1._domainkey.provider.test.\n"
 	provider := zoneText(t, "provider.test", nil, nil)

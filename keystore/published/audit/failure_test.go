@@ -74,6 +74,7 @@ var breakages = map[string]dns.HandlerFunc{
 // TestFailuresAreNotMissing: whatever question has no answer, and however, that
 // is told as unknown, and never as a record that is not published.
 func TestFailuresAreNotMissing(t *testing.T) {
+	t.Parallel()
 	upstream := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", nil, nil)}).Servers[0]
 	keys := keysFor(t, map[string][]string{"clean.test": {"s1"}})
 	questions := []struct {
@@ -127,6 +128,7 @@ func TestFailuresAreNotMissing(t *testing.T) {
 }
 
 func TestNothingCanBeFoundOut(t *testing.T) {
+	t.Parallel()
 	upstream := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", nil, nil)}).Servers[0]
 	server := behind(t, upstream, true, func(w dns.ResponseWriter, query *dns.Msg) bool {
 		name := query.Question[0].Name
@@ -145,6 +147,7 @@ func TestNothingCanBeFoundOut(t *testing.T) {
 }
 
 func TestUnreachableResolverIsToldOnce(t *testing.T) {
+	t.Parallel()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +160,7 @@ func TestUnreachableResolverIsToldOnce(t *testing.T) {
 }
 
 func TestDomainThatDoesNotExist(t *testing.T) {
+	t.Parallel()
 	resolver := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", nil, nil)})
 	report := Domain(t.Context(), options(resolver, keysFor(t, map[string][]string{"nobody.test": {"s1"}})), "nobody.test")
 	want := []string{"dkim-missing", "dmarc-missing", "dns-no-domain", "mx-missing", "spf-missing"}
@@ -167,6 +171,7 @@ func TestDomainThatDoesNotExist(t *testing.T) {
 
 // A key that signs for the domains below its own is aligned unless adkim=s.
 func TestSubdomains(t *testing.T) {
+	t.Parallel()
 	relaxed := zoneText(t, "relaxed.test", nil, []string{"news MX 10 mail", `news TXT "v=spf1 mx -all"`})
 	strict := zoneText(t, "strict.test", []string{dmarc}, []string{"news MX 10 mail", `news TXT "v=spf1 mx -all"`,
 		`_dmarc TXT "v=DMARC1; p=reject; adkim=s; rua=mailto:a@DOMAIN"`})
