@@ -102,6 +102,9 @@ func (r *reader) load(c claim, signs bool) (Key, bool) {
 		modTime = info.ModTime()
 	}
 	signer, data, err := parseKey(raw)
+	if err != nil && c.file == "" && len(c.inline) < 200 {
+		return fail("%q is no key; hint: OpenDKIM takes it for a path only if it begins with / or ./", c.inline)
+	}
 	if err != nil {
 		return fail("%s: %v", shown, err)
 	}

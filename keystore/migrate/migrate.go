@@ -85,12 +85,17 @@ type reader struct {
 	files
 	options Options
 	plan    *Plan
+	said    map[record.Finding]bool
 }
 
-// report adds a finding.
+// report adds a finding, once.
 func (r *reader) report(level, code string, at Place, what, effect, fix string) {
 	f := record.Finding{Level: level, Code: code, Name: at.String(), What: what, Effect: effect, Fix: fix}
-	if !slices.Contains(r.plan.Findings, f) {
+	if r.said == nil {
+		r.said = make(map[record.Finding]bool)
+	}
+	if !r.said[f] {
+		r.said[f] = true
 		r.plan.Findings = append(r.plan.Findings, f)
 	}
 }
