@@ -29,7 +29,7 @@ func sendCommand() *cli.Command {
 				DefaultText: "implicit on port 465, starttls with --user, else opportunistic"},
 			&cli.StringFlag{Name: "ca", Usage: "trust the certificates in the PEM `FILE`, in place of the system's"},
 			&cli.BoolFlag{Name: "insecure", Usage: "do not check the server's certificate"},
-			&cli.StringFlag{Name: "helo", Usage: "`NAME` to say in EHLO", DefaultText: "the name of this host"},
+			&cli.StringFlag{Name: "helo", Usage: "`NAME` to say in EHLO", DefaultText: "the name of this host, or its address"},
 			timeoutFlag(time.Minute),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show the dialogue"},
 			jsonFlag(),
@@ -87,9 +87,6 @@ func planSending(c *cli.Context) (*sending, error) {
 	if p.tls.mode == "" {
 		p.tls.mode = defaultTLS(p.server, p.user)
 	}
-	if p.helo == "" {
-		p.helo = thisHost()
-	}
 	if strings.ContainsAny(p.helo, " \t\r\n") {
 		return nil, usageError("--helo: %q is no host name", p.helo)
 	}
@@ -115,14 +112,6 @@ func serverAddress(text, mode string) (address, host string, err error) {
 		return "", "", usageError("--server: %q is no server; hint: write it like mail.example.org:587 or [2001:db8::1]:587", text)
 	}
 	return net.JoinHostPort(host, port), host, nil
-}
-
-// thisHost is our name for EHLO; an MTA wants one with a dot, or the address.
-func thisHost() string {
-	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") {
-		return name
-	}
-	return "localhost"
 }
 
 // readPassword takes the password from where nobody else sees it: the command

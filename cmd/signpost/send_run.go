@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -65,13 +68,13 @@ func (p *sending) open(ctx context.Context) (*smtpConn, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s, s.hello(p.helo)
+		return s, s.hello(p.helloName(s))
 	}
 	s, err := dialSMTP(ctx, p.server, p.timeout, p.dialogue, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.hello(p.helo); err != nil || p.tls.mode == "off" {
+	if err := s.hello(p.helloName(s)); err != nil || p.tls.mode == "off" {
 		return s, err
 	}
 	if !s.offers("STARTTLS") {
@@ -89,7 +92,24 @@ func (p *sending) open(ctx context.Context) (*smtpConn, error) {
 	if err := s.startTLS(ctx, p.tls.config(p.host, lenient)); err != nil {
 		return s, err
 	}
-	return s, s.hello(p.helo)
+	return s, s.hello(p.helloName(s))
+}
+
+// helloName is our name for EHLO: what was asked for, or the name of this host,
+// or where that is a bare word its address (RFC 5321, section 4.1.4).
+func (p *sending) helloName(s *smtpConn) string {
+	if p.helo != "" {
+		return p.helo
+	}
+	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") {
+		return name
+	}
+	host, _, _ := net.SplitHostPort(s.conn.LocalAddr().String())
+	if strings.Contains(host, ":") {
+		host, _, _ = strings.Cut(host, "%")
+		return "[IPv6:" + host + "]"
+	}
+	return "[" + host + "]"
 }
 
 // login sends no password in clear text over a network.
