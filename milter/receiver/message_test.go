@@ -70,7 +70,7 @@ func TestReadAsSaved(t *testing.T) {
 }
 
 func TestMbox(t *testing.T) {
-	one := strings.ReplaceAll(sign(t, "ed25519", testHeader(), testBody), "\r\n", "\n")
+	one := strings.ReplaceAll(sign(t, "ed25519", testHeader(), testBody+"From me.\r\n"), "\r\n", "\n")
 	j := judge(t, "From joe@example.org Sun Nov 22 20:00:00 2026\n"+one+"\nFrom eve@example.net Sun Nov 22 20:00:00 2026\nFrom: eve@example.net\n\nx\n", Options{Source: zone(t, "ed25519", "")})
 	if j.Signatures[0].Result != Pass {
 		t.Errorf("got %s", j.Signatures[0].Reason)

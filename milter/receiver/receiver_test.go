@@ -110,6 +110,33 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// Strict alignment wants the same domain, for DKIM and SPF each by its own tag.
+func TestStrict(t *testing.T) {
+	signed := sign(t, "ed25519", []dkim.Field{{Name: "From", Value: " joe@mail.example.org"}}, testBody)
+	envelope := Envelope{IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "joe@example.org"}
+	for policy, want := range map[string]string{
+		"":                 "true true pass",
+		"adkim=s; ":        "false true pass",
+		"aspf=s; ":         "true false pass",
+		"adkim=s; aspf=s;": "false false fail",
+	} {
+		more := `_dmarc.mail TXT "v=DMARC1; p=quarantine; ` + policy + `"`
+		j := judge(t, signed, Options{Source: zone(t, "ed25519", more), Envelope: envelope})
+		if got := fmt.Sprintf("%v %v %s", j.Signatures[0].Aligned, j.SPF.Aligned, j.DMARC.Result); got != want {
+			t.Errorf("%s: got %s, want %s: %s", policy, got, want, j.DMARC.Reason)
+		}
+	}
+}
+
+// Of fields with one name the last is signed first (RFC 6376, section 5.4.2).
+func TestRepeatedFields(t *testing.T) {
+	header := append(testHeader(), dkim.Field{Name: "List-Id", Value: " <a.b>"}, dkim.Field{Name: "List-Id", Value: " <c.d>"})
+	j := judge(t, sign(t, "ed25519", header, testBody), Options{Source: zone(t, "ed25519", "")})
+	if j.Signatures[0].Result != Pass {
+		t.Errorf("got %s", j.Signatures[0].Reason)
+	}
+}
+
 // checkResults parses the Authentication-Results line back.
 func checkResults(t *testing.T, j *Judgement) {
 	t.Helper()
