@@ -130,16 +130,30 @@ func (c *Change) Summary() []string {
 	return lines
 }
 
+// A FileChange is what changes in one file, with secrets hidden.
+type FileChange struct {
+	Path string `json:"path"`
+	Diff string `json:"diff"`
+}
+
+// Files returns the change of each file; none when there is nothing to do.
+func (c *Change) Files() []FileChange {
+	files := []FileChange{}
+	for _, e := range c.files {
+		text := fmt.Sprintf("%s: changes, content not shown\n", e.path)
+		if !e.secret {
+			text = fmt.Sprintf("--- %s\n+++ %s\n", e.path, e.path) + diff(splitLines(string(e.old)), splitLines(string(e.new)))
+		}
+		files = append(files, FileChange{e.path, text})
+	}
+	return files
+}
+
 // Diff shows the change, with secrets hidden.
 func (c *Change) Diff() string {
 	var b strings.Builder
-	for _, e := range c.files {
-		if e.secret {
-			fmt.Fprintf(&b, "%s: changes, content not shown\n", e.path)
-			continue
-		}
-		fmt.Fprintf(&b, "--- %s\n+++ %s\n", e.path, e.path)
-		b.WriteString(diff(splitLines(string(e.old)), splitLines(string(e.new))))
+	for _, f := range c.Files() {
+		b.WriteString(f.Diff)
 	}
 	return b.String()
 }

@@ -58,13 +58,13 @@ func (p *plan) networks() error {
 // milter that is down must not hold them up.
 func (p *plan) milter() error {
 	address := p.options.Milter
-	if err := checkMilter(address); err != nil {
+	settings, err := MilterSettings(address)
+	if err != nil {
 		return err
 	}
-	p.set("smtpd_milters", address)
-	p.set("non_smtpd_milters", address)
-	p.set("milter_default_action", "tempfail")
-	p.set("milter_protocol", "6")
+	for _, s := range settings {
+		p.put(s)
+	}
 	for _, name := range []string{"smtpd_milters", "non_smtpd_milters"} {
 		variable := overridePrefix + name
 		switch value := trimSpace(p.vars[variable]); {

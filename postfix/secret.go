@@ -10,10 +10,16 @@ const hidden = "(hidden)"
 // Shown is the setting as it may be shown to anybody: "name = value", with the
 // value hidden when it holds a password.
 func (s Setting) Shown() string {
-	if holdsSecret(s.Name, s.Value) {
-		s.Value = hidden
-	}
+	s.Value = s.ShownValue()
 	return s.line()
+}
+
+// ShownValue is the value as it may be shown to anybody.
+func (s Setting) ShownValue() string {
+	if holdsSecret(s.Name, s.Value) {
+		return hidden
+	}
+	return s.Value
 }
 
 // holdsSecret reports whether a value is a password or a map with passwords in

@@ -10,52 +10,56 @@ import (
 	"signpost/postfix"
 )
 
-// postfixCommand is the verb that an entrypoint calls before "postfix start-fg".
+// postfixCommand sets up a Postfix, or looks at one. Its write is what an
+// entrypoint calls before "postfix start-fg".
 func postfixCommand() *cli.Command {
-	flags := []cli.Flag{
-		&cli.StringFlag{
-			Name: "config-dir", Value: "/etc/postfix", EnvVars: []string{"SIGNPOST_POSTFIX_CONFIG"},
-			Usage: "`DIR` of main.cf",
-		},
-		&cli.StringFlag{
-			Name: "milter", Value: "inet:signpostd:8891", EnvVars: []string{"SIGNPOST_MILTER"},
-			Usage: "`ADDRESS` of signpostd, inet:host:port or unix:/path",
-		},
-		&cli.BoolFlag{
-			Name:  "subdomains",
-			Usage: "accept senders in subdomains of the allowed domains; signpostd needs the same [$SIGNPOST_SUBDOMAINS]",
-		},
+	configDir := &cli.StringFlag{
+		Name: "config-dir", Value: "/etc/postfix", EnvVars: []string{"SIGNPOST_POSTFIX_CONFIG"},
+		Usage: "`DIR` of main.cf",
 	}
-	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "show what would change, write nothing"}
+	milter := &cli.StringFlag{
+		Name: "milter", Value: "inet:signpostd:8891", EnvVars: []string{"SIGNPOST_MILTER"},
+		Usage: "`ADDRESS` of signpostd, inet:host:port or unix:/path",
+	}
+	flags := []cli.Flag{configDir, milter, jsonFlag(), &cli.BoolFlag{
+		Name:  "subdomains",
+		Usage: "accept senders in subdomains of the allowed domains; signpostd needs the same [$SIGNPOST_SUBDOMAINS]",
+	}}
+	with := func(more ...cli.Flag) []cli.Flag { return append(more, flags...) }
 	return &cli.Command{
-		Name:  "postfix",
-		Usage: "write main.cf of a send-only Postfix from environment variables",
-		Description: `The variables are those of the image boky/postfix: ALLOWED_SENDER_DOMAINS or
-ALLOW_EMPTY_SENDER_DOMAINS, POSTFIX_myhostname, POSTFIX_mynetworks,
-MESSAGE_SIZE_LIMIT, RELAYHOST, SASL_RELAYHOST, RELAYHOST_USERNAME,
-RELAYHOST_PASSWORD or RELAYHOST_PASSWORD_FILE, RELAYHOST_TLS_LEVEL,
-MASQUERADED_DOMAINS, INBOUND_DEBUGGING. POSTFIX_<parameter> sets any parameter
-and wins over the rest; when it is empty, the parameter is taken out of main.cf.
-
-Everything else in main.cf and master.cf stays as it is.`,
-		Action: func(c *cli.Context) error {
-			if name := c.Args().First(); name != "" {
-				return exitError{exitUsage, fmt.Errorf("unknown command %q; hint: it is write or show", "postfix "+name)}
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
+		Name:        "postfix",
+		Usage:       "set up main.cf of a Postfix that sends, and find what is wrong with one",
+		UsageText:   "signpost postfix show|diff|write [options]\nsignpost postfix check [options] [FILE]",
+		Description: postfixDescription,
+		Action:      showHelp,
 		Subcommands: []*cli.Command{
 			{
-				Name:   "write",
-				Usage:  "write main.cf, master.cf and the maps that main.cf names",
-				Flags:  append(flags, dryRun),
-				Action: writePostfix,
+				Name: "show", Usage: "print the settings that write would set", Action: showPostfix,
+				UsageText: "signpost postfix show [options]", Description: postfixShowDescription,
+				Flags: with(
+					&cli.StringFlag{Name: "as", Value: "main.cf", Usage: "print in `FORM`: " + strings.Join(postfix.Formats(), "|")},
+					&cli.BoolFlag{Name: "milter-only", Usage: "only what has mail signed, for a Postfix that is set up already"},
+				),
 			},
 			{
-				Name:   "show",
-				Usage:  "print the settings that write would set",
-				Flags:  flags,
-				Action: showPostfix,
+				Name: "diff", Usage: "show what write would change, and write nothing", Action: diffPostfix,
+				UsageText: "signpost postfix diff [options]", Description: postfixDiffDescription, Flags: flags,
+			},
+			{
+				Name: "write", Usage: "write main.cf, master.cf and the maps that main.cf names", Action: writePostfix,
+				UsageText: "signpost postfix write [options]", Description: postfixWriteDescription,
+				Flags: with(&cli.BoolFlag{Name: "dry-run", Usage: "show what would change, write nothing"}),
+			},
+			{
+				Name: "check", Usage: "find what is wrong with a configuration", Action: checkPostfix,
+				UsageText: "signpost postfix check [options]\nsignpost postfix check [options] DIR\nsignpost postfix check [options] FILE\n" +
+					"postconf -n | signpost postfix check [options] -",
+				Description: postfixCheckDescription,
+				Flags: []cli.Flag{configDir,
+					&cli.StringFlag{Name: "milter", EnvVars: []string{"SIGNPOST_MILTER"}, Usage: "signpostd listens at `ADDRESS`; without, any milter is taken for it"},
+					&cli.StringFlag{Name: "master", Usage: "read master.cf, or what postconf -M printed, from `FILE`"},
+					jsonFlag(),
+				},
 			},
 		},
 	}
@@ -63,8 +67,8 @@ Everything else in main.cf and master.cf stays as it is.`,
 
 // wantedPostfix reads the configuration and works out what is wanted of it.
 func wantedPostfix(c *cli.Context) (*postfix.Dir, *postfix.Wanted, error) {
-	if arg := c.Args().First(); arg != "" {
-		return nil, nil, exitError{exitUsage, fmt.Errorf("unexpected argument %q; hint: settings are given as environment variables, see signpost postfix --help", arg)}
+	if err := noSettings(c); err != nil {
+		return nil, nil, err
 	}
 	dir, err := postfix.Open(c.String("config-dir"))
 	if err != nil {
@@ -90,6 +94,14 @@ func wantedPostfix(c *cli.Context) (*postfix.Dir, *postfix.Wanted, error) {
 	return dir, wanted, nil
 }
 
+// noSettings refuses arguments.
+func noSettings(c *cli.Context) error {
+	if arg := c.Args().First(); arg != "" {
+		return usageError("unexpected argument %q; hint: settings are given as environment variables, see signpost postfix --help", arg)
+	}
+	return nil
+}
+
 // isOn reads a switch in the words that signpostd takes too.
 func isOn(c *cli.Context, flag, variable string, vars map[string]string) (bool, error) {
 	if c.IsSet(flag) {
@@ -101,11 +113,16 @@ func isOn(c *cli.Context, flag, variable string, vars map[string]string) (bool, 
 	case "", "false", "no", "off", "0":
 		return false, nil
 	default:
-		return false, exitError{exitUsage, fmt.Errorf("%s: %q is neither yes nor no; hint: set it to yes, or leave it empty", variable, value)}
+		return false, usageError("%s: %q is neither yes nor no; hint: set it to yes, or leave it empty", variable, value)
 	}
 }
 
-func writePostfix(c *cli.Context) error {
+// postfixChange is the answer of diff and of write, for machines.
+type postfixChange struct {
+	Files []postfix.FileChange `json:"files"`
+}
+
+func diffPostfix(c *cli.Context) error {
 	dir, wanted, err := wantedPostfix(c)
 	if err != nil {
 		return err
@@ -114,9 +131,35 @@ func writePostfix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := printChange(c, change); err != nil {
+		return err
+	}
+	if len(change.Files()) > 0 && c.Command.Name == "diff" {
+		return exitCode(exitFinding)
+	}
+	return nil
+}
+
+// printChange shows what would change, or has.
+func printChange(c *cli.Context, change *postfix.Change) error {
+	if c.Bool("json") {
+		return printJSON(c, postfixChange{Files: change.Files()})
+	}
+	_, err := fmt.Fprint(c.App.Writer, change.Diff())
+	return err
+}
+
+func writePostfix(c *cli.Context) error {
 	if c.Bool("dry-run") {
-		fmt.Fprint(c.App.Writer, change.Diff())
-		return nil
+		return diffPostfix(c)
+	}
+	dir, wanted, err := wantedPostfix(c)
+	if err != nil {
+		return err
+	}
+	change, err := dir.Change(wanted)
+	if err != nil {
+		return err
 	}
 	if err := change.Write(); err != nil {
 		return err
@@ -127,20 +170,8 @@ func writePostfix(c *cli.Context) error {
 	if len(change.Summary()) == 0 {
 		fmt.Fprintf(c.App.ErrWriter, "signpost: %s is as it should be\n", dir.Path)
 	}
-	return nil
-}
-
-func showPostfix(c *cli.Context) error {
-	_, wanted, err := wantedPostfix(c)
-	if err != nil {
-		return err
-	}
-	for _, setting := range wanted.Settings {
-		if setting.Unset {
-			fmt.Fprintf(c.App.Writer, "# %s is taken out, the default of Postfix applies\n", setting.Name)
-			continue
-		}
-		fmt.Fprintln(c.App.Writer, setting.Shown())
+	if c.Bool("json") {
+		return printChange(c, change)
 	}
 	return nil
 }

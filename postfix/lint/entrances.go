@@ -23,10 +23,10 @@ func (l *linter) milterSet() {
 	case somewhere || l.has(main) || off: // milterEntrances asks the services
 	case value == "" || strings.EqualFold(value, "DISABLE"):
 		l.add(Finding{"postfix-milter-missing", Fault, "smtpd_milters", "names no milter", "mail that comes by SMTP leaves unsigned",
-			"smtpd_milters = " + l.wanted()})
+			l.both(pickup)})
 	default:
 		l.add(Finding{"postfix-milter-other", Fault, "smtpd_milters", fmt.Sprintf("is %s, signpostd is at %s", value, l.options.Milter),
-			"signpostd does not see mail that comes by SMTP: whatever listens there signs it, or nobody does", "smtpd_milters = " + l.options.Milter})
+			"signpostd does not see mail that comes by SMTP: whatever listens there signs it, or nobody does", l.both(pickup)})
 	}
 	switch {
 	case !somewhere && !l.has(main) || l.has(pickup) || off || l.signedLater(l.pickup()) || len(pickup) == 0 && local != "":
@@ -48,6 +48,16 @@ func (l *linter) milterSet() {
 		l.add(Finding{"postfix-milter-maps", Warning, "smtpd_milter_maps", "is " + maps,
 			"mail from the clients in it meets other milters, or none (DISABLE)", "make sure that no client in it sends mail of your own domains"})
 	}
+}
+
+// both is the advice to set the milter for mail by SMTP and, where that lacks it
+// too, by sendmail(1).
+func (l *linter) both(pickup []milter) string {
+	fix := "smtpd_milters = " + l.wanted()
+	if !l.has(pickup) {
+		fix += "\nnon_smtpd_milters = $smtpd_milters"
+	}
+	return fix
 }
 
 // pickup is the service that takes mail from sendmail(1).

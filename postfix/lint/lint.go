@@ -5,6 +5,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 
 	"signpost/postfix"
 )
@@ -37,8 +38,8 @@ type Options struct {
 // anyMilter stands in advice where no address is known.
 const anyMilter = "inet:signpostd:8891"
 
-// Check returns the findings, in the order of a message's way: what is read,
-// who gets in, the milter, what comes after it.
+// Check returns the findings, the gravest first, then in the order of a message's
+// way: what is read, who gets in, the milter, what comes after it.
 func Check(config *postfix.Config, options Options) []Finding {
 	l := &linter{config: config, options: options}
 	for _, rule := range []func(){
@@ -50,6 +51,10 @@ func Check(config *postfix.Config, options Options) []Finding {
 	} {
 		rule()
 	}
+	order := []string{Fault, Unknown, Warning, Note}
+	slices.SortStableFunc(l.findings, func(a, b Finding) int {
+		return slices.Index(order, a.Level) - slices.Index(order, b.Level)
+	})
 	return l.findings
 }
 

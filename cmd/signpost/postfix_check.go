@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/record"
+	"signpost/postfix"
+	"signpost/postfix/lint"
+)
+
+// postfixReport is the answer of check, for machines.
+type postfixReport struct {
+	Config       string           `json:"config"`
+	Version      string           `json:"version,omitempty"`
+	SMTPMilters  []string         `json:"smtpd_milters"`
+	LocalMilters []string         `json:"non_smtpd_milters"`
+	Findings     []record.Finding `json:"findings"`
+}
+
+func checkPostfix(c *cli.Context) error {
+	config, err := postfixConfig(c)
+	if err != nil {
+		return err
+	}
+	if address := c.String("milter"); address != "" {
+		if _, err := postfix.MilterSettings(address); err != nil {
+			return usageError("--milter: %w", err)
+		}
+	}
+	report := postfixReport{
+		Config: config.Path, Version: config.Version(),
+		SMTPMilters:  nonNil(config.Milters(postfix.Service{Command: "smtpd"})),
+		LocalMilters: nonNil(config.Milters(postfix.Service{Command: "pickup"})),
+		Findings:     []record.Finding{},
+	}
+	for _, f := range lint.Check(config, lint.Options{Milter: c.String("milter")}) {
+		report.Findings = append(report.Findings, record.Finding(f))
+	}
+	if c.Bool("json") {
+		err = printJSON(c, report)
+	} else {
+		printFindings(c, report.Findings)
+		_, err = fmt.Fprintf(c.App.Writer, "%s: %s; mail by SMTP meets %s, mail by sendmail meets %s\n",
+			config.Path, countLevels(report.Findings), orNoMilter(report.SMTPMilters), orNoMilter(report.LocalMilters))
+	}
+	return errors.Join(err, verdictOf(report.Findings))
+}
+
+// postfixConfig reads what is to be checked.
+func postfixConfig(c *cli.Context) (*postfix.Config, error) {
+	name := c.Args().First()
+	if c.NArg() > 1 {
+		return nil, usageError("one configuration at a time, not also %q", c.Args().Get(1))
+	}
+	config, err := readPostfix(c, name)
+	if err != nil {
+		return nil, err
+	}
+	if master := c.String("master"); master != "" {
+		data, err := os.ReadFile(master)
+		if err != nil {
+			return nil, usageError("--master: %w", err)
+		}
+		if err := config.AddMaster(master, data); err != nil {
+			return nil, err
+		}
+	}
+	return config, nil
+}
+
+func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
+	if name == "-" {
+		data, err := io.ReadAll(c.App.Reader)
+		if err == nil && strings.TrimSpace(string(data)) == "" {
+			err = exitError{exitUnknown, errors.New("standard input is empty; hint: postconf -n | signpost postfix check -")}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return postfix.ParseConfig("standard input", data)
+	}
+	told := name != ""
+	if !told {
+		name = c.String("config-dir")
+	}
+	config, err := postfix.ReadConfig(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !told && !c.IsSet("config-dir"):
+		return nil, exitError{exitUnknown, fmt.Errorf("%w; hint: name a directory or a file, or pipe postconf -n into signpost postfix check -", err)}
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, exitError{exitUsage, err}
+	case errors.Is(err, fs.ErrPermission):
+		return nil, exitError{exitUnknown, fmt.Errorf("%w; hint: run this as root", err)}
+	case err != nil:
+		return nil, err
+	}
+	// A single file may be from another machine, with another Postfix.
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		if _, err := config.AskPostconf(c.Context); err != nil {
+			warn(c, "%v, so its version and defaults are not known", err)
+		}
+	}
+	return config, nil
+}
+
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func orNoMilter(milters []string) string {
+	if len(milters) == 0 {
+		return "no milter"
+	}
+	return strings.Join(milters, " and ")
+}
+
+// countLevels says how many findings of each level there are.
+func countLevels(findings []record.Finding) string {
+	count := make(map[string]int)
+	for _, f := range findings {
+		count[f.Level]++
+	}
+	var parts []string
+	for _, level := range []string{record.Fault, record.Unknown, record.Warning, record.Note} {
+		switch n := count[level]; {
+		case n == 1:
+			parts = append(parts, "1 "+level)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", n, level))
+		}
+	}
+	if parts == nil {
+		return "nothing to find fault with"
+	}
+	return strings.Join(parts, ", ")
+}
