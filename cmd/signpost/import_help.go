@@ -1,8 +1,8 @@
 package main
 
 const importHelp = `Copies the keys that OpenDKIM or rspamd sign with into the key directory, as
-<domain>/<selector>.private, byte for byte, and prints their settings as variables
-for signpostd. Domain and selector stay, so the DNS stays. The originals are not
+<domain>/<selector>.private, byte for byte (one that is not PEM is put into PEM), and
+prints their settings as variables for signpostd. Domain and selector stay, so the DNS stays. The originals are not
 touched, no file is overwritten, and each is written whole or not at all.
 
 PATH is one of:

@@ -108,13 +108,17 @@ func (r *reader) load(c claim, signs bool) (Key, bool) {
 	if err != nil {
 		return fail("%s: %v", shown, err)
 	}
+	rewritten := !bytes.Equal(data, raw)
+	if rewritten {
+		r.note("import-rewritten", c.at, "the key for %s, selector %q, is not in PEM; the copy is", domain, selector)
+	}
 	algorithm, bits := keystore.Describe(signer)
 	return Key{
 		Key: keystore.Key{
 			Domain: domain, Selector: selector, Algorithm: algorithm, Bits: bits,
 			Signer: signer, File: shown, ModTime: modTime,
 		},
-		Data: data, Rewritten: !bytes.Equal(data, raw), Signs: signs, Named: c.at,
+		Data: data, Signs: signs, Named: c.at,
 	}, true
 }
 

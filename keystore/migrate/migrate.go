@@ -54,8 +54,7 @@ type Plan struct {
 // Key is a private key with what the configuration uses it for.
 type Key struct {
 	keystore.Key        // File is where it was read, or the table it stands in
-	Data         []byte // the content of its file, as keystore.ParsePrivate reads it
-	Rewritten    bool   // Data is the key put into PEM, for signpostd could not read it
+	Data         []byte // the content of its file, or the key put into PEM where signpostd could not read that
 	Signs        bool   // mail from the domain is signed with it
 	Named        Place  // where the configuration names it; zero for a file found by its name
 }
