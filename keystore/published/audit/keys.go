@@ -48,7 +48,8 @@ func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
 		if err == nil {
 			for _, problem := range a.Keys.Problems() {
 				if problem.Domain == domain {
-					s.add(record.Warning, "dkim-key-broken", domain, problem.String(), "this key does not sign", "")
+					what, hint, _ := strings.Cut(problem.String(), "; hint: ")
+					s.add(record.Warning, "dkim-key-broken", domain, what, "this key does not sign", cmpOr(hint, "repair the file or remove it"))
 				}
 			}
 			return domain, signing
