@@ -2,8 +2,9 @@ package main
 
 const importHelp = `Copies the keys that OpenDKIM or rspamd sign with into the key directory, as
 <domain>/<selector>.private, byte for byte (one that is not PEM is put into PEM), and
-prints their settings as variables for signpostd. Domain and selector stay, so the DNS stays. The originals are not
-touched, no file is overwritten, and each is written whole or not at all.
+prints their settings as variables for signpostd. Domain and selector stay, so the
+DNS stays. The originals are not touched, no file is overwritten, and each is written
+whole or not at all.
 
 PATH is one of:
    opendkim.conf        with KeyTable and SigningTable, or Domain, Selector and KeyFile
