@@ -20,7 +20,13 @@ echo "up: sending a message from $DOMAINS"
 # shellcheck disable=SC2086 # a list of names
 "$docker" run --rm --network signpost_default --user 0:0 --cap-drop ALL --cap-add NET_BIND_SERVICE --read-only \
 	-v "$PWD/build/probe:/probe:ro" -v "$keys:/keys:ro" --entrypoint /probe signpost \
-	--submit mail:587 --keys /keys --records $DOMAINS || {
+	--submit mail:587 --keys /keys $DOMAINS || {
 	$compose logs --no-color --tail=20 >&2
 	exit 1
 }
+
+printf '\nDNS records to publish:\n\n'
+# In a container, because its user can read the keys.
+# shellcheck disable=SC2086 # a list of names
+"$docker" run --rm --network none --cap-drop ALL --read-only -v "$keys:/etc/opendkim/keys:ro" \
+	-e DKIM_SELECTOR --entrypoint /signpost signpost dns --format line $DOMAINS

@@ -75,7 +75,11 @@ start_signpostd
 start_postfix
 echo "up: sending a message from $DOMAINS"
 # shellcheck disable=SC2086 # a list of names
-build/probe --submit $smtp --listen $sink --keys "$keys" --records $DOMAINS || {
+build/probe --submit $smtp --listen $sink --keys "$keys" $DOMAINS || {
 	tail -n 20 "$here/signpostd.log" "$here/postfix.log" >&2
 	exit 1
 }
+
+printf '\nDNS records to publish:\n\n'
+# shellcheck disable=SC2086 # a list of names
+bin/signpost dns --keys "$keys" --format line $DOMAINS

@@ -31,9 +31,15 @@ sh docker/down.sh --but $how
 sh docker/up-$how.sh
 
 first=${DOMAINS%% *}
+check="bin/signpost check --keys opendkim-keys"
+if [ $how = containers ]; then
+	name=$("$docker" ps --filter label=com.docker.compose.project=signpost --filter label=com.docker.compose.service=signpostd --format '{{.Names}}')
+	check="docker exec $name signpost check"
+fi
 cat <<END
 
 Postfix takes mail at 127.0.0.1:$SMTP_PORT, from senders at: $DOMAINS
     swaks --server 127.0.0.1:$SMTP_PORT --from you@$first --to someone@example.com
-The keys and records are in opendkim-keys/. To stop: make down
+The keys are in opendkim-keys/. Once the records are published: $check $first
+To stop: make down
 END

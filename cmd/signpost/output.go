@@ -69,7 +69,7 @@ func (s style) level(level string) string {
 }
 
 // printFindings writes findings for a reader: what is wrong, what it causes,
-// and what to publish or do, which stands alone on its lines to be copied.
+// and what to do. A value to publish stands on a line of its own, to be copied.
 func printFindings(c *cli.Context, findings []record.Finding) {
 	s := styleOf(c)
 	for _, f := range findings {
@@ -77,8 +77,12 @@ func printFindings(c *cli.Context, findings []record.Finding) {
 		if f.Effect != "" {
 			fmt.Fprintf(c.App.Writer, "   %s\n", f.Effect)
 		}
-		for line := range strings.Lines(f.Fix) {
-			fmt.Fprintf(c.App.Writer, "   hint: %s\n", strings.TrimSuffix(line, "\n"))
+		fix, values, more := strings.Cut(f.Fix, "\n")
+		if fix != "" {
+			fmt.Fprintf(c.App.Writer, "   hint: %s\n", fix)
+		}
+		if more {
+			fmt.Fprintln(c.App.Writer, values)
 		}
 	}
 }

@@ -24,7 +24,6 @@ type options struct {
 	keys    string        // folder with DOMAIN.txt
 	count   int           // messages of each domain
 	pause   time.Duration // between two of them
-	records bool          // print what to publish
 	domains []string
 }
 
@@ -36,7 +35,6 @@ func main() {
 	flag.StringVar(&o.keys, "keys", "/etc/opendkim/keys", "`folder` with a DOMAIN.txt for each domain")
 	flag.IntVar(&o.count, "count", 1, "messages from each domain")
 	flag.DurationVar(&o.pause, "pause", 0, "`duration` between two messages")
-	flag.BoolVar(&o.records, "records", false, "print the DNS records to publish")
 	flag.Parse()
 	o.domains = flag.Args()
 
@@ -73,9 +71,6 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	for _, domain := range o.domains {
 		fmt.Fprintf(out, "probe: %s: received %d signed, all verify\n", domain, o.count)
-	}
-	if o.records {
-		return printRecords(out, o.keys, o.domains)
 	}
 	return nil
 }

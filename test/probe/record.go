@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,19 +52,4 @@ func lookupTXT(keys, name string) ([]string, error) {
 		return nil, fmt.Errorf("no such name: %s; hint: %s.txt is about %s", name, domain, r.name)
 	}
 	return []string{strings.Join(r.strings, "")}, nil
-}
-
-// printRecords prints a zone file's lines for SPF, DKIM and DMARC.
-func printRecords(out io.Writer, keys string, domains []string) error {
-	fmt.Fprintln(out, "\nDNS records to publish:")
-	for _, domain := range domains {
-		r, err := readRecord(keys, domain)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "%s. IN TXT \"v=spf1 mx -all\"\n", domain)
-		fmt.Fprintf(out, "%s.%s. IN TXT \"%s\"\n", r.name, domain, strings.Join(r.strings, `" "`))
-		fmt.Fprintf(out, "_dmarc.%s. IN TXT \"v=DMARC1; p=none; rua=mailto:postmaster@%s\"\n", domain, domain)
-	}
-	return nil
 }
