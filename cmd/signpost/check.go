@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -23,8 +24,7 @@ func checkCommand() *cli.Command {
 		Flags: []cli.Flag{
 			keysFlag(),
 			selectorFlag(),
-			&cli.BoolFlag{Name: "subdomains", EnvVars: []string{"SIGNPOST_SUBDOMAINS"},
-				Usage: "the key of a domain signs for its subdomains too, as in signpostd"},
+			&cli.BoolFlag{Name: "subdomains", Usage: "the key of a domain signs for its subdomains too, as in signpostd [$SIGNPOST_SUBDOMAINS]"},
 			resolverFlag(),
 			&cli.BoolFlag{Name: "authoritative", Usage: "ask every name server of the domain itself, past all caches"},
 			&cli.StringSliceFlag{Name: "from-ip", Usage: "public `ADDRESS` that mail is sent from; may be given several times"},
@@ -129,7 +129,12 @@ func printReport(c *cli.Context, report *audit.Report, more bool) {
 
 // checkOptions reads the flags.
 func checkOptions(c *cli.Context) (audit.Options, error) {
-	options := audit.Options{Authoritative: c.Bool("authoritative"), KeysIn: c.String("keys"), Subdomains: c.Bool("subdomains")}
+	options := audit.Options{Authoritative: c.Bool("authoritative"), KeysIn: c.String("keys")}
+	const variable = "SIGNPOST_SUBDOMAINS"
+	var err error
+	if options.Subdomains, err = isOn(c, "subdomains", variable, map[string]string{variable: os.Getenv(variable)}); err != nil {
+		return options, err
+	}
 	resolver, err := published.System()
 	if address := c.String("resolver"); address != "" {
 		if resolver, err = published.At(address); err != nil {
