@@ -52,13 +52,13 @@ examples:
       verifiers find no key, so every signature with this key fails
       hint: give only s1._domainkey as the name, or end the full name with a dot; the
      record at s1._domainkey.example.org is:
-      hint: v=DKIM1; h=sha256; k=rsa; s=email; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A...
+   v=DKIM1; h=sha256; k=rsa; s=email; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A...
    fault: example.org: SPF says fail for 192.0.2.9, by all (1 of 10 look-ups, 0 of 2
      without result)
       receivers take mail from this address for forged, unless DKIM speaks for it
       hint: if mail is meant to come from 192.0.2.9, publish this TXT record at
      example.org, in one line and without quotes:
-      hint: v=spf1 mx ip4:192.0.2.9 -all
+   v=spf1 mx ip4:192.0.2.9 -all
    ...
 
    $ signpost check --authoritative example.org example.net
