@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/emersion/go-msgauth/authres"
+	msgauth "github.com/emersion/go-msgauth/dkim"
+	"github.com/miekg/dns"
+
+	"signpost/milter/dkim"
 )
 
 // FuzzJudge: no message makes a receiver stumble, and what it says fits on a
@@ -41,6 +45,50 @@ func FuzzJudge(f *testing.F) {
 			t.Errorf("%q: %v", line, err)
 		}
 		j.Good()
+	})
+}
+
+// FuzzAgree: go-msgauth, which is another's code, thinks the same of the body
+// and of the header.
+func FuzzAgree(f *testing.F) {
+	source := zone(f, "ed25519", "")
+	f.Add([]byte(sign(f, "ed25519", testHeader(), testBody)))
+	f.Add([]byte(sign(f, "ed25519", append(testHeader(), dkim.Field{Name: "List-Id", Value: " a\r\n\t<b.c>"}), " x \t y\r\n\r\n z \r\n\r\n")))
+	options := msgauth.VerifyOptions{LookupTXT: func(name string) ([]string, error) {
+		answer, err := source.Lookup(context.Background(), name, dns.TypeTXT)
+		if err != nil {
+			return nil, err
+		}
+		var texts []string
+		for _, txt := range answer.TXT() {
+			texts = append(texts, txt.Text())
+		}
+		return texts, nil
+	}}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		text := strings.ReplaceAll(string(data), "\r\n", "\n")
+		if strings.Contains(text, "\r") {
+			return // it takes a bare CR for a line end
+		}
+		text = strings.ReplaceAll(text, "\n", "\r\n")
+		m, err := Read(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		theirs, err := msgauth.VerifyWithOptions(strings.NewReader(text), &options)
+		if err != nil {
+			return
+		}
+		ours := m.Judge(context.Background(), Options{Source: source, Now: time.Now()}).Signatures
+		for i, s := range ours {
+			if s.length >= 0 || s.Identity != "" || i >= maxSignatures {
+				continue // it refuses l=, and knows i= in lower case only
+			}
+			wrong := s.Where == InBody || s.Where == InHeader
+			if s.Result == Pass && theirs[i].Err != nil || wrong && theirs[i].Err == nil {
+				t.Errorf("signature %d: %s %s %s; go-msgauth: %v\n%q", i, s.Result, s.Where, s.Reason, theirs[i].Err, text)
+			}
+		}
 	})
 }
 
