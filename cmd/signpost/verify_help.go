@@ -32,7 +32,7 @@ examples:
       MAIL FROM is the Return-Path at line 1
    DMARC: pass: p=reject at _dmarc.example.org
    Authentication-Results: mx.example.net;
-   	dkim=pass header.a=ed25519-sha256 header.b=6MslviI6 header.d=example.org header.s=s1;
+   	dkim=pass header.a=ed25519-sha256 header.b=J3pgGrtQ header.d=example.org header.s=s1;
    	spf=pass smtp.helo=mail.example.org smtp.mailfrom=joe@example.org;
    	dmarc=pass header.from=example.org
    This message passes DMARC for example.org, because the DKIM signature of
@@ -48,7 +48,7 @@ examples:
    ...
 
    $ signpost verify --keys /etc/opendkim/keys - <message.eml
-   $ signpost verify --ip 192.0.2.25 --helo mail.example.org --mail-from joe@example.org message.eml
+   $ signpost verify --ip 192.0.2.25 --mail-from joe@example.org message.eml
 
 json:
    {
@@ -65,7 +65,7 @@ json:
              "algorithm": "ed25519-sha256", "canonicalization": "relaxed/relaxed",
              "key_bits": 2048,                     // of an RSA key
              "signed": ["from", "subject"],        // h=
-             "time": "2026-11-22T20:00:00Z", "expires": "...",
+             "time": "2023-11-14T22:13:20Z", "expires": "...",
              "result": "pass",  // fail, policy, neutral, temperror, permerror
              "where": "body",   // syntax, algorithm, body, header, key, time, dns, number
              "reason": "...", "notes": [], "aligned": true
