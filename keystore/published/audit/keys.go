@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ type keyState struct {
 func (a *audit) checkKeys(ctx context.Context, s *section) {
 	if a.Keys == nil {
 		what, hint, _ := strings.Cut(a.KeysErr.Error(), "; hint: ")
-		s.add(record.Fault, "dkim-keys-unreadable", a.domain, what, "no mail can be signed with the keys there", cmpOr(hint, "name the key directory with --keys"))
+		s.add(record.Fault, "dkim-keys-unreadable", a.domain, what, "no mail can be signed with the keys there", cmp.Or(hint, "name the key directory with --keys"))
 		return
 	}
 	domain, signing := a.signingKeys(s)
@@ -49,7 +50,7 @@ func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
 			for _, problem := range a.Keys.Problems() {
 				if problem.Domain == domain {
 					what, hint, _ := strings.Cut(problem.String(), "; hint: ")
-					s.add(record.Warning, "dkim-key-broken", domain, what, "this key does not sign", cmpOr(hint, "repair the file or remove it"))
+					s.add(record.Warning, "dkim-key-broken", domain, what, "this key does not sign", cmp.Or(hint, "repair the file or remove it"))
 				}
 			}
 			return domain, signing
@@ -140,92 +141,6 @@ func describe(key *keystore.Key) string {
 		return "ed25519"
 	}
 	return fmt.Sprintf("rsa, %d bits", key.Bits)
-}
-
-// missingKey looks where a record that is not at its place may have landed.
-func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, want record.DKIM, answer *published.Answer) []record.Finding {
-	const effect = "verifiers find no key, so every signature with this key fails"
-	fix := publish(name, want.String())
-	if n := len(answer.CNAMEs); n > 0 {
-		return []record.Finding{{Code: "dkim-cname-dangling", Name: name,
-			What:   fmt.Sprintf("it is an alias of %s, and %s", answer.CNAMEs[n-1], nothing(answer)),
-			Effect: effect,
-			Fix:    "have the record published at " + answer.CNAMEs[n-1] + ", or remove the CNAME and " + fix}}
-	}
-	isKey := func(text string) bool {
-		r, err := record.ParseDKIM(text)
-		return err == nil && len(r.PublicKey) > 0
-	}
-	for _, place := range doubled(name, key.Domain) {
-		if a.find(ctx, place, isKey) {
-			return []record.Finding{{Code: "dkim-doubled-name", Name: name,
-				What:   "the record is at " + place + ": the name of the zone was added twice",
-				Effect: effect,
-				Fix:    renamed(name, place) + "\n" + want.String()}}
-		}
-	}
-	for _, place := range []string{key.Selector + "." + key.Domain, "_domainkey." + key.Domain, key.Selector + ".domainkey." + key.Domain,
-		key.Selector + "._domainkeys." + key.Domain, key.Domain} {
-		if a.find(ctx, place, isKey) {
-			return []record.Finding{{Code: "dkim-misplaced", Name: name,
-				What: "there is no TXT record, but one with a key at " + place, Effect: effect, Fix: fix}}
-		}
-	}
-	found := record.LintDKIM(name, nil, want)
-	for i := range found {
-		if found[i].Code == "dkim-missing" {
-			found[i].What = nothing(answer)
-		}
-	}
-	return found
-}
-
-// nothing says in words that an answer holds no record.
-func nothing(answer *published.Answer) string {
-	name := "the name"
-	if len(answer.CNAMEs) > 0 {
-		name = "that name"
-	}
-	if answer.NXDomain {
-		return name + " does not exist in the DNS"
-	}
-	return name + " exists, but has no " + dns.TypeToString[answer.Type] + " record"
-}
-
-// doubled returns where a record lands when a provider adds a zone to a name
-// that was given in full. The zone may lie above the domain.
-func doubled(name, domain string) []string {
-	var places []string
-	for zone, more := domain, true; more && strings.Contains(zone, "."); _, zone, more = strings.Cut(zone, ".") {
-		places = append(places, name+"."+zone)
-	}
-	return places
-}
-
-// renamed says how to give a name to a provider that put the record at place.
-func renamed(name, place string) string {
-	zone := strings.TrimPrefix(place, name+".")
-	return "give only " + cmpOr(strings.TrimSuffix(strings.TrimSuffix(name, zone), "."), "@") + " as the name, or end the full name with a dot; the record at " + name + " is:"
-}
-
-// renamedTo is renamed with the record that is at place.
-func (a *audit) renamedTo(ctx context.Context, name, place string, is func(string) bool) string {
-	texts, _ := a.resolver.TXT(ctx, place)
-	for _, t := range texts {
-		if is(t.Text()) {
-			return renamed(name, place) + "\n" + t.Text()
-		}
-	}
-	return ""
-}
-
-// find reports whether one of the texts at a name is what is looked for.
-func (a *audit) find(ctx context.Context, name string, is func(string) bool) bool {
-	texts, err := a.resolver.TXT(ctx, name)
-	if err != nil {
-		return false // a place to look at, and no more: nothing is concluded from it
-	}
-	return slices.ContainsFunc(texts, func(t record.TXT) bool { return is(t.Text()) })
 }
 
 // wildcard reports whether a selector that nobody made has the same answer.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,9 +102,9 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, addr netip.Addr) {
 	case published.SPFPass:
 		s.ok(a.mailFrom, "SPF passes for %s by %s (%s)", addr, r.Term, counts)
 	case published.SPFFail, published.SPFSoftFail:
-		s.add(record.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmpOr(r.Term, "default"), counts), fails, a.allow(r, addr))
+		s.add(record.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, a.allow(r, addr))
 	case published.SPFNeutral:
-		s.add(record.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmpOr(r.Term, "default"), counts),
+		s.add(record.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmp.Or(r.Term, "default"), counts),
 			"DMARC does not count that as a pass", a.allow(r, addr))
 	case published.SPFTempError:
 		s.failed(a.mailFrom, r.Err, "whether SPF passes for "+addr.String()+" is not known")
@@ -125,13 +126,6 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, addr netip.Addr) {
 		s.add(record.Fault, code, a.mailFrom, fmt.Sprintf("SPF ends with an error for %s: %v (%s)", addr, r.Err, counts),
 			"receivers count that as no pass, and some refuse the mail (permerror)", fix)
 	}
-}
-
-func cmpOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // allow is the record with the address added.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (t *spfTree) follow(ctx context.Context, domain, text string, path []string
 		case "include", "redirect":
 			t.include(ctx, term, target, path)
 		case "a", "mx":
-			t.finds(ctx, term, cmpOr(target, domain), domain)
+			t.finds(ctx, term, cmp.Or(target, domain), domain)
 		}
 	}
 }
