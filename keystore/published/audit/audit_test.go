@@ -87,7 +87,7 @@ func faults(t *testing.T) []fault {
 		{name: "dkim-is-spf", without: []string{key}, with: []string{key + ` TXT "v=spf1 mx -all"`}, want: []string{"dkim-other-record"}},
 		{name: "dkim-unsigned", selector: []string{}, want: []string{"dkim-unsigned"}, says: "signpost keygen dkim-unsigned.test"},
 		{name: "dkim-no-directory", change: func(o *Options) { o.Keys, o.KeysErr = nil, errNoKeys }, want: []string{"dkim-keys-unreadable"}},
-		{name: "dkim-spare-missing", selector: []string{"e0", "e1", "s1"}, with: []string{"e1._domainkey " + text(other)}, want: []string{"dkim-missing"}, says: "e0._domainkey"},
+		{name: "dkim-spare-missing", selector: []string{"e0", "e1", "s1"}, with: []string{"e1._domainkey " + text(other)}, want: []string{"dkim-missing"}, says: "warning dkim-missing: e0._domainkey.dkim-spare-missing.test"},
 		{name: "dkim-both", selector: []string{"e1", "s1"}, with: []string{"e1._domainkey " + text(other)}},
 		{name: "dkim-second-missing", selector: []string{"e1", "s1"}, want: []string{"dkim-missing"}},
 
@@ -140,6 +140,8 @@ func faults(t *testing.T) []fault {
 			change: func(o *Options) { o.MailFrom = "bounce.dmarc-mail-from-below.test" }},
 		{name: "dmarc-strict-spf", without: []string{dmarc}, with: []string{`bounce TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all"`, `_dmarc TXT "v=DMARC1; p=reject; aspf=s; rua=mailto:a@DOMAIN"`},
 			change: func(o *Options) { o.MailFrom = "bounce.dmarc-strict-spf.test" }, want: []string{"dmarc-spf-unaligned"}},
+		{name: "spf-elsewhere-only", without: []string{key}, change: func(o *Options) { o.MailFrom = "clean.test" }, want: []string{"dkim-missing", "dmarc-spf-unaligned"}, passes: No,
+			says: "and SPF passes for clean.test, which is not aligned"},
 		{name: "nothing-passes", without: []string{key, spf}, want: []string{"dkim-missing", "spf-missing"}, passes: No,
 			says: "will not pass DMARC because its signature does not verify (s1._domainkey.nothing-passes.test: the name does not exist in the DNS), and SPF does not pass for 192.0.2.1 (none); receivers are told to refuse it (p=reject)"},
 
