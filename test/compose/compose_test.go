@@ -53,6 +53,7 @@ func TestComposeBoky(t *testing.T) {
 
 	p.compose("up", "-d")
 	p.mustSign("example.org")
+	becomesTrusted(p, "example.org")
 
 	owner := p.docker("run", "--rm", "--network", "none", "-v", keys+":/keys", "--entrypoint", "stat", "signpost-postfix", "-c", "%u %s", "/keys/example.org.private")
 	if fields := strings.Fields(owner); fields[0] != "101" {
