@@ -18,7 +18,7 @@ func (l *linter) milterList() {
 		ours := -1
 		for i, m := range list {
 			if m.err != "" {
-				l.add(Finding{"postfix-milter-syntax", Fault, name, m.err, "smtpd and cleanup stop at it, and no mail is taken",
+				l.add(Finding{"postfix-milter-syntax", Fault, name, m.err, "Postfix cannot use it, and no mail is taken",
 					l.fix(s, name, l.wanted())})
 				continue
 			}
@@ -84,7 +84,7 @@ func (l *linter) milterAway() {
 				"when signpostd is down, starting or slow, mail leaves unsigned and nobody notices", fix})
 		case "reject":
 			l.add(Finding{"postfix-milter-reject", Warning, in, "refuses mail for good while the milter cannot be reached (reject)",
-				"programs that send are told 554 at once: they give up, or lose the mail", fix})
+				"programs are told 554 at the greeting: they give up, or lose the mail", fix})
 		case "quarantine":
 			l.add(Finding{"postfix-milter-quarantine", Warning, in, "puts mail on hold, unsigned, while the milter cannot be reached (quarantine)",
 				"it waits until somebody releases it by hand, and then leaves unsigned", fix})
@@ -131,7 +131,7 @@ func (l *linter) protocol(s postfix.Service, list string, m milter) {
 	switch {
 	case err != nil || number < 2 || number > 6 || number == 5:
 		l.add(Finding{"postfix-milter-protocol", Fault, in, fmt.Sprintf("protocol %q is not one that Postfix speaks", value),
-			"mail is put off or leaves unsigned, as milter_default_action says", fix})
+			"no milter is asked, and mail is put off with 451", fix})
 	case number < 6:
 		l.add(Finding{"postfix-milter-protocol", Warning, in, fmt.Sprintf("is version %d of the protocol, the present one is 6", number),
 			"it is slower, as Postfix waits for a reply at every step, and white space after the colon of a field is not told exactly, which matters to simple canonicalization", fix})

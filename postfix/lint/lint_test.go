@@ -325,9 +325,9 @@ func TestRelay(t *testing.T) {
 		{name: "submission without SASL", service: "588 inet n - n - - smtpd -o smtpd_client_restrictions=permit_sasl_authenticated,reject",
 			want: []string{"warning postfix-submission-shut smtpd_client_restrictions"}},
 		{name: "submission without SASL for networks", service: "588 inet n - n - - smtpd -o smtpd_client_restrictions=permit_mynetworks,permit_sasl_authenticated,reject"},
-		{name: "587 wide open", service: "588 inet n - n - - smtpd -o smtpd_relay_restrictions=permit,reject", want: []string{open}},
-		{name: "587 wide open on loopback", service: "127.0.0.1:588 inet n - n - - smtpd -o smtpd_relay_restrictions=permit,reject"},
-		{name: "loopback only", main: []string{"inet_interfaces = loopback-only", "smtpd_relay_restrictions = permit, reject"}, master: master},
+		{name: "587 wide open", service: "588 inet n - n - - smtpd -o { smtpd_relay_restrictions = check_client_access static:OK, reject }", want: []string{open}},
+		{name: "587 wide open on loopback", service: "127.0.0.1:588 inet n - n - - smtpd -o { smtpd_relay_restrictions = check_client_access static:OK, reject }"},
+		{name: "loopback only", main: []string{"inet_interfaces = loopback-only", "smtpd_relay_restrictions = check_client_access static:OK, reject"}, master: master},
 		{name: "delay", main: []string{"smtpd_delay_reject = no", "smtpd_client_restrictions = permit_mynetworks, permit_sasl_authenticated, reject"}, master: master,
 			want: []string{"warning postfix-delay-reject smtpd_delay_reject"}},
 	}
@@ -338,9 +338,10 @@ func TestRelay(t *testing.T) {
 		"boky": {lines: []string{"smtpd_client_restrictions = permit_mynetworks,permit_sasl_authenticated,reject", "smtpd_helo_restrictions = permit_mynetworks,reject_invalid_helo_hostname,permit",
 			"smtpd_sender_restrictions = permit_mynetworks,reject", "smtpd_relay_restrictions = permit",
 			"smtpd_recipient_restrictions = reject_non_fqdn_recipient, reject_unknown_recipient_domain, check_sender_access lmdb:/etc/postfix/allowed_senders, reject"}},
-		"permit first": {lines: []string{"smtpd_relay_restrictions = permit_mynetworks, permit, reject_unauth_destination"}, want: open},
-		"by map":       {lines: []string{"smtpd_relay_restrictions = permit", "smtpd_recipient_restrictions = check_sender_access hash:/x, reject"}, want: byMap},
-		"unguarded":    {lines: []string{"smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated", "smtpd_recipient_restrictions ="}, want: unguarded},
+		"permit first":  {lines: []string{"smtpd_relay_restrictions = permit_mynetworks, permit, reject_unauth_destination", "smtpd_recipient_restrictions ="}, want: unguarded},
+		"permit by map": {lines: []string{"smtpd_relay_restrictions = permit_mynetworks, check_client_access static:OK, reject_unauth_destination"}, want: open},
+		"by map":        {lines: []string{"smtpd_relay_restrictions = permit", "smtpd_recipient_restrictions = check_sender_access hash:/x, reject"}, want: byMap},
+		"unguarded":     {lines: []string{"smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated", "smtpd_recipient_restrictions ="}, want: unguarded},
 	} {
 		wanted := []string{}
 		if c.want != "" {

@@ -79,14 +79,22 @@ func (l *linter) mayServe(s postfix.Service) bool {
 	return false
 }
 
+// canRefuse looks no further than a permit, as smtpd does.
 func (l *linter) canRefuse(s postfix.Service, list string, depth int) bool {
-	return slices.ContainsFunc(postfix.List(list), func(word string) bool {
-		switch word {
-		case "reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains":
+	words := postfix.List(list)
+	for i := 0; i < len(words); i++ {
+		switch word := strings.ToLower(words[i]); {
+		case word == "warn_if_reject":
+			i++
+		case word == "permit":
+			return false
+		case slices.Contains([]string{"reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains"}, word):
+			return true
+		case depth < 10 && l.isClass(s, words[i]) && l.canRefuse(s, l.config.ValueIn(s, words[i]), depth+1):
 			return true
 		}
-		return depth < 10 && l.isClass(s, word) && l.canRefuse(s, l.config.ValueIn(s, word), depth+1)
-	})
+	}
+	return false
 }
 
 func (l *linter) isClass(s postfix.Service, word string) bool {
@@ -97,9 +105,8 @@ func (l *linter) isClass(s postfix.Service, word string) bool {
 func (who stranger) ask(list string, depth int) verdict {
 	words := postfix.List(list)
 	for i := 0; i < len(words); i++ {
-		word := strings.TrimSpace(strings.Trim(words[i], "{}"))
-		name, argument, _ := strings.Cut(word, " ")
-		if takesMap(name) && argument == "" && i+1 < len(words) {
+		name, argument := words[i], ""
+		if takesMap(name) && i+1 < len(words) {
 			i++
 			argument = words[i]
 		}
@@ -110,7 +117,7 @@ func (who stranger) ask(list string, depth int) verdict {
 			i++
 			continue
 		}
-		if v := who.one(name, strings.TrimSpace(argument), depth); v != undecided {
+		if v := who.one(name, argument, depth); v != undecided {
 			return v
 		}
 	}
@@ -130,7 +137,7 @@ func (who stranger) one(name, argument string, depth int) verdict {
 	switch strings.ToLower(name) {
 	case "permit":
 		return permitted
-	case "reject", "defer":
+	case "reject", "defer", "defer_if_permit": // who is let through is put off
 		return refused
 	case "reject_unauth_destination", "defer_unauth_destination":
 		if !who.early {

@@ -2,10 +2,14 @@ package system
 
 import (
 	"fmt"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
 )
+
+// stops is for smtpd that does not start.
+const stops = "smtpd stops"
 
 // A way in or past the milter: how `signpost postfix check` says that mail goes.
 type bypass struct {
@@ -52,6 +56,9 @@ func TestMilterSettings(t *testing.T) {
 		{name: "protocol 2, simple", settings: []string{"milter_protocol = 2"}, daemon: []string{"--canonicalization=simple/simple"}, want: good},
 		{name: "protocol 3", settings: []string{"milter_protocol = 3"}, want: good},
 		{name: "protocol 4", settings: []string{"milter_protocol = 4"}, want: good},
+		{name: "protocol 5", settings: []string{"milter_protocol = 5"}, want: "451"},
+		{name: "protocol 7", settings: []string{"milter_protocol = 7"}, want: "451"},
+		{name: "no time", settings: []string{"milter_connect_timeout = soon"}, want: stops},
 		{name: "protocol 2 in braces", settings: []string{"smtpd_milters = { MILTER, protocol=2 }"}, want: good},
 		{name: "a login", settings: sasl, login: true, want: good},
 		{name: "a login, macros cut", settings: append([]string{"milter_mail_macros = i"}, sasl...), login: true, want: good},
@@ -104,6 +111,15 @@ func (b bypass) run(t *testing.T) {
 	p := w.startPostfix(w.milterAddr(), settings...)
 	if b.port != "" {
 		p.addr = w.net + ".1:" + b.port
+	}
+	if b.want == stops { // it does not answer, for it never gets so far
+		conn, err := net.Dial("tcp", p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		await(t, "smtpd to stop", func() bool { return len(p.logged("smtpd", "fatal:")) > 0 })
+		return
 	}
 	err := b.submit(p)
 	if err != nil {
