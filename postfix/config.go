@@ -201,6 +201,11 @@ func (c *Config) Known() []string { return slices.Sorted(maps.Keys(c.defaults)) 
 
 // Refers reports whether a setting of main.cf or master.cf names the parameter.
 func (c *Config) Refers(name string) bool {
+	for i := range len(name) {
+		if !isNameByte(name[i]) {
+			return false // it cannot be named
+		}
+	}
 	mentions := regexp.MustCompile(`\$[({]?\s*` + regexp.QuoteMeta(name) + `([^A-Za-z0-9_]|$)`).MatchString
 	for _, set := range c.settings {
 		if mentions(set.value) {

@@ -57,11 +57,16 @@ const postfixDiffDescription = `The exit code is 1 when there is something to ch
 "write --dry-run" prints the same and exits with 0.
 
 examples:
-   $ ALLOWED_SENDER_DOMAINS=example.org signpost postfix diff
-   --- /etc/postfix/main.cf
-   +++ /etc/postfix/main.cf
-   @@ -1 +1 @@
-   ...
+   $ export ALLOWED_SENDER_DOMAINS=example.org
+   $ signpost postfix diff | grep milter
+   -smtpd_milters = inet:127.0.0.1:8891
+   -milter_default_action = accept
+   +#signpost# smtpd_milters = inet:127.0.0.1:8891
+   +#signpost# milter_default_action = accept
+   +smtpd_milters = inet:signpostd:8891
+   +non_smtpd_milters = inet:signpostd:8891
+   +milter_default_action = tempfail
+   +milter_protocol = 6
 
 json:
    {
@@ -110,14 +115,16 @@ taken for signpostd.
 Faults and warnings make the exit code 1, notes do not.
 
 examples:
-   $ postconf -n | signpost postfix check --milter inet:signpostd:8891 -
-   fault: smtpd_milters: is inet:localhost:8891, signpostd is at inet:signpostd:8891
-      signpostd does not see mail that comes by SMTP: whatever listens there signs it, or nobody does
-      hint: smtpd_milters = inet:signpostd:8891
+   $ signpost postfix check main.cf
+   warning: non_smtpd_milters: names no milter
+      mail from sendmail(1), so from cron, mail(1) and PHP, leaves unsigned
+      hint: non_smtpd_milters = inet:127.0.0.1:8891
    warning: milter_default_action: lets mail through while the milter cannot be reached (accept)
       when signpostd is down, starting or slow, mail leaves unsigned and nobody notices
       hint: milter_default_action = tempfail
-   standard input: 1 fault, 1 warning; mail by SMTP meets inet:localhost:8891, mail by sendmail meets inet:localhost:8891
+   main.cf: 2 warnings; mail by SMTP meets inet:127.0.0.1:8891, mail by sendmail meets no milter
+
+   $ postconf -n | signpost postfix check --milter inet:signpostd:8891 -
 
 json:
    {

@@ -364,3 +364,23 @@ func withVersion(t *testing.T, version string) *postfix.Config {
 	}
 	return config
 }
+
+// FuzzCheck looks for a configuration that crashes the linter, takes it for
+// ever, or makes it say nothing in a finding.
+func FuzzCheck(f *testing.F) {
+	f.Add(soundMain, soundMaster, ours)
+	f.Add("smtpd_milters = { inet:a:1, x }\nsmtpd_restriction_classes = a\na = a, b\nsmtpd_relay_restrictions = a, check_x_access static:a reject", "", "")
+	f.Add("\x830 = not UTF-8\n", "", "")
+	f.Add("mynetworks = 10.0.0.0/4 [::]/0\nsmtpd_milters = unix:x {}", "s inet n - y - - smtpd -o smtpd_milters= -o content_filter=x", "unix:/y")
+	f.Fuzz(func(t *testing.T, mainCF, master, milter string) {
+		config, err := postfix.ParseConfig("main.cf", []byte(mainCF))
+		if err != nil || config.AddMaster("master.cf", []byte(master)) != nil {
+			return
+		}
+		for _, found := range Check(config, Options{Milter: milter}) {
+			if found.Code == "" || found.Level == "" || found.Name == "" || found.What == "" || found.Effect == "" || found.Fix == "" {
+				t.Fatalf("%+v lacks something", found)
+			}
+		}
+	})
+}

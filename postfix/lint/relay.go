@@ -24,7 +24,11 @@ type stranger struct {
 	service postfix.Service
 	forges  bool // it knows what sender, recipient or greeting a map lets through
 	early   bool // asked before the recipient is known
+	steps   *int // asked so far, over all lists: classes can name one another
 }
+
+// tooMany bounds what classes of restrictions can make of a few words.
+const tooMany = 500
 
 // openRelay asks each entrance whether it takes mail for anywhere from a
 // stranger. Every list must let it through, and the end of a list does.
@@ -55,13 +59,14 @@ func (l *linter) openRelay() {
 
 // lets runs through the lists as smtpd does.
 func (l *linter) lets(who stranger) bool {
+	who.steps = new(int)
 	who.early = strings.EqualFold(l.config.ValueIn(who.service, "smtpd_delay_reject"), "no")
 	for _, name := range []string{"smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions",
 		"smtpd_relay_restrictions", "smtpd_recipient_restrictions", "smtpd_data_restrictions", "smtpd_end_of_data_restrictions"} {
 		if name == "smtpd_relay_restrictions" {
 			who.early = false
 		}
-		if who.ask(l.config.ValueIn(who.service, name), 0) == refused {
+		if who.ask(l.config.ValueIn(who.service, name)) == refused {
 			return false
 		}
 	}
@@ -72,7 +77,8 @@ func (l *linter) lets(who stranger) bool {
 // one in either list it does not serve.
 func (l *linter) mayServe(s postfix.Service) bool {
 	for _, name := range []string{"smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
-		if l.canRefuse(s, l.config.ValueIn(s, name), 0) {
+		steps := 0
+		if l.canRefuse(s, l.config.ValueIn(s, name), &steps) {
 			return true
 		}
 	}
@@ -80,9 +86,10 @@ func (l *linter) mayServe(s postfix.Service) bool {
 }
 
 // canRefuse looks no further than a permit, as smtpd does.
-func (l *linter) canRefuse(s postfix.Service, list string, depth int) bool {
+func (l *linter) canRefuse(s postfix.Service, list string, steps *int) bool {
 	words := postfix.List(list)
-	for i := 0; i < len(words); i++ {
+	for i := 0; i < len(words) && *steps < tooMany; i++ {
+		*steps++
 		switch word := strings.ToLower(words[i]); {
 		case word == "warn_if_reject":
 			i++
@@ -90,7 +97,7 @@ func (l *linter) canRefuse(s postfix.Service, list string, depth int) bool {
 			return false
 		case slices.Contains([]string{"reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains"}, word):
 			return true
-		case depth < 10 && l.isClass(s, words[i]) && l.canRefuse(s, l.config.ValueIn(s, words[i]), depth+1):
+		case l.isClass(s, words[i]) && l.canRefuse(s, l.config.ValueIn(s, words[i]), steps):
 			return true
 		}
 	}
@@ -102,9 +109,12 @@ func (l *linter) isClass(s postfix.Service, word string) bool {
 }
 
 // ask returns what a list says of the stranger.
-func (who stranger) ask(list string, depth int) verdict {
+func (who stranger) ask(list string) verdict {
 	words := postfix.List(list)
 	for i := 0; i < len(words); i++ {
+		if *who.steps++; *who.steps > tooMany {
+			return undecided
+		}
 		name, argument := words[i], ""
 		if takesMap(name) && i+1 < len(words) {
 			i++
@@ -117,7 +127,7 @@ func (who stranger) ask(list string, depth int) verdict {
 			i++
 			continue
 		}
-		if v := who.one(name, argument, depth); v != undecided {
+		if v := who.one(name, argument); v != undecided {
 			return v
 		}
 	}
@@ -133,7 +143,7 @@ func takesMap(name string) bool {
 
 // one returns what one restriction says. One that looks at addresses, names or
 // reputation is taken to find nothing.
-func (who stranger) one(name, argument string, depth int) verdict {
+func (who stranger) one(name, argument string) verdict {
 	switch strings.ToLower(name) {
 	case "permit":
 		return permitted
@@ -145,20 +155,20 @@ func (who stranger) one(name, argument string, depth int) verdict {
 		}
 	}
 	if kind, action, ok := strings.Cut(argument, ":"); ok && kind == "static" {
-		return who.access(strings.Trim(action, "{} "), depth)
+		return who.access(strings.Trim(action, "{} "))
 	}
 	claimed := strings.HasPrefix(name, "check_sender_access") || strings.HasPrefix(name, "check_helo_access")
 	if who.forges && claimed && strings.HasSuffix(name, "_access") {
 		return permitted
 	}
-	if depth < 10 && who.l.isClass(who.service, name) {
-		return who.ask(who.l.config.ValueIn(who.service, name), depth+1)
+	if who.l.isClass(who.service, name) {
+		return who.ask(who.l.config.ValueIn(who.service, name))
 	}
 	return undecided
 }
 
 // access reads an action of access(5).
-func (who stranger) access(action string, depth int) verdict {
+func (who stranger) access(action string) verdict {
 	word, _, _ := strings.Cut(action, " ")
 	switch word = strings.ToLower(word); {
 	case word == "ok" || word != "" && strings.Trim(word, "0123456789") == "":
@@ -171,7 +181,7 @@ func (who stranger) access(action string, depth int) verdict {
 	case word == "dunno" || word == "":
 		return undecided
 	}
-	return who.ask(action, depth+1)
+	return who.ask(action)
 }
 
 // submission looks at doors that are shut to everybody, or to those with a
