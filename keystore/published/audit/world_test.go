@@ -87,12 +87,6 @@ func zoneText(t testing.TB, domain string, without, with []string) string {
 	return strings.ReplaceAll(zone, "KEY", text(keyRecord(t, "s1")))
 }
 
-// world is one name server for a set of zones, with the zones above them.
-type world struct {
-	resolver *published.Resolver
-	keys     *keystore.Snapshot
-}
-
 // above are the root, which here holds all top level domains, and the names of
 // addresses.
 func above() map[string]string {
