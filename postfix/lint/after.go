@@ -26,7 +26,8 @@ func (l *linter) sockets() {
 				continue
 			}
 			found := path.Join(queue, file)
-			fix := fmt.Sprintf("%s\nor in master.cf, line %d, set the fifth field of %s to n", l.fix(s, name, "unix:signpost/milter"), program.Line, program.Name)
+			fix := fmt.Sprintf("in master.cf, line %d, set the fifth field of %s to n, or have signpostd listen in the queue directory and write\n%s",
+				program.Line, program.Name, l.fix(s, name, "unix:signpost/milter"))
 			if inside, ok := strings.CutPrefix(file, queue+"/"); ok {
 				fix = l.fix(s, name, "unix:"+inside)
 			}
@@ -132,7 +133,7 @@ func (l *linter) rewriting() {
 		if fix == "" {
 			fix = strings.TrimPrefix(r.Name, "smtp_") + " = " + r.Value
 		}
-		l.add(Finding{"postfix-rewrites-after", Warning, r.Name, "changes mail after signing: " + r.Shown(), effect, fix + "\nand take out " + r.Name})
+		l.add(Finding{"postfix-rewrites-after", Warning, r.Name, "changes mail after signing: " + r.Shown(), effect, "take out " + r.Name + ", and where the change is wanted make it before signing\n" + fix})
 	}
 }
 

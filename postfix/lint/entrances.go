@@ -53,11 +53,11 @@ func (l *linter) milterSet() {
 // both is the advice to set the milter for mail by SMTP and, where that lacks it
 // too, by sendmail(1).
 func (l *linter) both(pickup []milter) string {
-	fix := "smtpd_milters = " + l.wanted()
-	if !l.has(pickup) {
-		fix += "\nnon_smtpd_milters = $smtpd_milters"
+	set := "smtpd_milters = " + l.wanted()
+	if l.has(pickup) {
+		return set
 	}
-	return fix
+	return "in main.cf, write\n" + set + "\nnon_smtpd_milters = $smtpd_milters"
 }
 
 // pickup is the service that takes mail from sendmail(1).

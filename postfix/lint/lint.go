@@ -25,7 +25,7 @@ type Finding struct {
 	Name   string // the parameter
 	What   string // what is wrong
 	Effect string // what that causes
-	Fix    string // the lines to write, or what to do
+	Fix    string // what to do, or the one line to write; further lines are to be copied
 }
 
 // Options are what the linter is told beside the configuration.

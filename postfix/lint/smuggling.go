@@ -18,7 +18,7 @@ func (l *linter) smuggling() {
 	switch {
 	case !l.config.Knows(name):
 		l.add(Finding{"postfix-bare-newline", Warning, name, "Postfix " + l.config.Version() + " does not know it", attack,
-			"install a later version: 3.5.23, 3.6.13, 3.7.9, 3.8.4, 3.9.0 or above\nuntil then: smtpd_data_restrictions = reject_unauth_pipelining"})
+			"install a later version: 3.5.23, 3.6.13, 3.7.9, 3.8.4, 3.9.0 or above; until then set\nsmtpd_data_restrictions = reject_unauth_pipelining"})
 	case value == "no":
 		l.add(Finding{"postfix-bare-newline", Warning, name, "is no", attack, name + " = " + good})
 	case value == "yes" || value == "normalize" && (l.normalizes() || l.config.Version() == ""):
