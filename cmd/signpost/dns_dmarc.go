@@ -132,7 +132,7 @@ func dmarcRecords(domain string, policy record.DMARC) []record.Record {
 	records := []record.Record{{Name: "_dmarc." + domain, Type: "TXT", Value: policy.String(), Why: policyWhy(policy)}}
 	for _, uri := range slices.Concat(policy.AggregateReports, policy.FailureReports) {
 		other := uri[strings.LastIndexByte(uri, '@')+1:]
-		name := domain + "._report._dmarc." + other // RFC 9990, section 4
+		name := domain + "._report._dmarc." + other // RFC 9990, verifying external destinations
 		known := slices.ContainsFunc(records, func(r record.Record) bool { return r.Name == name })
 		if known || sameOrganization(domain, other) {
 			continue

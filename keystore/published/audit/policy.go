@@ -81,7 +81,7 @@ func (a *audit) missingPolicy(ctx context.Context, found []record.Finding) []rec
 }
 
 // checkReports looks at where reports go: another domain must agree to get them
-// (RFC 9990, section 4).
+// (RFC 9990, verifying external destinations).
 func (a *audit) checkReports(ctx context.Context, s *section) {
 	policy := a.policy.policy
 	seen := make(map[string]bool)
