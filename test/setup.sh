@@ -116,6 +116,8 @@ tests)
 	need groff-base command -v groff
 	need fish command -v fish
 	need zsh command -v zsh
+	docker compose version >/dev/null 2>&1 || need docker-compose command -v docker-compose
+	need python3-yaml /usr/bin/python3 -c 'import yaml'
 	need gcc command -v gcc
 	need libc6-dev test -e /usr/include/stdlib.h
 	;;
