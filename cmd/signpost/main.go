@@ -36,12 +36,13 @@ func main() {
 
 // run is main with its surroundings as arguments; it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out := &answerWriter{Writer: stdout}
 	app := &cli.App{
 		Name:                  "signpost",
 		Usage:                 "companion of signpostd, the milter that signs mail with DKIM",
 		Version:               version,
 		Reader:                os.Stdin,
-		Writer:                stdout,
+		Writer:                out,
 		ErrWriter:             stderr,
 		HideHelpCommand:       true,
 		OnUsageError:          wrongUse("signpost"),
@@ -56,6 +57,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		},
 	}
 	err := app.RunContext(ctx, flagsFirst(app, args))
+	if out.err != nil {
+		err = fmt.Errorf("writing the answer: %w", out.err)
+	}
 	if err == nil {
 		return 0
 	}

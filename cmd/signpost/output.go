@@ -13,6 +13,22 @@ import (
 	"signpost/keystore/record"
 )
 
+// answerWriter is standard output. It keeps the first error, so that verbs can
+// print without looking at each, and an answer that is cut off is not success.
+type answerWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *answerWriter) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.Writer.Write(p)
+	w.err = err
+	return n, err
+}
+
 // printJSON writes v as the machine's form of an answer.
 func printJSON(c *cli.Context, v any) error {
 	out := json.NewEncoder(c.App.Writer)
@@ -44,7 +60,11 @@ type style struct{ on bool }
 // styleOf returns no colour unless standard output is a terminal, and never
 // with NO_COLOR (no-color.org).
 func styleOf(c *cli.Context) style {
-	file, ok := c.App.Writer.(*os.File)
+	out := c.App.Writer
+	if answer, ok := out.(*answerWriter); ok {
+		out = answer.Writer
+	}
+	file, ok := out.(*os.File)
 	return style{ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 

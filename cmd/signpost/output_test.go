@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// fullDisk takes some bytes and then no more.
+type fullDisk struct{ room int }
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	n := min(d.room, len(p))
+	d.room -= n
+	if n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+// An answer that could not be written whole is never success.
+func TestAnswerIsCutOff(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	keys, letter := filepath.Join(dir, "keys"), filepath.Join(dir, "letter.eml")
+	if code := run(context.Background(), []string{"signpost", "keygen", "--keys", keys, "--type", "ed25519", "example.org"}, &bytes.Buffer{}, &bytes.Buffer{}); code != 0 {
+		t.Fatalf("keygen: exit code %d", code)
+	}
+	if err := os.WriteFile(letter, []byte("From: joe@example.org\n\nHello\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"keygen --now --selector new --type ed25519 --keys " + dir + "/more example.org",
+		"--help", "--version", "dns --help", "postfix", "man", "man dns", "completion bash", "completion words ",
+		"keys --keys " + keys, "keys --json --keys " + keys,
+		"dns example.org --keys " + keys, "dns example.org --format zone --keys " + keys,
+		"explain --keys " + keys + " " + letter, "import --dry-run --keys " + dir + "/new " + keys,
+		"postfix show --milter-only", "man --dir " + dir + "/man",
+	} {
+		for _, room := range []int{0, 3} {
+			line := strings.Replace(line, "new", fmt.Sprint("new", room), 1)
+			var stderr bytes.Buffer
+			code := run(context.Background(), append([]string{"signpost"}, strings.Split(line, " ")...), &fullDisk{room}, &stderr)
+			if code != exitFinding || !strings.Contains(stderr.String(), "signpost: error: writing the answer: no space left on device\n") {
+				t.Errorf("signpost %s: exit code %d, standard error:\n%s", line, code, &stderr)
+			}
+		}
+	}
+}
