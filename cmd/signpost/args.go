@@ -38,6 +38,10 @@ func flagsFirst(app *cli.App, args []string) []string {
 			flags, commands = command.Flags, command.Subcommands
 			continue
 		}
+		if len(commands) > 0 && len(rest) == 0 {
+			// An unknown command is what is wrong, not the flags behind it.
+			return append(append(out, "--"), args[i:]...)
+		}
 		rest = append(rest, arg)
 	}
 	return append(out, rest...)

@@ -38,7 +38,8 @@ func TestFlagsFirst(t *testing.T) {
 		{"signpost --top x dns a --json", "signpost --top x dns --json a"},
 		{"signpost postfix write x --dir y", "signpost postfix write --dir y x"},
 		{"signpost dns dns --json", "signpost dns --json dns"},
-		{"signpost nothing dns --json", "signpost --json nothing dns"},
+		{"signpost nothing dns --json", "signpost -- nothing dns --json"},
+		{"signpost postfix nothing --json", "signpost postfix -- nothing --json"},
 	}
 	for _, test := range tests {
 		got := flagsFirst(app, strings.Fields(test.args))
