@@ -175,7 +175,7 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 		}
 	}
 	if len(keys) == 0 {
-		warn(c, "no usable key for %s in %s, so no DKIM record; hint: signpost keygen --keys %s %s", domain, c.String("keys"), c.String("keys"), domain)
+		warn(c, "no usable key for %s in %s, so no DKIM record; hint: signpost keygen%s %s", domain, c.String("keys"), keysOption(c.String("keys")), domain)
 		return nil, false, nil
 	}
 	for _, key := range keys {

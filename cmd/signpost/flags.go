@@ -43,7 +43,19 @@ func loadKeys(c *cli.Context) (*keystore.Snapshot, error) {
 	if err != nil {
 		return nil, exitError{exitUsage, fmt.Errorf("--selector: %w", err)}
 	}
-	return keystore.Load(keystore.Options{Dir: c.String("keys"), Selectors: selectors}, nil)
+	snapshot, err := keystore.Load(keystore.Options{Dir: c.String("keys"), Selectors: selectors}, nil)
+	if err != nil {
+		return nil, exitError{exitUnknown, err}
+	}
+	return snapshot, nil
+}
+
+// keysOption is what another command line needs to find the same keys.
+func keysOption(dir string) string {
+	if dir == keysFlag().Value || dir == os.Getenv("SIGNPOST_KEYS") {
+		return ""
+	}
+	return " --keys " + dir
 }
 
 // domainArgs returns the arguments as domains in A-labels.

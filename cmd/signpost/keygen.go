@@ -262,10 +262,7 @@ func (f *keygenFlags) warnOfSelector(c *cli.Context, domain string) {
 
 // options returns what the next commands need to find the same keys.
 func (f *keygenFlags) options(c *cli.Context, domain string) string {
-	options := ""
-	if keys := c.String("keys"); keys != "/etc/opendkim/keys" && keys != os.Getenv("SIGNPOST_KEYS") {
-		options += " --keys " + keys
-	}
+	options := keysOption(c.String("keys"))
 	if given := f.given.For(domain); f.flat && given != f.daemon.For(domain) {
 		options += " --selector " + given
 	}

@@ -31,7 +31,7 @@ selector, type, size, age and file, and whether it signs: the newest RSA key of 
 domain does, and the newest Ed25519 key. Then come the files that should be keys and
 are not usable, with what is wrong, and what else is worth knowing of the keys. With
 domains given it shows only theirs. The exit code is 1 when something is wrong, or
-when there is no key.
+when there is no key, and 3 when the directory cannot be read.
 
 examples:
    $ signpost keys
@@ -125,7 +125,7 @@ func showKeys(c *cli.Context) error {
 	if len(answer.Keys) == 0 && len(snapshot.Domains()) == 0 && len(snapshot.Problems()) == 0 {
 		answer.Findings = append(answer.Findings, record.Finding{
 			Code: "dkim-no-key-file", Level: record.Fault, Name: answer.Directory, What: "there is no key in it", Effect: "no mail is signed",
-			Fix: "make one with \"signpost keygen example.org\", or give another directory with --keys",
+			Fix: "make one with \"signpost keygen" + keysOption(answer.Directory) + " example.org\", or give another directory with --keys",
 		})
 	}
 	if c.Bool("json") {
@@ -147,7 +147,7 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 	if err == keystore.ErrNoKey {
 		a.Findings = append(a.Findings, record.Finding{
 			Code: "dkim-no-key-file", Level: record.Fault, Name: domain, What: "there is no key for it in " + a.Directory, Effect: "its mail is not signed",
-			Fix: "make one with \"signpost keygen " + domain + "\"",
+			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " " + domain + "\"",
 		})
 	}
 	onlyEd25519 := len(signing) > 0
@@ -179,7 +179,7 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 			Code: "dkim-no-rsa-key", Level: record.Warning, Name: domain,
 			What:   "it has only an Ed25519 key",
 			Effect: "many receivers cannot verify that yet",
-			Fix:    "make an RSA key beside it with \"signpost keygen --now " + domain + "\", and publish its record",
+			Fix:    "make an RSA key beside it with \"signpost keygen --now" + keysOption(a.Directory) + " " + domain + "\", and publish its record",
 		})
 	}
 }
