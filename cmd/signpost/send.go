@@ -111,6 +111,9 @@ func serverAddress(text, mode string) (address, host string, err error) {
 	if host == "" || port == "" || strings.ContainsAny(host+port, " \t\r\n/@") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
 		return "", "", usageError("--server: %q is no server; hint: write it like mail.example.org:587 or [2001:db8::1]:587", text)
 	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return "", "", usageError("--server: %q is no port; hint: it is a number, mostly 587, 465 or 25", port)
+	}
 	return net.JoinHostPort(host, port), host, nil
 }
 
