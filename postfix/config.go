@@ -176,6 +176,13 @@ func (c *Config) Knows(name string) bool {
 // Expand replaces $name and its kin in text, with the values in force.
 func (c *Config) Expand(text string) (string, error) { return c.expandIn(Service{}, text) }
 
+// Unsound says why Postfix could not expand what main.cf sets a parameter to;
+// nil when it can.
+func (c *Config) Unsound(name string) error {
+	_, err := c.Expand(c.settings[name].value)
+	return err
+}
+
 func (c *Config) expandIn(service Service, text string) (string, error) {
 	return expand(text, func(name string) (string, bool) { return c.lookup(service, name) })
 }

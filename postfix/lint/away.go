@@ -18,6 +18,9 @@ func (l *linter) milterList() {
 		ours := -1
 		for i, m := range list {
 			if m.err != "" {
+				if l.config.Unsound(name) != nil {
+					continue // that is what is wrong
+				}
 				l.add(Finding{"postfix-milter-syntax", Fault, name, m.err, "Postfix cannot use it, and no mail is taken",
 					l.fix(s, name, l.wanted())})
 				continue

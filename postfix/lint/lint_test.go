@@ -115,6 +115,14 @@ func TestReading(t *testing.T) {
 		{name: "dollar", main: []string{"smtpd_banner = costs 5$$"}},
 		{name: "no compatibility level", main: []string{"compatibility_level"}, want: []string{
 			"note postfix-compatibility compatibility_level", "note postfix-bare-newline smtpd_forbid_bare_newline"}},
+		// What cannot be expanded is not found fault with a second time.
+		{name: "milter refers to itself", main: []string{"a = $a", "smtpd_milters = $a"},
+			want: []string{"fault postfix-expansion a", "fault postfix-expansion non_smtpd_milters", "fault postfix-expansion smtpd_milters",
+				"fault postfix-milter-other smtpd_milters"}},
+		{name: "name with a hyphen", main: []string{"my-relay_initial_destination_concurrency = ${a"},
+			want: []string{"fault postfix-expansion my-relay_initial_destination_concurrency"}},
+		{name: "byte order mark", main: []string{"\ufeffmyorigin = example.org"}, want: []string{"warning postfix-unknown-parameter myorigin"}},
+		{name: "no-break space", main: []string{"milter_protocol\u00a0= 6"}, want: []string{"warning postfix-unknown-parameter milter_protocol"}},
 		{name: "misspelt", main: []string{"smtp_milters = " + ours}, want: []string{"warning postfix-unknown-parameter smtp_milters"}},
 		{name: "misspelt again", main: []string{"milter_default_actions = tempfail"}, want: []string{"warning postfix-unknown-parameter milter_default_actions"}},
 		{name: "a name of one's own", main: []string{"my_milter = " + ours, "smtpd_milters = $my_milter"}},

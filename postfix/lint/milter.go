@@ -133,6 +133,9 @@ func (l *linter) wanted() string {
 		return l.options.Milter
 	}
 	for _, name := range []string{"smtpd_milters", "non_smtpd_milters"} {
+		if l.config.Unsound(name) != nil {
+			continue
+		}
 		if list := postfix.List(l.config.Value(name)); len(list) > 0 && !strings.EqualFold(list[0], "DISABLE") {
 			return list[0]
 		}

@@ -16,7 +16,7 @@ func (l *linter) reading() {
 			"the last one counts, and Postfix warns of it at every start", fmt.Sprintf("remove line %d", d.Line)})
 	}
 	for _, name := range c.Names() {
-		if _, err := c.Expand("$" + name); err != nil {
+		if err := c.Unsound(name); err != nil {
 			l.add(Finding{"postfix-expansion", Fault, name, fmt.Sprintf("line %d cannot be expanded: %v", c.Line(name), err),
 				"programs of Postfix that need the value stop, and mail with them", "write $$ for a dollar sign, ${name} for a value"})
 		}
@@ -41,6 +41,11 @@ func milterNames() []string {
 // something refers to it.
 func (l *linter) names() {
 	for _, name := range l.config.Names() {
+		if seen := visible(name); seen != name {
+			l.add(Finding{"postfix-unknown-parameter", Warning, seen, fmt.Sprintf("line %d: there are characters in the name that cannot be seen: %+q", l.config.Line(name), name),
+				"Postfix has no such parameter, so the setting does nothing", "type the line anew, and save the file without a byte order mark"})
+			continue
+		}
 		near := ""
 		switch {
 		case slices.Contains(milterNames(), name) || l.config.Refers(name):
@@ -56,6 +61,17 @@ func (l *linter) names() {
 				"the setting does nothing; perhaps it should be " + near, near + " = " + value})
 		}
 	}
+}
+
+// visible is a name without what cannot be part of one, such as the no-break
+// space of a web page and the byte order mark of an editor.
+func visible(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r > ' ' && r <= '~' {
+			return r
+		}
+		return -1
+	}, name)
 }
 
 // composed reports whether a name is made from that of a transport, or is a
