@@ -85,7 +85,7 @@ func Make(dir string, order Order) (Made, error) {
 		_, err = create(made.RecordFile, []byte(made.Record.Genkey(order.Selector, order.Domain)), 0o644, access.give)
 	}
 	if err != nil {
-		return made, fmt.Errorf("the key %s is made; writing its record %s: %w", made.File, made.RecordFile, explain(err, filepath.Dir(made.RecordFile)))
+		return made, fmt.Errorf("the key %s is made, and \"signpost dns\" prints its record, but writing %s failed: %w", made.File, made.RecordFile, explain(err, filepath.Dir(made.RecordFile)))
 	}
 	return made, nil
 }
