@@ -114,6 +114,10 @@ func tidySPF(r SPF) SPF {
 		tidy.Terms = append(tidy.Terms, modifiers...)
 		return tidy
 	}
+	// What let mail pass by a term that is dropped must not fail from now on.
+	if !slices.ContainsFunc(tidy.Terms, passes) && !onlyRefuses(r) {
+		tidy.Terms = append(tidy.Terms, Term{Name: "mx"})
+	}
 	tidy.Terms = append(tidy.Terms, all)
 	for _, t := range modifiers {
 		if t.Name != "redirect" {
@@ -121,6 +125,15 @@ func tidySPF(r SPF) SPF {
 		}
 	}
 	return tidy
+}
+
+// passes reports whether a term can give "pass".
+func passes(t Term) bool { return !t.Modifier && (t.Qualifier == "" || t.Qualifier == "+") }
+
+// onlyRefuses reports whether a record is that of a domain without mail.
+func onlyRefuses(r SPF) bool {
+	at := slices.IndexFunc(r.Terms, isAll)
+	return at >= 0 && strings.Contains("-~", r.Terms[at].Qualifier) && !slices.ContainsFunc(r.Terms, passes)
 }
 
 func useless(t Term) bool {
@@ -148,6 +161,14 @@ func mergeSPF(records []string) SPF {
 	for _, text := range records {
 		mended, _ := mend(text)
 		r, _ := mendSPF(mended)
+		// Beside the "all" of another record redirect= would have no effect.
+		if !slices.ContainsFunc(r.Terms, isAll) {
+			for i, t := range r.Terms {
+				if t.Modifier && t.Name == "redirect" {
+					r.Terms[i] = Term{Name: "include", Value: t.Value}
+				}
+			}
+		}
 		merged.Terms = append(merged.Terms, r.Terms...)
 	}
 	return tidySPF(merged)

@@ -43,9 +43,7 @@ func (a *audit) checkSPF(ctx context.Context, s *section) {
 		tree.follow(ctx, a.mailFrom, policies[0], nil)
 		tree.conclude()
 	}
-	for _, addr := range a.senders {
-		a.evaluateSPF(ctx, s, addr)
-	}
+	a.evaluateSPF(ctx, s, found)
 }
 
 // spfRecords returns those of the texts that receivers take for SPF records.
@@ -92,20 +90,35 @@ func (a *audit) missingSPF(ctx context.Context, found []record.Finding) []record
 	return found
 }
 
-// evaluateSPF asks what a receiver would make of mail from an address.
-func (a *audit) evaluateSPF(ctx context.Context, s *section, addr netip.Addr) {
-	r := published.SPF(ctx, a.resolver, addr, a.Helo, "postmaster@"+a.mailFrom)
-	a.spf = append(a.spf, spfState{addr, r})
+// evaluateSPF asks what a receiver would make of mail from each address. All
+// that are missing are told to be added at once: what is published last counts.
+func (a *audit) evaluateSPF(ctx context.Context, s *section, linted []record.Finding) {
+	var missing []spfState
+	for _, addr := range a.senders {
+		state := spfState{addr, published.SPF(ctx, a.resolver, addr, a.Helo, "postmaster@"+a.mailFrom)}
+		a.spf = append(a.spf, state)
+		if slices.Contains([]string{published.SPFFail, published.SPFSoftFail, published.SPFNeutral}, state.result.Result) {
+			missing = append(missing, state)
+		}
+	}
+	fix := a.allow(missing, linted)
+	for _, state := range a.spf {
+		a.tellSPF(s, state, fix)
+	}
+}
+
+func (a *audit) tellSPF(s *section, state spfState, fix string) {
+	addr, r := state.addr, state.result
 	counts := fmt.Sprintf("%d of %d look-ups, %d of %d without result", r.Lookups, published.MaxSPFLookups, r.Void, published.MaxSPFVoid)
 	const fails = "receivers take mail from this address for forged, unless DKIM speaks for it"
 	switch r.Result {
 	case published.SPFPass:
 		s.ok(a.mailFrom, "SPF passes for %s by %s (%s)", addr, r.Term, counts)
 	case published.SPFFail, published.SPFSoftFail:
-		s.add(record.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, a.allow(r, addr))
+		s.add(record.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, fix)
 	case published.SPFNeutral:
 		s.add(record.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmp.Or(r.Term, "default"), counts),
-			"DMARC does not count that as a pass", a.allow(r, addr))
+			"DMARC does not count that as a pass", fix)
 	case published.SPFTempError:
 		s.failed(a.mailFrom, r.Err, "whether SPF passes for "+addr.String()+" is not known")
 	case published.SPFPermError:
@@ -128,20 +141,44 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, addr netip.Addr) {
 	}
 }
 
-// allow is the record with the address added.
-func (a *audit) allow(r published.SPFResult, addr netip.Addr) string {
-	policy, err := record.ParseSPF(r.Record)
+// allow is the record with the missing addresses added, before the term that
+// keeps them out. It starts from what the lint says to publish, if anything.
+func (a *audit) allow(missing []spfState, linted []record.Finding) string {
+	if len(missing) == 0 {
+		return ""
+	}
+	text := missing[0].result.Record
+	for _, f := range linted {
+		if _, value, found := strings.Cut(f.Fix, "\n"); found {
+			text = value
+		}
+	}
+	policy, err := record.ParseSPF(text)
 	if err != nil {
 		return ""
 	}
-	term := record.Term{Name: "ip4", Value: addr.String()}
-	if addr.Is6() {
-		term.Name = "ip6"
+	at := len(policy.Terms)
+	var addrs []netip.Addr
+	var terms []record.Term
+	for _, state := range missing {
+		decided, _, _ := strings.Cut(state.result.Term, " ")
+		if i := slices.IndexFunc(policy.Terms, func(t record.Term) bool {
+			return t.Name == "all" || t.Modifier && t.Name == "redirect" || strings.EqualFold(strings.TrimLeft(t.String(), "+-~?"), decided)
+		}); i >= 0 {
+			at = min(at, i)
+		}
+		if !IsPublic(state.addr) {
+			continue
+		}
+		term := record.Term{Name: "ip4", Value: state.addr.String()}
+		if state.addr.Is6() {
+			term.Name = "ip6"
+		}
+		addrs, terms = append(addrs, state.addr), append(terms, term)
 	}
-	at := slices.IndexFunc(policy.Terms, func(t record.Term) bool { return t.Name == "all" || t.Modifier && t.Name == "redirect" })
-	if at < 0 {
-		at = len(policy.Terms)
+	if len(terms) == 0 {
+		return "receivers see another address than this, which is not public: name it with --from-ip"
 	}
-	policy.Terms = slices.Insert(policy.Terms, at, term)
-	return "if mail is meant to come from " + addr.String() + ", " + publish(a.mailFrom, policy.String())
+	policy.Terms = slices.Insert(policy.Terms, at, terms...)
+	return "if mail is meant to come from " + join(addrs) + ", " + publish(a.mailFrom, policy.String())
 }
