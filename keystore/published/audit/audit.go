@@ -57,6 +57,10 @@ const (
 	NotKnown = "unknown"
 )
 
+// mostNames bounds how many of the names in one answer are looked at: more is
+// nothing that a mail domain has.
+const mostNames = 20
+
 // audit is the state of one domain's check. Its parts run at once, and each
 // writes only to what is its own.
 type audit struct {
@@ -82,7 +86,7 @@ func Domain(ctx context.Context, options Options, domain string) *Report {
 	}
 	var start, exchangers section
 	if !a.start(ctx, &start) {
-		return a.report(&start)
+		return a.report(ctx, &start)
 	}
 	a.checkMX(ctx, &exchangers)
 	a.chooseSenders(ctx, &exchangers)
@@ -97,7 +101,7 @@ func Domain(ctx context.Context, options Options, domain string) *Report {
 	var alignment, servers section
 	a.checkAlignment(ctx, &alignment)
 	a.checkServers(ctx, &servers)
-	return a.report(&start, &sections[0], &sections[1], &sections[2], &alignment, &exchangers, &sections[3], &servers)
+	return a.report(ctx, &start, &sections[0], &sections[1], &sections[2], &alignment, &exchangers, &sections[3], &servers)
 }
 
 // start finds out whether the DNS answers at all, so that a dead resolver is
@@ -122,7 +126,7 @@ func (a *audit) start(ctx context.Context, s *section) bool {
 
 // report puts the sections together. A question that came up in several of them
 // failed for each: that is told once.
-func (a *audit) report(sections ...*section) *Report {
+func (a *audit) report(ctx context.Context, sections ...*section) *Report {
 	r := &Report{Domain: a.domain, Good: []Good{}, Findings: []record.Finding{}}
 	told := make(map[record.Finding]bool)
 	for _, s := range sections {
@@ -135,6 +139,7 @@ func (a *audit) report(sections ...*section) *Report {
 			}
 		}
 	}
-	a.judge(r)
+	a.throughAliases(ctx, r.Findings)
+	a.judge(ctx, r)
 	return r
 }

@@ -3,6 +3,8 @@ package audit
 import (
 	"strings"
 	"testing"
+
+	"signpost/keystore/record"
 )
 
 // checkZone checks one domain whose zone is the clean one with changes.
@@ -51,5 +53,59 @@ func TestFixOfSPFHelps(t *testing.T) {
 		if got := strings.Join(fixes(report, test.code), "\n"); !strings.HasSuffix(got, test.want) {
 			t.Errorf("%s: want %q%s", test.domain, test.want, told(report))
 		}
+	}
+}
+
+// Nothing can stand beside a CNAME (RFC 1034, section 3.6.2).
+func TestFixOfAlias(t *testing.T) {
+	t.Parallel()
+	other := text(keyRecord(t, "e1"))
+	report := checkZone(t, "alias.test", []string{key, dmarc}, []string{key + " CNAME keys.clean.test.", "keys " + other,
+		"_dmarc CNAME policies", `policies TXT "v=DMARC1; p=none"`}, func(o *Options) {})
+	for code, target := range map[string]string{"dkim-cname-dangling": "keys.clean.test", "dmarc-no-reports": "policies.alias.test"} {
+		got := strings.Join(fixes(report, code), "")
+		if strings.Contains(got, "publish this TXT record at") || !strings.Contains(got, " at "+target) || !strings.Contains(got, "in the place of that CNAME") {
+			t.Errorf("%s: %q%s", code, got, told(report))
+		}
+	}
+}
+
+// A record of its own takes the place of what a wildcard answers (RFC 4592).
+func TestWildcardAlias(t *testing.T) {
+	t.Parallel()
+	report := checkZone(t, "wild.test", []string{key, "_dmarc"}, []string{"* CNAME www.clean.test."}, nil)
+	for _, f := range report.Findings {
+		if f.Code == "dkim-cname" || f.Code == "dkim-cname-dangling" || strings.Contains(f.Fix, "CNAME") {
+			t.Errorf("%s: %s", f.Code, f.Fix)
+		}
+	}
+	if got := fixes(report, "dkim-wildcard"); len(got) != 1 || !strings.HasPrefix(got[0], "publish this TXT record at s1._domainkey.wild.test,") {
+		t.Error(told(report))
+	}
+}
+
+// A wildcard answers at the places where a record may have been put by mistake.
+func TestWildcardIsNoMistake(t *testing.T) {
+	t.Parallel()
+	report := checkZone(t, "parked.test", []string{spf, key, dmarc}, []string{
+		`* TXT "v=spf1 -all"`, "s1._domainkey KEY", `_dmarc TXT "v=DMARC1; p=reject; rua=mailto:a@DOMAIN"`}, nil)
+	if len(fixes(report, "spf-missing")) != 1 {
+		t.Error(told(report))
+	}
+}
+
+// The policy of the parent applies whatever else a wildcard answers below.
+func TestWildcardBesideInheritedPolicy(t *testing.T) {
+	t.Parallel()
+	resolver := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", nil, []string{
+		"news MX 10 mail", `news TXT "v=spf1 mx -all"`, "s1._domainkey.news KEY", `*.news TXT "v=spf1 -all"`})})
+	report := Domain(t.Context(), options(resolver, keysFor(t, map[string][]string{"news.clean.test": {"s1"}})), "news.clean.test")
+	for _, f := range report.Findings {
+		if f.Level != record.Note {
+			t.Fatal(told(report))
+		}
+	}
+	if report.Passes != Yes {
+		t.Error(told(report))
 	}
 }

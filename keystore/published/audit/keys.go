@@ -93,7 +93,7 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sig
 	var found []record.Finding
 	if texts := answer.TXT(); len(texts) == 0 {
 		found = a.missingKey(ctx, name, key, want, answer)
-	} else if a.wildcard(ctx, key.Domain, texts) && !holds(texts, want) {
+	} else if a.wildcard(ctx, name, texts) && !holds(texts, want) {
 		found = []record.Finding{{Code: "dkim-wildcard", Name: name,
 			What:   fmt.Sprintf("there is no such record: a wildcard answers in its place: %q", shortened(texts[0].Text())),
 			Effect: "verifiers find no key, so every signature with this key fails",
@@ -101,9 +101,9 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sig
 	} else {
 		found = record.LintDKIM(name, texts, want)
 	}
-	if n := len(answer.CNAMEs); n > 0 {
-		s.add(record.Note, "dkim-cname", name, "it is an alias: "+name+" -> "+strings.Join(answer.CNAMEs, " -> "),
-			"whoever holds "+answer.CNAMEs[n-1]+" decides on the key", "")
+	if chain := a.alias(ctx, answer); len(chain) > 0 {
+		s.add(record.Note, "dkim-cname", name, "it is an alias: "+name+" -> "+strings.Join(chain, " -> "),
+			"whoever holds "+answer.Owner()+" decides on the key", "")
 	}
 	large(s, name, answer)
 	for _, f := range found {
@@ -143,9 +143,10 @@ func describe(key *keystore.Key) string {
 	return fmt.Sprintf("rsa, %d bits", key.Bits)
 }
 
-// wildcard reports whether a selector that nobody made has the same answer.
-func (a *audit) wildcard(ctx context.Context, domain string, texts []record.TXT) bool {
-	others, err := a.resolver.TXT(ctx, record.Name("signpost-looks-for-wildcards", domain))
+// wildcard reports whether a name beside it, that nobody made, has the same
+// texts.
+func (a *audit) wildcard(ctx context.Context, name string, texts []record.TXT) bool {
+	others, err := a.resolver.TXT(ctx, probe(name))
 	return err == nil && slices.EqualFunc(sorted(texts), sorted(others), func(a, b string) bool { return a == b })
 }
 

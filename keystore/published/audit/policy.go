@@ -33,6 +33,9 @@ func (a *audit) checkPolicy(ctx context.Context, s *section) {
 		if policy.Found == "" && slices.ContainsFunc(found, func(f record.Finding) bool { return f.Code == "dmarc-missing" }) {
 			found = a.missingPolicy(ctx, found)
 		}
+		if policy.Found != "" { // other texts there do not matter
+			found = slices.DeleteFunc(found, func(f record.Finding) bool { return f.Code == "dmarc-missing" || f.Code == "dmarc-other-record" })
+		}
 		s.findings = append(s.findings, found...)
 	}
 	if policy.Found == "" {
@@ -87,7 +90,7 @@ func (a *audit) checkReports(ctx context.Context, s *section) {
 	seen := make(map[string]bool)
 	for _, uri := range slices.Concat(policy.Record.AggregateReports, policy.Record.FailureReports) {
 		domain := mailboxDomain(uri)
-		if domain == "" || seen[domain] {
+		if domain == "" || seen[domain] || len(seen) == mostNames {
 			continue
 		}
 		seen[domain] = true
@@ -111,12 +114,17 @@ func (a *audit) authorised(ctx context.Context, s *section, of, at string) bool 
 		s.failed(name, err, "whether "+at+" takes DMARC reports on "+of+" is not known")
 		return false
 	}
-	if !slices.ContainsFunc(answer.TXT(), func(t record.TXT) bool {
+	texts := answer.TXT()
+	if !slices.ContainsFunc(texts, func(t record.TXT) bool {
 		text := strings.TrimSpace(t.Text())
 		rest, found := strings.CutPrefix(text, "v=DMARC1")
 		return found && (rest == "" || strings.HasPrefix(strings.TrimSpace(rest), ";"))
 	}) {
-		s.add(record.Warning, "dmarc-report-unauthorised", name, at+" does not say that it takes DMARC reports on "+of+": "+nothing(answer),
+		why := nothing(answer)
+		if len(texts) > 0 {
+			why = fmt.Sprintf("%q does not begin with v=DMARC1", shortened(texts[0].Text()))
+		}
+		s.add(record.Warning, "dmarc-report-unauthorised", name, at+" does not say that it takes DMARC reports on "+of+": "+why,
 			"reports are not sent there", publish(name, "v=DMARC1"))
 		return false
 	}

@@ -18,11 +18,12 @@ import (
 func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, want record.DKIM, answer *published.Answer) []record.Finding {
 	const effect = "verifiers find no key, so every signature with this key fails"
 	fix := publish(name, want.String())
-	if n := len(answer.CNAMEs); n > 0 {
-		return []record.Finding{{Code: "dkim-cname-dangling", Name: name,
-			What:   fmt.Sprintf("it is an alias of %s, and %s", answer.CNAMEs[n-1], nothing(answer)),
-			Effect: effect,
-			Fix:    "have the record published at " + answer.CNAMEs[n-1] + ", or remove the CNAME and " + fix}}
+	if len(answer.CNAMEs) > 0 {
+		code, what := "dkim-cname-dangling", "it is an alias"
+		if len(a.alias(ctx, answer)) == 0 {
+			code, what = "dkim-wildcard", "there is no such record: a wildcard answers in its place, with an alias"
+		}
+		return []record.Finding{{Code: code, Name: name, What: fmt.Sprintf("%s of %s, and %s", what, answer.Owner(), nothing(answer)), Effect: effect, Fix: fix}}
 	}
 	isKey := func(text string) bool {
 		r, err := record.ParseDKIM(text)
@@ -91,11 +92,12 @@ func (a *audit) renamedTo(ctx context.Context, name, place string, is func(strin
 	return ""
 }
 
-// find reports whether one of the texts at a name is what is looked for.
+// find reports whether one of the texts at a name is what is looked for, and is
+// not there by a wildcard.
 func (a *audit) find(ctx context.Context, name string, is func(string) bool) bool {
 	texts, err := a.resolver.TXT(ctx, name)
 	if err != nil {
 		return false // a place to look at, and no more: nothing is concluded from it
 	}
-	return slices.ContainsFunc(texts, func(t record.TXT) bool { return is(t.Text()) })
+	return slices.ContainsFunc(texts, func(t record.TXT) bool { return is(t.Text()) }) && !a.wildcard(ctx, name, texts)
 }

@@ -49,13 +49,13 @@ func (a *audit) aligned(ctx context.Context, s *section, kind, tag, what, domain
 }
 
 // judge writes the last sentence.
-func (a *audit) judge(r *Report) {
+func (a *audit) judge(ctx context.Context, r *Report) {
 	if a.policy.policy == nil {
 		a.unknown(r, "the DMARC policy cannot be looked up: "+a.policy.err.Error())
 		return
 	}
 	policy := a.policy.policy
-	signature, sender := a.judgeDKIM(policy), a.judgeSPF(policy)
+	signature, sender := a.judgeDKIM(ctx, policy), a.judgeSPF(ctx, policy)
 	differ := slices.ContainsFunc(r.Findings, func(f record.Finding) bool { return f.Code == "dns-differs" && strings.HasPrefix(f.What, "TXT") })
 	switch {
 	case policy.Policy == "":
@@ -103,7 +103,7 @@ func treatment(policy string) string {
 }
 
 // judgeDKIM: one signature that verifies and is aligned is enough.
-func (a *audit) judgeDKIM(policy *published.Policy) part {
+func (a *audit) judgeDKIM(ctx context.Context, policy *published.Policy) part {
 	if len(a.keys) == 0 {
 		return part{No, "no key signs it"}
 	}
@@ -121,7 +121,7 @@ func (a *audit) judgeDKIM(policy *published.Policy) part {
 		}
 	}
 	signing := a.keys[0].key.Domain
-	aligned, alignErr := policy.Aligned(context.Background(), signing, policy.Record.StrictDKIM)
+	aligned, alignErr := policy.Aligned(ctx, signing, policy.Record.StrictDKIM)
 	switch {
 	case len(selectors) > 0 && alignErr != nil:
 		return part{NotKnown, "whether the signing domain is aligned is not known (" + alignErr.Error() + ")"}
@@ -136,7 +136,7 @@ func (a *audit) judgeDKIM(policy *published.Policy) part {
 }
 
 // judgeSPF: it must pass for every address that sends.
-func (a *audit) judgeSPF(policy *published.Policy) part {
+func (a *audit) judgeSPF(ctx context.Context, policy *published.Policy) part {
 	if len(a.spf) == 0 {
 		return part{NotKnown, "the sending address is not known, so SPF cannot be evaluated"}
 	}
@@ -154,7 +154,7 @@ func (a *audit) judgeSPF(policy *published.Policy) part {
 			return part{No, fmt.Sprintf("SPF does not pass for %s (%s)", state.addr, state.result.Result)}
 		}
 	}
-	aligned, err := policy.Aligned(context.Background(), a.mailFrom, policy.Record.StrictSPF)
+	aligned, err := policy.Aligned(ctx, a.mailFrom, policy.Record.StrictSPF)
 	switch {
 	case err != nil:
 		return part{NotKnown, "whether the envelope sender is aligned is not known (" + err.Error() + ")"}
