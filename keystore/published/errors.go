@@ -25,6 +25,7 @@ const (
 	Malformed   Kind = "malformed"   // what came back is no answer to the question
 	Lame        Kind = "lame"        // it sent us elsewhere, as it neither has the name nor asks for us
 	Loop        Kind = "loop"        // CNAMEs that never end
+	NoAddress   Kind = "no-address"  // of a name server: its name has none
 	BadName     Kind = "bad-name"    // not a name that the DNS could hold
 )
 
@@ -59,6 +60,8 @@ func (e *LookupError) Error() string {
 		s += server + " sent a broken answer"
 	case Lame:
 		return s + server + " does not serve this name and asks no others"
+	case NoAddress:
+		return s + "the name server has no address"
 	case Loop:
 		return s + "its CNAME records lead in a circle"
 	case BadName:

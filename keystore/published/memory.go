@@ -17,21 +17,27 @@ func newMemory() *memory { return &memory{calls: make(map[dns.Question]*call)} }
 
 type call struct {
 	done   chan struct{}
+	cut    bool // who asked had no time left
 	answer *Answer
 	err    error
 }
 
-func (m *memory) once(ctx context.Context, question dns.Question, ask func() (*Answer, error)) (*Answer, error) {
+// call returns the call for a question, and whether somebody makes it already.
+func (m *memory) call(question dns.Question) (c *call, known bool) {
 	m.mu.Lock()
-	c, known := m.calls[question]
-	if !known {
+	defer m.mu.Unlock()
+	if c, known = m.calls[question]; !known {
 		c = &call{done: make(chan struct{})}
 		m.calls[question] = c
 	}
-	m.mu.Unlock()
+	return c, known
+}
+
+func (m *memory) once(ctx context.Context, question dns.Question, ask func() (*Answer, error)) (*Answer, error) {
+	c, known := m.call(question)
 	if !known {
 		c.answer, c.err = ask()
-		if ctx.Err() != nil { // another caller may have more time
+		if c.cut = c.err != nil && ctx.Err() != nil; c.cut { // another caller may have more time
 			m.mu.Lock()
 			delete(m.calls, question)
 			m.mu.Unlock()
@@ -41,6 +47,9 @@ func (m *memory) once(ctx context.Context, question dns.Question, ask func() (*A
 	}
 	select {
 	case <-c.done:
+		if c.cut && ctx.Err() == nil {
+			return m.once(ctx, question, ask)
+		}
 		return c.answer, c.err
 	case <-ctx.Done():
 		return nil, &LookupError{Name: plain(question.Name), Type: dns.TypeToString[question.Qtype], Kind: Timeout, Err: context.Cause(ctx)}

@@ -32,6 +32,10 @@ func (s NameServer) String() string {
 	return s.Name + " (" + host + ")"
 }
 
+// mostServers bounds how many addresses are asked: more than the 13 names that
+// large zones have, with two each.
+const mostServers = 32
+
 // Reply is what one name server said to a question.
 type Reply struct {
 	Server NameServer
@@ -65,6 +69,9 @@ func (r *Resolver) NameServers(ctx context.Context, name string) (*NameServers, 
 	}
 	zone := &NameServers{Zone: apex}
 	for _, rr := range answer.Records {
+		if len(zone.Servers) >= mostServers {
+			break
+		}
 		zone.Servers = append(zone.Servers, r.addresses(ctx, plain(rr.(*dns.NS).Ns))...)
 	}
 	if len(zone.Servers) == 0 {
@@ -83,13 +90,14 @@ func (r *Resolver) addresses(ctx context.Context, name string) []NameServer {
 			failed = err
 			continue
 		}
-		for _, ip := range answer.Addrs() {
+		addrs := answer.Addrs()
+		for _, ip := range addrs[:min(len(addrs), mostServers)] {
 			servers = append(servers, NameServer{Name: name, Addr: net.JoinHostPort(ip.String(), "53")})
 		}
 	}
 	if len(servers) == 0 {
 		if failed == nil {
-			failed = &LookupError{Name: name, Type: "A", Kind: Unreachable, Err: errors.New("the name has no address")}
+			failed = &LookupError{Name: name, Type: "A", Kind: NoAddress}
 		}
 		servers = []NameServer{{Name: name, err: failed}}
 	}

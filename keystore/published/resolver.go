@@ -37,6 +37,8 @@ type Resolver struct {
 const (
 	defaultPatience = 5 * time.Second
 	defaultAttempts = 2
+	maxAttempts     = 5
+	maxServers      = 3 // the rest is ignored
 )
 
 // System returns a resolver that asks the servers of /etc/resolv.conf. Names
@@ -56,12 +58,12 @@ func fromFile(path string) (*Resolver, error) {
 		r.Patience = time.Duration(config.Timeout) * time.Second
 	}
 	if config.Attempts > 0 {
-		r.Attempts = config.Attempts
+		r.Attempts = min(config.Attempts, maxAttempts)
 	}
 	if len(config.Servers) == 0 {
 		config.Servers = []string{"127.0.0.1"} // resolv.conf(5)
 	}
-	for _, server := range config.Servers {
+	for _, server := range config.Servers[:min(len(config.Servers), maxServers)] {
 		r.Servers = append(r.Servers, net.JoinHostPort(server, config.Port))
 	}
 	return r, nil

@@ -347,6 +347,13 @@ func TestResolvConf(t *testing.T) {
 	if !slices.Equal(r.Servers, []string{"192.0.2.1:53", "[2001:db8::1]:53"}) || r.Patience != 3*time.Second || r.Attempts != 4 {
 		t.Errorf("got %+v", r)
 	}
+	// As resolvers do, it leaves out what would make it wait for minutes.
+	if err := os.WriteFile(path, []byte("options attempts:1000 rotate\nnameserver fe80::1%lo\n"+strings.Repeat("nameserver 192.0.2.1\n", 10)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = fromFile(path); err != nil || len(r.Servers) != 3 || r.Servers[0] != "[fe80::1%lo]:53" || r.Attempts != 5 {
+		t.Errorf("got %+v, %v", r, err)
+	}
 	r, err = fromFile(path + ".missing")
 	if err != nil || !slices.Equal(r.Servers, []string{"127.0.0.1:53"}) {
 		t.Errorf("got %+v, %v", r, err)

@@ -57,6 +57,11 @@ const (
 	NotKnown = "unknown"
 )
 
+// mostWaits bounds how long the check of one domain takes, in times that the
+// resolver waits for a reply: its name servers, and those of whoever it
+// includes, may answer some questions, and leave us waiting for all others.
+const mostWaits = 20
+
 // mostNames bounds how many of the names in one answer are looked at: more is
 // nothing that a mail domain has.
 const mostNames = 20
@@ -80,6 +85,8 @@ type audit struct {
 // Domain checks one domain, given in A-labels. It always returns a report: what
 // could not be found out is a finding in it.
 func Domain(ctx context.Context, options Options, domain string) *Report {
+	ctx, cancel := context.WithTimeout(ctx, mostWaits*options.Resolver.Patience)
+	defer cancel()
 	a := &audit{Options: options, domain: domain, resolver: options.Resolver, mailFrom: options.MailFrom}
 	if a.mailFrom == "" {
 		a.mailFrom = domain

@@ -58,15 +58,16 @@ func (a *audit) checkPTR(ctx context.Context, s *section, addr netip.Addr) {
 	}
 	slices.Sort(names)
 	if len(names) > 1 {
-		s.add(record.Note, "ptr-several", addr.String(), fmt.Sprintf("it has %d PTR records: %s", len(names), strings.Join(names, ", ")),
+		s.add(record.Note, "ptr-several", addr.String(), fmt.Sprintf("it has %d PTR records: %s", len(names), shortened(strings.Join(names, ", "))),
 			"receivers look at any of them", "")
 	}
 	var unconfirmed []string
-	for _, name := range names {
+	var failures section // of no matter where another name leads back
+	for _, name := range names[:min(len(names), mostNames)] {
 		found, err := a.addresses(ctx, name)
 		if err != nil {
-			s.failed(name, err, "whether the name of "+addr.String()+" leads back to it is not known")
-			return
+			failures.failed(name, err, "whether the name of "+addr.String()+" leads back to it is not known")
+			continue
 		}
 		if slices.Contains(found, addr) {
 			s.ok(addr.String(), "its PTR record says %s, which leads back to it", name)
@@ -77,6 +78,10 @@ func (a *audit) checkPTR(ctx context.Context, s *section, addr netip.Addr) {
 		} else {
 			unconfirmed = append(unconfirmed, name+", which has "+join(found))
 		}
+	}
+	if len(failures.findings) > 0 {
+		s.findings = append(s.findings, failures.findings...)
+		return
 	}
 	kind := "A"
 	if addr.Is6() {

@@ -39,6 +39,11 @@ func (a *audit) checkMX(ctx context.Context, s *section) {
 				"senders take the domain for one without mail, or not, as it comes (RFC 7505, section 3)", `remove the MX record "."`)
 			continue
 		}
+		if len(a.mx) == mostNames {
+			s.add(record.Note, "mx-many", a.domain, fmt.Sprintf("it has %d MX records", len(records)),
+				fmt.Sprintf("only the first %d hosts were looked at", mostNames), "")
+			break
+		}
 		host := strings.ToLower(strings.TrimSuffix(mx.Mx, "."))
 		if !slices.Contains(a.mx, host) {
 			a.mx = append(a.mx, host)
@@ -136,7 +141,7 @@ func (a *audit) chooseSenders(ctx context.Context, s *section) {
 			continue // told where the MX were checked
 		}
 		for _, addr := range addrs {
-			if !slices.Contains(a.senders, addr) {
+			if !slices.Contains(a.senders, addr) && len(a.senders) < mostNames {
 				a.senders = append(a.senders, addr)
 			}
 		}

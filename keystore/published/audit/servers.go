@@ -47,6 +47,11 @@ func (a *audit) serverFailed(s *section, reply published.Reply) {
 	if !errors.As(reply.Err, &failed) || failed.Kind == published.BadName || failed.Kind == published.Loop {
 		return
 	}
+	// That its name could not be looked up says nothing about it either.
+	if reply.Server.Addr == "" && failed.Kind != published.NoAddress {
+		s.failed(reply.Server.String(), reply.Err, "the name server was not asked, and what it says is not known")
+		return
+	}
 	// A host without IPv6 says nothing about the server.
 	if errors.Is(reply.Err, syscall.ENETUNREACH) || errors.Is(reply.Err, syscall.EADDRNOTAVAIL) {
 		s.add(record.Note, "dns-server-not-asked", reply.Server.String(), "this host has no way to the name server: "+reply.Err.Error(), "what it says is not known", "")
