@@ -31,6 +31,7 @@ var version = "unknown"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // who asks a second time wants it to end at once
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }
 
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Name:                  "signpost",
 		Usage:                 "companion of signpostd, the milter that signs mail with DKIM",
 		Version:               version,
-		Reader:                os.Stdin,
+		Reader:                &interruptible{ctx, os.Stdin},
 		Writer:                out,
 		ErrWriter:             stderr,
 		HideHelpCommand:       true,
@@ -64,10 +65,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	var said exitCode
-	if errors.As(err, &said) {
+	if !errors.As(err, &said) {
+		printLines(stderr, "error", err.Error())
+	}
+	if ctx.Err() != nil {
+		return exitUnknown // stopped: a finding would be the half of the truth
+	}
+	if said != 0 {
 		return int(said)
 	}
-	printLines(stderr, "error", err.Error())
 	var coded exitError
 	if errors.As(err, &coded) {
 		return coded.code

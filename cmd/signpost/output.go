@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,6 +29,37 @@ func (w *answerWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	w.err = err
 	return n, err
+}
+
+// errStopped is what Ctrl-C or SIGTERM comes to.
+var errStopped = errors.New("stopped")
+
+// interruptible is standard input. Reading from a terminal or a pipe ends with
+// the context too, not only when something comes.
+type interruptible struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, errStopped
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	buffer, read := make([]byte, len(p)), make(chan result, 1)
+	go func() {
+		n, err := r.Reader.Read(buffer)
+		read <- result{n, err}
+	}()
+	select {
+	case <-r.ctx.Done():
+		return 0, errStopped
+	case got := <-read:
+		return copy(p, buffer[:got.n]), got.err
+	}
 }
 
 // printJSON writes v as the machine's form of an answer.

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,5 +52,27 @@ func TestAnswerIsCutOff(t *testing.T) {
 				t.Errorf("signpost %s: exit code %d, standard error:\n%s", line, code, &stderr)
 			}
 		}
+	}
+}
+
+// Ctrl-C ends a command that waits for its input.
+func TestStoppedWhileReading(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	pipe, writer := io.Pipe() // nothing is ever written
+	defer writer.Close()
+	reading := make(chan error)
+	go func() {
+		_, err := io.ReadAll(&interruptible{ctx, pipe})
+		reading <- err
+	}()
+	cancel()
+	if err := <-reading; !errors.Is(err, errStopped) {
+		t.Errorf("got %v", err)
+	}
+	var stderr bytes.Buffer
+	code := run(ctx, []string{"signpost", "verify", "--resolver", "127.0.0.1"}, io.Discard, &stderr)
+	if want := "signpost: error: standard input: stopped\n"; code != exitUnknown || stderr.String() != want {
+		t.Errorf("exit code %d, standard error %q", code, &stderr)
 	}
 }

@@ -47,6 +47,8 @@ func hintFor(e *stageError, p *sending) string {
 	var timeout net.Error
 	var record tls.RecordHeaderError
 	switch {
+	case errors.Is(e.err, errStopped):
+		return ""
 	case errors.Is(e.err, errNoStartTLS):
 		return "try another port (587), --tls implicit for port 465, or --tls off if the way to the server is safe"
 	case errors.Is(e.err, errPlainText):

@@ -18,6 +18,10 @@ var queueID = regexp.MustCompile(`(?i)\bqueued as ([0-9A-Za-z.-]+)|\bid=([0-9A-Z
 func (p *sending) run(ctx context.Context) *sent {
 	result := &sent{Server: p.server, From: p.from, Recipients: []sentRecipient{}}
 	err := p.talk(ctx, result)
+	var at *stageError
+	if ctx.Err() != nil && errors.As(err, &at) && at.reply == nil {
+		at.err = errStopped
+	}
 	result.fail(err, p)
 	result.Dialogue = p.dialogue.Lines
 	return result
