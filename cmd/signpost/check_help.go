@@ -69,7 +69,7 @@ json:
      "domains": [                      in the order given
        {
          "domain": "example.org",      as A-labels
-         "passes": "yes",              or "no", "unknown": the verdict
+         "passes": "yes",              the verdict: or "no", or "unknown"
          "verdict": "mail from example.org will pass DMARC because ...",
          "good": [                     what was checked and is as it should be
            {"name": "192.0.2.1", "what": "its PTR record says mail.example.org, ..."}

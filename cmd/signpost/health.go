@@ -73,13 +73,16 @@ func health(c *cli.Context) error {
 	return nil
 }
 
+// healthAnswer is the JSON form of the answer.
+type healthAnswer struct {
+	Signs   bool     `json:"signs"`
+	Socket  string   `json:"socket"`
+	Domains []string `json:"domains"`
+	Error   string   `json:"error"`
+}
+
 func healthJSON(c *cli.Context, address milter.Address, domains []string, probed error) error {
-	answer := struct {
-		Signs   bool     `json:"signs"`
-		Socket  string   `json:"socket"`
-		Domains []string `json:"domains"`
-		Error   string   `json:"error"`
-	}{probed == nil, address.String(), domains, ""}
+	answer := healthAnswer{probed == nil, address.String(), domains, ""}
 	if probed != nil {
 		answer.Error = probed.Error()
 	}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/published/audit"
+	"signpost/keystore/record"
+)
+
+// answers are what the commands print with --json.
+func answers() map[string]any {
+	return map[string]any{
+		"signpost keygen": keygenAnswer{},
+		"signpost keys":   keysAnswer{},
+		"signpost dns": struct {
+			Records []record.Object `json:"records"`
+			Next    []dnsStep       `json:"next"`
+		}{},
+		"signpost check": struct {
+			Domains []*audit.Report `json:"domains"`
+		}{},
+		"signpost postfix show":  shownSettings{},
+		"signpost postfix diff":  postfixChange{},
+		"signpost postfix write": postfixChange{},
+		"signpost postfix check": postfixReport{},
+		"signpost send":          sent{},
+		"signpost verify":        verifyJSON{},
+		"signpost explain":       explainJSON{},
+		"signpost import":        importResult{},
+		"signpost health":        healthAnswer{},
+	}
+}
+
+// The section "json:" of --help names the keys that are printed, all of them
+// and no others.
+func TestHelpShowsTheJSON(t *testing.T) {
+	t.Parallel()
+	documented := regexp.MustCompile(`"([a-z0-9_]+)": `)
+	inWords := regexp.MustCompile(`"([a-z0-9_]+)"`)
+	printed := answers()
+	eachCommand("signpost", verbs(), func(name string, command *cli.Command) {
+		_, section, found := strings.Cut(command.Description, "\njson:\n")
+		takes := slices.ContainsFunc(command.Flags, func(flag cli.Flag) bool { return slices.Contains(flag.Names(), "json") })
+		answer, known := printed[name]
+		if found != takes || found != known {
+			t.Errorf("%s: json section %t, flag --json %t, answer known %t", name, found, takes, known)
+		}
+		if !known {
+			return
+		}
+		// Below the shape stand words on what is not in it.
+		shape, words, _ := strings.Cut(section, "\n\n")
+		var shown []string
+		for _, match := range documented.FindAllStringSubmatch(shape, -1) {
+			shown = append(shown, match[1])
+		}
+		for _, match := range inWords.FindAllStringSubmatch(words, -1) {
+			shown = append(shown, match[1])
+		}
+		keys := jsonKeys(reflect.TypeOf(answer))
+		for _, key := range keys {
+			if !slices.Contains(shown, key) {
+				t.Errorf("%s --help does not show %q, which is printed", name, key)
+			}
+		}
+		for _, key := range shown {
+			if !slices.Contains(keys, key) {
+				t.Errorf("%s --help shows %q, which is not printed", name, key)
+			}
+		}
+	})
+}
+
+// jsonKeys are the keys that a value of the type has in JSON, at any depth.
+func jsonKeys(of reflect.Type) (keys []string) {
+	switch of.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return jsonKeys(of.Elem())
+	case reflect.Struct:
+		if of == reflect.TypeFor[time.Time]() {
+			return nil
+		}
+		for field := range of.Fields() {
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
+				keys = append(keys, name)
+				keys = append(keys, jsonKeys(field.Type)...)
+			}
+		}
+	}
+	return keys
+}
+
+func eachCommand(parent string, commands []*cli.Command, do func(name string, command *cli.Command)) {
+	for _, command := range commands {
+		name := parent + " " + command.Name
+		do(name, command)
+		eachCommand(name, command.Subcommands, do)
+	}
+}
+
+// The examples have commands and flags that there are.
+func TestHelpHasRealExamples(t *testing.T) {
+	t.Parallel()
+	invoked := regexp.MustCompile(`signpost( [a-z].*)`)
+	eachCommand("signpost", verbs(), func(name string, command *cli.Command) {
+		_, examples, _ := strings.Cut(command.Description, "\nexamples:\n")
+		examples, _, _ = strings.Cut(examples, "\njson:\n")
+		for line := range strings.SplitSeq(strings.ReplaceAll(examples, "\\\n", ""), "\n") {
+			typed, isTyped := strings.CutPrefix(strings.TrimSpace(line), "$ ")
+			match := invoked.FindStringSubmatch(typed)
+			if !isTyped || match == nil {
+				continue
+			}
+			// Up to where the shell goes on with something else.
+			words := strings.Fields(match[1])
+			if end := slices.IndexFunc(words, func(word string) bool { return strings.ContainsAny(word[:1], "|<>") }); end >= 0 {
+				words = words[:end]
+			}
+			commands := verbs()
+			var flags []cli.Flag
+			for i, word := range words {
+				if sub := commandNamed(commands, word); sub != nil {
+					commands, flags = sub.Subcommands, sub.Flags
+				} else if i == 0 {
+					t.Errorf("%s --help: no command %q in: %s", name, word, typed)
+				}
+				flag := strings.TrimLeft(word, "-")
+				if flag != word && flag != "" && !slices.ContainsFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), flag) }) {
+					t.Errorf("%s --help: no flag %q in: %s", name, word, typed)
+				}
+			}
+		}
+	})
+}
