@@ -175,7 +175,11 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 		}
 	}
 	if len(keys) == 0 {
-		warn(c, "no usable key for %s in %s, so no DKIM record; hint: signpost keygen%s %s", domain, c.String("keys"), keysOption(c.String("keys")), domain)
+		hint := "" // where a key is there and broken, a new one is not what is wanted
+		if complete {
+			hint = fmt.Sprintf("; hint: signpost keygen%s %s", keysOption(c.String("keys")), domain)
+		}
+		warn(c, "no usable key for %s in %s, so no DKIM record%s", domain, c.String("keys"), hint)
 		return nil, false, nil
 	}
 	for _, key := range keys {

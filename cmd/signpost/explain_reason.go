@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -37,8 +38,9 @@ func explainReason(v milter.Verdict, client milter.Client, signing *milter.Signi
 	case milter.NoKey:
 		return explainNoKey(v, signing, keys)
 	case milter.KeyBroken:
-		return explanation{fmt.Sprintf("the key of %s cannot be used: %v", v.Author, v.Err), "keys",
-			"repair or replace the file; signpost keys shows what is wrong with it"}
+		what, hint, _ := strings.Cut(v.Err.Error(), "; hint: ")
+		return explanation{fmt.Sprintf("the key of %s cannot be used: %s", v.Author, what), "keys",
+			cmp.Or(hint, "put the key back from a copy, or remove the file and make a new one")}
 	case milter.SignFailed:
 		return explanation{fmt.Sprintf("signing failed: %v", v.Err), "",
 			"try another key: signpost keygen " + orExample(v.Author)}
@@ -74,12 +76,12 @@ func explainNoKey(v milter.Verdict, signing *milter.Signing, keys *keystore.Snap
 	e := explanation{
 		why:     fmt.Sprintf("there is no key for the author domain %s in %s", v.Author, signing.Keys.Dir),
 		setting: "keys",
-		hint:    "make one with signpost keygen " + v.Author,
+		hint:    "make one with signpost keygen" + keysOption(signing.Keys.Dir) + " " + v.Author,
 	}
 	if parent := parentWithKey(v.Author, keys); parent != "" && !signing.Rules.Subdomains {
 		e.why += fmt.Sprintf(", and the one of %s does not sign for names below it", parent)
 		e.setting = "subdomains"
-		e.hint = "set --subdomains, or make a key with signpost keygen " + v.Author
+		e.hint = "set --subdomains, or make a key with signpost keygen" + keysOption(signing.Keys.Dir) + " " + v.Author
 	}
 	if v.TempFail {
 		e.why += "; its mail must be signed, so it is refused for now (451 4.7.1) and not sent unsigned"

@@ -80,7 +80,7 @@ func keygen(c *cli.Context) error {
 			continue
 		}
 		done = append(done, domain)
-		made, err := makeKeys(c, dir, wanted, domain, present.Keys(domain))
+		made, err := makeKeys(c, dir, wanted, domain, present)
 		answer.Keys = append(answer.Keys, made...)
 		if err != nil {
 			printLines(c.App.ErrWriter, "error", err.Error())
@@ -98,8 +98,16 @@ func keygen(c *cli.Context) error {
 	return err
 }
 
-// makeKeys makes the keys of one domain, which has the keys present already.
-func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, present []*keystore.Key) ([]madeKey, error) {
+// makeKeys makes the keys of one domain.
+func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, there *keystore.Snapshot) ([]madeKey, error) {
+	present := there.Keys(domain)
+	// What we cannot read signpostd perhaps can.
+	for _, problem := range there.Problems() {
+		if problem.Domain == domain && len(present) == 0 && !c.Bool("now") {
+			f := brokenKey(problem)
+			return nil, fmt.Errorf("%s has a key already, but %s; hint: %s", domain, f.What, f.Fix)
+		}
+	}
 	if len(present) > 0 && !c.Bool("now") {
 		return nil, fmt.Errorf("%s has a key already, and a second one would sign at once, before the world can verify it; hint: make it with --keys %s, where signpostd does not look, and move it over when its record is published",
 			domain, filepath.Join(dir, ".next"))

@@ -67,7 +67,7 @@ func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
 		}
 		s.add(record.Fault, "dkim-unsigned", a.domain, "there is no key for it in "+a.KeysIn,
 			"its mail goes out without a DKIM signature",
-			"make one with: signpost keygen "+a.domain+"\nor name the key directory with --keys")
+			"make one with signpost keygen "+a.domain+", or name the key directory with --keys")
 		return "", nil
 	}
 }
