@@ -114,10 +114,10 @@ func printReport(c *cli.Context, report *audit.Report, more bool) {
 	}
 	fmt.Fprintln(out, s.bold(report.Domain))
 	for _, good := range report.Good {
-		fmt.Fprintf(out, "%s: %s: %s\n", s.green("good"), s.bold(good.Name), good.What)
+		fmt.Fprintf(out, "%s: %s: %s\n", s.green("good"), s.bold(visible(good.Name)), visible(good.What))
 	}
 	printFindings(c, report.Findings)
-	verdict := report.Verdict
+	verdict := visible(report.Verdict)
 	switch report.Passes {
 	case audit.Yes:
 		verdict = s.green(verdict)

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -126,18 +129,37 @@ func (s style) level(level string) string {
 func printFindings(c *cli.Context, findings []record.Finding) {
 	s := styleOf(c)
 	for _, f := range findings {
-		fmt.Fprintf(c.App.Writer, "%s: %s: %s\n", s.level(f.Level), s.bold(f.Name), f.What)
+		fmt.Fprintf(c.App.Writer, "%s: %s: %s\n", s.level(f.Level), s.bold(visible(f.Name)), visible(f.What))
 		if f.Effect != "" {
-			fmt.Fprintf(c.App.Writer, "   %s\n", f.Effect)
+			fmt.Fprintf(c.App.Writer, "   %s\n", visible(f.Effect))
 		}
 		fix, values, more := strings.Cut(f.Fix, "\n")
 		if fix != "" {
-			fmt.Fprintf(c.App.Writer, "   hint: %s\n", fix)
+			fmt.Fprintf(c.App.Writer, "   hint: %s\n", visible(fix))
 		}
 		if more {
-			fmt.Fprintln(c.App.Writer, values)
+			for line := range strings.SplitSeq(values, "\n") {
+				fmt.Fprintln(c.App.Writer, visible(line))
+			}
 		}
 	}
+}
+
+// visible returns text with escapes for what a terminal would obey: what is
+// found in the DNS, or in a file, is whatever somebody put there.
+func visible(text string) string {
+	var b strings.Builder
+	for text != "" {
+		c, size := utf8.DecodeRuneInString(text)
+		if c == utf8.RuneError && size == 1 || !unicode.IsPrint(c) {
+			quoted := strconv.Quote(text[:size])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteString(text[:size])
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 // verdictOf is the exit code for findings, as an error without a text: they

@@ -68,7 +68,7 @@ func (l *dkimLinter) record(txt TXT) {
 		return
 	}
 	if len(l.want.PublicKey) == 0 {
-		if r, err := ParseDKIM(text); err == nil && !r.Revoked() {
+		if r, err := ParseDKIM(text); err == nil && !r.Revoked() && !strings.ContainsAny(text, "\r\n") {
 			l.fix = publish(l.name, r.String())
 		}
 	}

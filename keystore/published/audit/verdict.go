@@ -104,6 +104,9 @@ func treatment(policy string) string {
 
 // judgeDKIM: one signature that verifies and is aligned is enough.
 func (a *audit) judgeDKIM(ctx context.Context, policy *published.Policy) part {
+	if a.Keys == nil {
+		return part{NotKnown, "whether it is signed is not known (the key directory cannot be read)"}
+	}
 	if len(a.keys) == 0 {
 		return part{No, "no key signs it"}
 	}
