@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,8 +106,8 @@ func (r *Resolver) addresses(ctx context.Context, name string) []NameServer {
 }
 
 // Ask puts a question to each name server at once, and returns their replies in
-// the order of the servers. An answer has of a chain of CNAMEs what the server
-// holds.
+// the order of the servers. An answer ends where a chain of CNAMEs leaves the
+// zone: what a server adds from other zones that it holds, others do not have.
 func (z *NameServers) Ask(ctx context.Context, name string, qtype uint16, patience time.Duration) []Reply {
 	replies := make([]Reply, len(z.Servers))
 	question, err := questionFor(name, qtype)
@@ -114,14 +115,14 @@ func (z *NameServers) Ask(ctx context.Context, name string, qtype uint16, patien
 	for i, server := range z.Servers {
 		replies[i] = Reply{Server: server, Err: err}
 		if err == nil {
-			asking.Go(func() { replies[i].ask(ctx, question, patience) })
+			asking.Go(func() { replies[i].ask(ctx, question, z.Zone, patience) })
 		}
 	}
 	asking.Wait()
 	return replies
 }
 
-func (r *Reply) ask(ctx context.Context, question dns.Question, patience time.Duration) {
+func (r *Reply) ask(ctx context.Context, question dns.Question, zone string, patience time.Duration) {
 	if r.Server.err != nil {
 		r.Err = r.Server.err
 		if failed := new(LookupError); r.Server.Addr != "" && errors.As(r.Err, &failed) {
@@ -144,6 +145,10 @@ func (r *Reply) ask(ctx context.Context, question dns.Question, patience time.Du
 	answer.Server = r.Server.Addr
 	if _, r.Err = answer.add(msg); r.Err == nil {
 		answer.TTL = max(answer.TTL, 0)
+		outside := func(name string) bool { return !dns.IsSubDomain(dns.Fqdn(zone), dns.Fqdn(name)) }
+		if first := slices.IndexFunc(answer.CNAMEs, outside); first >= 0 {
+			answer.CNAMEs, answer.Records, answer.NXDomain = answer.CNAMEs[:first+1], nil, false
+		}
 		r.msg, r.Answer = msg, answer
 	}
 }
