@@ -19,6 +19,9 @@ none, as in a container, from the addresses of the domain's MX. The HELO name is
 what this host's Postfix says of itself, and not known when that is not where
 mail comes from. Say otherwise with --from-ip and --helo.
 
+A domain that is locked with what "signpost dns --no-mail" prints, and has no
+key, is checked for that: it will not pass, and that is no fault.
+
 With --authoritative every name server of the domain's zone is asked by itself:
 a change shows at once, and so do servers that differ or do not answer.
 

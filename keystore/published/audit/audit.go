@@ -95,6 +95,9 @@ func Domain(ctx context.Context, options Options, domain string) *Report {
 	if !a.start(ctx, &start) {
 		return a.report(ctx, &start)
 	}
+	if a.isLocked(ctx) {
+		return a.locked(ctx, &start)
+	}
 	a.checkMX(ctx, &exchangers)
 	a.chooseSenders(ctx, &exchangers)
 

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,35 @@ func TestWildcardBesideInheritedPolicy(t *testing.T) {
 		}
 	}
 	if report.Passes != Yes {
+		t.Error(told(report))
+	}
+}
+
+// What "signpost dns --no-mail" prints is as it should be, and no reason to
+// publish the contrary.
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		with   []string
+		locked bool
+	}{
+		{"no key", []string{`*._domainkey TXT "v=DKIM1; p="`, "@ MX 10 mail"}, true},
+		{"no mail at all", []string{`*._domainkey TXT "v=DKIM1; p="`, "@ MX 0 ."}, true},
+		{"null MX", []string{"@ MX 0 ."}, true},
+		{"DKIM alone", []string{"@ MX 10 mail"}, false},
+	} {
+		report := checkZone(t, "locked.test", []string{spf, mx, key, dmarc}, append(test.with, `@ TXT "v=spf1 -all"`, `_dmarc TXT "v=DMARC1; p=reject"`), func(o *Options) {
+			o.Keys = keysFor(t, nil)
+		})
+		locked := !slices.ContainsFunc(report.Findings, func(f record.Finding) bool { return f.Level != record.Note })
+		if locked != test.locked || report.Passes != No || strings.Contains(report.Verdict, "is locked") != test.locked {
+			t.Errorf("%s%s", test.name, told(report))
+		}
+	}
+	// With a key, the same records keep the domain's own mail from arriving.
+	report := checkZone(t, "locked.test", []string{spf, mx, key}, []string{`*._domainkey TXT "v=DKIM1; p="`, "@ MX 0 .", `@ TXT "v=spf1 -all"`}, nil)
+	if len(fixes(report, "mx-null")) == 0 || len(fixes(report, "dkim-wildcard")) == 0 {
 		t.Error(told(report))
 	}
 }
