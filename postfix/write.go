@@ -32,7 +32,11 @@ func (c *Change) Write() error {
 		}
 		temp, err := e.stage()
 		if err != nil {
-			return fmt.Errorf("writing %s: %w; hint: it takes a writable directory and, to keep the owner, root", e.path, err)
+			hint := "it takes a writable directory and, to keep the owner, root"
+			if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+				hint = "nothing has been changed; make room and try again"
+			}
+			return fmt.Errorf("writing %s: %w; hint: %s", e.path, err, hint)
 		}
 		staged[i] = temp
 	}
