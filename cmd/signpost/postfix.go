@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -124,10 +125,14 @@ type postfixChange struct {
 
 func diffPostfix(c *cli.Context) error {
 	dir, wanted, err := wantedPostfix(c)
-	if err != nil {
-		return err
+	var change *postfix.Change
+	if err == nil {
+		change, err = dir.Change(wanted)
 	}
-	change, err := dir.Change(wanted)
+	var coded exitError
+	if err != nil && !errors.As(err, &coded) {
+		err = exitError{exitUnknown, err} // 1 says that there is something to change
+	}
 	if err != nil {
 		return err
 	}

@@ -53,8 +53,8 @@ json:
      ]
    }`
 
-const postfixDiffDescription = `The exit code is 1 when there is something to change, 0 when there is not.
-"write --dry-run" prints the same and exits with 0.
+const postfixDiffDescription = `The exit code is 1 when there is something to change, 0 when there is not, and
+3 when the files cannot be read. "write --dry-run" prints the same and exits with 0.
 
 examples:
    $ export ALLOWED_SENDER_DOMAINS=example.org
