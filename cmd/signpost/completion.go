@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -80,7 +81,9 @@ func completions(app *cli.App, words []string) []string {
 				}
 			}
 		}
-		offered = append(offered, "--help")
+		if !slices.Contains(offered, "--help") {
+			offered = append(offered, "--help")
+		}
 	case len(commands) > 0:
 		for _, command := range commands {
 			offered = append(offered, command.Name)
