@@ -17,6 +17,7 @@ not look at, publish its record, and move the files over once it shows:
    signpost keygen --keys /etc/opendkim/keys/.next example.org
    signpost check --keys /etc/opendkim/keys/.next example.org
    mkdir -p /etc/opendkim/keys/example.org
+   mkdir -p /etc/opendkim/keys/example.org
    mv /etc/opendkim/keys/.next/example.org/* /etc/opendkim/keys/example.org/
 
 --flat makes <domain>.private and <domain>.txt, as the image boky/postfix has them.
@@ -57,6 +58,6 @@ json:
        }
      ],
      "failed": [
-       {"domain": "example.net", "error": "..."}
+       {"domain": "example.net", "error": "...", "hint": "..."}
      ]
    }`
