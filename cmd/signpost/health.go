@@ -32,7 +32,7 @@ examples:
    signpost: hint: put its key into the key directory
 
 json:
-   {"signs": true, "socket": "inet:localhost:8891", "domains": ["example.org"], "error": ""}`,
+   {"signs": true, "socket": "inet:localhost:8891", "domains": ["example.org"], "error": "", "hint": ""}`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", EnvVars: []string{"SIGNPOST_LISTEN", "OPENDKIM_Socket"}, Value: "inet:8891@localhost",
 				Usage: "`ADDRESS` where signpostd listens, as in its --listen"},
@@ -79,12 +79,13 @@ type healthAnswer struct {
 	Socket  string   `json:"socket"`
 	Domains []string `json:"domains"`
 	Error   string   `json:"error"`
+	Hint    string   `json:"hint"`
 }
 
 func healthJSON(c *cli.Context, address milter.Address, domains []string, probed error) error {
-	answer := healthAnswer{probed == nil, address.String(), domains, ""}
+	answer := healthAnswer{Signs: probed == nil, Socket: address.String(), Domains: domains}
 	if probed != nil {
-		answer.Error = probed.Error()
+		answer.Error, answer.Hint, _ = strings.Cut(probed.Error(), "; hint: ")
 	}
 	if err := printJSON(c, answer); err != nil {
 		return err

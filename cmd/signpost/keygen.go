@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -54,6 +55,7 @@ type madeKey struct {
 type failedDomain struct {
 	Domain string `json:"domain"`
 	Error  string `json:"error"`
+	Hint   string `json:"hint"`
 }
 
 func keygen(c *cli.Context) error {
@@ -84,7 +86,8 @@ func keygen(c *cli.Context) error {
 		answer.Keys = append(answer.Keys, made...)
 		if err != nil {
 			printLines(c.App.ErrWriter, "error", err.Error())
-			answer.Failed = append(answer.Failed, failedDomain{domain, err.Error()})
+			what, hint, _ := strings.Cut(err.Error(), "; hint: ")
+			answer.Failed = append(answer.Failed, failedDomain{domain, what, hint})
 		}
 	}
 	if c.Bool("json") {
