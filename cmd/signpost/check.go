@@ -144,9 +144,7 @@ func checkOptions(c *cli.Context) (audit.Options, error) {
 	if err != nil {
 		return options, exitError{exitUnknown, err}
 	}
-	if resolver.Patience = c.Duration("timeout"); resolver.Patience <= 0 {
-		return options, usageError("--timeout: %s is no time to wait; hint: give it as 5s", resolver.Patience)
-	}
+	resolver.Patience = c.Duration("timeout")
 	options.Resolver = resolver.Remembering()
 	if err := senderOptions(c, &options); err != nil {
 		return options, err

@@ -34,7 +34,13 @@ func resolverFlag() cli.Flag {
 }
 
 func timeoutFlag(value time.Duration) cli.Flag {
-	return &cli.DurationFlag{Name: "timeout", Value: value, Usage: "how long to wait for an answer"}
+	return &cli.DurationFlag{Name: "timeout", Value: value, Usage: "wait for an answer for `TIME`, such as 10s or 2m",
+		Action: func(_ *cli.Context, given time.Duration) error {
+			if given <= 0 {
+				return usageError("--timeout: %v is no time to wait; hint: give one like 30s", given)
+			}
+			return nil
+		}}
 }
 
 // loadKeys reads the key directory as signpostd does.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -102,6 +103,9 @@ func verbs() []*cli.Command {
 // wrongUse is for flags that a command does not know, or not with that value.
 func wrongUse(command string) cli.OnUsageErrorFunc {
 	return func(_ *cli.Context, err error, _ bool) error {
+		if strings.Contains(err.Error(), "for flag -timeout: ") {
+			return usageError("%w; hint: give one like 30s", err)
+		}
 		return exitError{exitUsage, fmt.Errorf("%w; hint: see %s --help", err, command)}
 	}
 }

@@ -74,9 +74,6 @@ func planSending(c *cli.Context) (*sending, error) {
 	if !c.Bool("quiet") && !c.Bool("json") {
 		p.dialogue.out, p.dialogue.style = c.App.Writer, styleOf(c)
 	}
-	if p.timeout <= 0 {
-		return nil, usageError("--timeout: %v is no time to wait; hint: give one like 30s", p.timeout)
-	}
 	var err error
 	if p.tls, err = planTLS(c); err != nil {
 		return nil, err
