@@ -18,6 +18,9 @@ func explain(err error, shown string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; hint: make the directory, or give another with --keys", err)
 	}
+	if errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("%w; hint: do it where the directory can be written, such as outside of the container that has it read-only", err)
+	}
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
