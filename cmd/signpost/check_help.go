@@ -33,6 +33,9 @@ SERVFAIL, REFUSED, an unreachable server, an answer cut off or broken are told
 apart and never mean "not published". The exit code is 1 with a fault, else 3
 with something unknown, else 1 with a warning; notes do not count.
 
+Each reply is waited for as long as --timeout says, each domain 20 times as long
+at the most, and a resolver that never replies is soon given up.
+
 examples:
    $ signpost check --from-ip 192.0.2.1 --helo mail.example.org example.org
    example.org

@@ -9,11 +9,14 @@ import (
 
 // memory holds the answers of a run.
 type memory struct {
-	mu    sync.Mutex
-	calls map[dns.Question]*call
+	mu      sync.Mutex
+	calls   map[dns.Question]*call
+	servers map[string]*silence
 }
 
-func newMemory() *memory { return &memory{calls: make(map[dns.Question]*call)} }
+func newMemory() *memory {
+	return &memory{calls: make(map[dns.Question]*call), servers: make(map[string]*silence)}
+}
 
 type call struct {
 	done   chan struct{}

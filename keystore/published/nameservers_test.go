@@ -3,6 +3,7 @@ package published
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -63,4 +64,33 @@ func TestMemoryOfSomebodyWithoutTime(t *testing.T) {
 	})
 	close(waiting)
 	done.Wait()
+}
+
+// A resolver that never replies is not waited for at every question of a run.
+func TestDeadResolver(t *testing.T) {
+	t.Parallel()
+	r := &Resolver{Servers: []string{serve(t, silent), serve(t, answering(t, "example.org. 60 IN TXT hello"))}, Patience: 100 * time.Millisecond, Attempts: 2}
+	r = r.Remembering()
+	start := time.Now()
+	for i := range 30 {
+		if _, err := r.TXT(t.Context(), fmt.Sprintf("n%d.example.org", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	// With none that replies, each question fails as the first did.
+	r = (&Resolver{Servers: r.Servers[:1], Patience: 100 * time.Millisecond, Attempts: 2}).Remembering()
+	start = time.Now()
+	for i := range 30 {
+		_, err := r.TXT(t.Context(), fmt.Sprintf("n%d.example.org", i))
+		var failed *LookupError
+		if !errors.As(err, &failed) || failed.Kind != Timeout || failed.Server != r.Servers[0] {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
 }

@@ -171,7 +171,13 @@ func (r *Resolver) ask(ctx context.Context, question dns.Question) (*response, s
 				}
 				return nil, "", failed
 			}
-			reply, fail := exchange(ctx, server, question, true, r.Patience)
+			reply, fail := (*response)(nil), r.memory.dead(server)
+			if fail == nil {
+				reply, fail = exchange(ctx, server, question, true, r.Patience)
+				if ctx.Err() == nil {
+					r.memory.heard(server, fail)
+				}
+			}
 			if fail == nil && isReferral(reply) {
 				fail = &failure{kind: Lame}
 			}
