@@ -48,6 +48,8 @@ func TestFixOfSPFHelps(t *testing.T) {
 	for _, test := range []struct{ domain, published, from, code, want string }{
 		{"denied.test", "v=spf1 -ip4:192.0.2.0/24 mx -all", "192.0.2.1", "spf-fail", "v=spf1 ip4:192.0.2.1 -ip4:192.0.2.0/24 mx -all"},
 		{"linted.test", "v=spf1 ip4:192.0.2.77 ptr ?all", "192.0.2.3", "spf-neutral", "v=spf1 ip4:192.0.2.77 ip4:192.0.2.3 -all"},
+		{"first.test", "something", "192.0.2.3", "spf-missing", "v=spf1 mx ip4:192.0.2.3 -all"},
+		{"first-mx.test", "something", "192.0.2.1", "spf-missing", "v=spf1 mx -all"},
 		{"inner.test", "v=spf1 mx -all", "10.0.0.1", "spf-fail", "--from-ip"},
 	} {
 		report := checkZone(t, test.domain, []string{spf}, []string{`@ TXT "` + test.published + `"`}, from(test.from))

@@ -36,6 +36,7 @@ func (a *audit) checkSPF(ctx context.Context, s *section) {
 	found := record.LintSPF(a.mailFrom, answer.TXT())
 	if slices.ContainsFunc(found, func(f record.Finding) bool { return f.Code == "spf-missing" }) {
 		found = a.missingSPF(ctx, found)
+		a.withSenders(ctx, found)
 	}
 	s.findings = append(s.findings, found...)
 	if policies := spfRecords(answer.TXT()); len(policies) == 1 {
@@ -44,6 +45,38 @@ func (a *audit) checkSPF(ctx context.Context, s *section) {
 		tree.conclude()
 	}
 	a.evaluateSPF(ctx, s, found)
+}
+
+// withSenders adds the given addresses that send, and take no mail, to a first
+// record that is told to be published.
+func (a *audit) withSenders(ctx context.Context, found []record.Finding) {
+	const first = "v=spf1 mx"
+	var terms string
+	for _, addr := range a.From {
+		if !IsPublic(addr) || a.isExchanger(ctx, addr) {
+			continue
+		}
+		terms += " " + addressTerm(addr).String()
+	}
+	for i, f := range found {
+		if before, rest, ok := strings.Cut(f.Fix, first+" "); ok && strings.HasSuffix(before, "\n") {
+			found[i].Fix = before + first + terms + " " + rest
+		}
+	}
+}
+
+func (a *audit) isExchanger(ctx context.Context, addr netip.Addr) bool {
+	return slices.ContainsFunc(a.mx, func(host string) bool {
+		addrs, err := a.addresses(ctx, host)
+		return err == nil && slices.Contains(addrs, addr)
+	})
+}
+
+func addressTerm(addr netip.Addr) record.Term {
+	if addr.Is6() {
+		return record.Term{Name: "ip6", Value: addr.String()}
+	}
+	return record.Term{Name: "ip4", Value: addr.String()}
 }
 
 // spfRecords returns those of the texts that receivers take for SPF records.
@@ -170,11 +203,7 @@ func (a *audit) allow(missing []spfState, linted []record.Finding) string {
 		if !IsPublic(state.addr) {
 			continue
 		}
-		term := record.Term{Name: "ip4", Value: state.addr.String()}
-		if state.addr.Is6() {
-			term.Name = "ip6"
-		}
-		addrs, terms = append(addrs, state.addr), append(terms, term)
+		addrs, terms = append(addrs, state.addr), append(terms, addressTerm(state.addr))
 	}
 	if len(terms) == 0 {
 		return "receivers see another address than this, which is not public: name it with --from-ip"
