@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"reflect"
 	"regexp"
 	"slices"
@@ -138,4 +139,32 @@ func TestHelpHasRealExamples(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Examples that need no files and no network print what --help says.
+func TestHelpPrintsTheTruth(t *testing.T) {
+	t.Parallel()
+	ran := 0
+	eachCommand("signpost", verbs(), func(name string, command *cli.Command) {
+		_, section, _ := strings.Cut(command.Description, "\nexamples:\n")
+		section, _, _ = strings.Cut(section, "\njson:\n")
+		for _, example := range strings.Split("\n"+section, "\n   $ ")[1:] {
+			typed, want, _ := strings.Cut(example, "\n")
+			if !strings.HasPrefix(typed, "signpost postfix show --milter-only") && !strings.HasPrefix(typed, "signpost dns --no-mail") {
+				continue
+			}
+			ran++
+			want = strings.TrimSpace(strings.ReplaceAll("\n"+want, "\n   ", "\n"))
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), strings.Fields(typed), &stdout, &stderr); code != 0 {
+				t.Errorf("%s --help: %s: exit code %d: %s", name, typed, code, &stderr)
+			}
+			if got := strings.TrimSpace(stdout.String()); got != want {
+				t.Errorf("%s --help: %s: prints\n%s\nnot\n%s", name, typed, got, want)
+			}
+		}
+	})
+	if ran < 4 {
+		t.Errorf("ran only %d examples", ran)
+	}
 }
