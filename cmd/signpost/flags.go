@@ -47,7 +47,13 @@ func timeoutFlag(value time.Duration) cli.Flag {
 func loadKeys(c *cli.Context) (*keystore.Snapshot, error) {
 	selectors, err := keystore.ParseSelectors(c.String("selector"))
 	if err != nil {
-		return nil, exitError{exitUsage, fmt.Errorf("--selector: %w", err)}
+		where := "--selector"
+		for _, name := range []string{"DKIM_SELECTOR", "SIGNPOST_SELECTOR"} {
+			if os.Getenv(name) == c.String("selector") {
+				where = name
+			}
+		}
+		return nil, exitError{exitUsage, fmt.Errorf("%s: %w", where, err)}
 	}
 	snapshot, err := keystore.Load(keystore.Options{Dir: c.String("keys"), Selectors: selectors}, nil)
 	if err != nil {
