@@ -53,7 +53,7 @@ func (a *audit) serverFailed(s *section, reply published.Reply) {
 		return
 	}
 	// A host without IPv6 says nothing about the server.
-	if errors.Is(reply.Err, syscall.ENETUNREACH) || errors.Is(reply.Err, syscall.EADDRNOTAVAIL) {
+	if slices.ContainsFunc([]error{syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT}, func(err error) bool { return errors.Is(reply.Err, err) }) {
 		s.add(record.Note, "dns-server-not-asked", reply.Server.String(), "this host has no way to the name server: "+reply.Err.Error(), "what it says is not known", "")
 		return
 	}

@@ -18,7 +18,7 @@ import (
 func TestNoWayToANameServer(t *testing.T) {
 	t.Parallel()
 	server := published.NameServer{Name: "ns1.clean.test", Addr: "[2001:db8::53]:53"}
-	for _, cause := range []error{syscall.ENETUNREACH, syscall.EADDRNOTAVAIL} {
+	for _, cause := range []error{syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT} {
 		var s section
 		new(audit).serverFailed(&s, published.Reply{Server: server, Err: &published.LookupError{Name: "clean.test", Type: "TXT", Server: server.Addr, Kind: published.Unreachable, Err: cause}})
 		if len(s.findings) != 1 || s.findings[0].Code != "dns-server-not-asked" || s.findings[0].Level != record.Note || s.findings[0].Name != "ns1.clean.test (2001:db8::53)" {
