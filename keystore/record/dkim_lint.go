@@ -69,7 +69,7 @@ func (l *dkimLinter) record(txt TXT) {
 	}
 	if len(l.want.PublicKey) == 0 {
 		if r, err := ParseDKIM(text); err == nil && !r.Revoked() && !strings.ContainsAny(text, "\r\n") {
-			l.fix = publish(l.name, r.String())
+			l.fix = publish(l.name, asMeant(r).String())
 		}
 	}
 	if text == "" {
@@ -97,6 +97,24 @@ func (l *dkimLinter) record(txt TXT) {
 	if !slices.ContainsFunc(l.findings, func(f Finding) bool { return f.Level == Fault }) {
 		l.size(txt)
 	}
+}
+
+// asMeant returns a record with what its key and mail need in the place of what
+// does not go with them.
+func asMeant(r DKIM) DKIM {
+	if key := classify(r.PublicKey); key.public != nil {
+		r.KeyType, r.PublicKey = key.keyType, key.public
+	}
+	if r.Hash != "" && !hasWord(r.Hash, "sha256") {
+		r.Hash = "sha256"
+	}
+	if r.Service != "" && !hasWord(r.Service, "*") && !hasWord(r.Service, "email") {
+		r.Service = "email"
+	}
+	if r.Testing() {
+		r.Flags = strings.Join(slices.DeleteFunc(strings.Split(r.Flags, ":"), func(flag string) bool { return hasWord(flag, "y") }), ":")
+	}
+	return r
 }
 
 // otherRecord names the kind of record that text is, if it is no key record.

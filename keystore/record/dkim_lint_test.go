@@ -236,3 +236,29 @@ func TestLintDKIMAloneMends(t *testing.T) {
 		}
 	}
 }
+
+// What is told to be published in the place of a record, whatever key should
+// stand there, has nothing of what is wrong with it.
+func TestLintDKIMFixesWithoutKey(t *testing.T) {
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := base64.StdEncoding.EncodeToString(public)
+	for _, published := range []string{"v=DKIM1; k=rsa; p=", "v=DKIM1; k=RSA; p=", "v=DKIM1; h=sha1; k=ed25519; p=", "v=DKIM1; k=ed25519; s=tlsrpt; t=s:y; p="} {
+		findings := LintDKIM("mail._domainkey.example.org", []TXT{{published + key}}, DKIM{})
+		if len(findings) == 0 {
+			t.Errorf("%s: nothing is found", published)
+		}
+		for _, f := range findings {
+			if f.Level == Note {
+				continue
+			}
+			for _, again := range LintDKIM(f.Name, []TXT{{lastLine(f.Fix)}}, DKIM{}) {
+				if again.Level != Note {
+					t.Errorf("%s: to publish %q has %s", published, lastLine(f.Fix), again.Code)
+				}
+			}
+		}
+	}
+}
