@@ -99,3 +99,15 @@ func TestLintDMARC(t *testing.T) {
 		}
 	}
 }
+
+// Of several records the same one is told to be kept, in whatever order the DNS
+// gives them.
+func TestLintDMARCSeveral(t *testing.T) {
+	strict, mild := TXT{"v=DMARC1; p=reject; rua=mailto:a@example.org"}, TXT{"v=DMARC1; p=quarantine; rua=mailto:b@example.org"}
+	for _, published := range [][]TXT{{strict, mild}, {mild, strict}} {
+		findings := LintDMARC("_dmarc.example.org", published)
+		if len(findings) != 1 || lastLine(findings[0].Fix) != mild.Text() {
+			t.Errorf("got %+v", findings)
+		}
+	}
+}
