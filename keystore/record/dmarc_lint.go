@@ -27,7 +27,7 @@ func LintDMARC(name string, published []TXT) []Finding {
 	switch {
 	case len(records) > 1:
 		l.add(Fault, "dmarc-several", fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)),
-			"receivers take none of them: "+noDMARC, "remove all of them, and "+publish(name, mendDMARC(records[0]).String()))
+			"receivers take none of them: "+noDMARC, "remove all of them, and "+publish(name, mildest(records).String()))
 	case len(records) == 1:
 		l.record(records[0])
 	case len(misspelt) == 0:
@@ -37,6 +37,19 @@ func LintDMARC(name string, published []TXT) []Finding {
 		l.misspelt(text, len(records) > 0)
 	}
 	return l.findings
+}
+
+// mildest returns that of several records with which least mail is lost. The
+// DNS gives them in any order.
+func mildest(records []string) DMARC {
+	var policies []DMARC
+	for _, text := range slices.Sorted(slices.Values(records)) {
+		mended, _ := mend(text)
+		policies = append(policies, mendDMARC(mended))
+	}
+	return slices.MinFunc(policies, func(a, b DMARC) int {
+		return slices.Index(strength, a.Policy) - slices.Index(strength, b.Policy)
+	})
 }
 
 type dmarcLinter struct{ linter }
