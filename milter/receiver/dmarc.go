@@ -157,18 +157,16 @@ func authorDomain(fields []field) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the From field cannot be read: %w", err)
 	}
-	var domains []string
+	author := ""
 	for _, name := range names {
 		domain, err := keystore.Domain(name)
 		if err != nil {
 			return "", fmt.Errorf("the From field: %w", err)
 		}
-		if !slices.Contains(domains, domain) {
-			domains = append(domains, domain)
+		if author != "" && author != domain {
+			return "", fmt.Errorf("the From field has addresses in several domains: %s, %s", author, domain)
 		}
+		author = domain
 	}
-	if len(domains) > 1 {
-		return "", fmt.Errorf("the From field has addresses in several domains: %s", strings.Join(domains, ", "))
-	}
-	return domains[0], nil
+	return author, nil
 }

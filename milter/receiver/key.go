@@ -16,8 +16,12 @@ import (
 	"signpost/keystore/record"
 )
 
-// minRSABits is what a verifier must not go below (RFC 8301, section 3.2).
-const minRSABits = 1024
+// minRSABits is what a verifier must not go below (RFC 8301, section 3.2), and
+// maxRSABits an end to the work that a key can make: OpenSSL has the same.
+const (
+	minRSABits = 1024
+	maxRSABits = 16384
+)
 
 // fetchKeys looks the key of a signature up. It returns none where the
 // signature cannot be verified, and has said why then. There may be several
@@ -129,6 +133,9 @@ func (s *Signature) publicKey(r record.DKIM) (crypto.PublicKey, error) {
 		return nil, fmt.Errorf("p= holds no RSA key")
 	}
 	s.KeyBits = key.N.BitLen()
+	if s.KeyBits > maxRSABits {
+		return nil, fmt.Errorf("it has %d bits, and receivers take no more than %d", s.KeyBits, maxRSABits)
+	}
 	return key, nil
 }
 

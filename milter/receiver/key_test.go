@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -21,6 +22,10 @@ func TestKeyRecords(t *testing.T) {
 	}
 	p := base64.StdEncoding.EncodeToString(key.PublicKey)
 	pkcs1 := base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(testKey(t, "rsa").Public().(*rsa.PublicKey)))
+	huge, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 40000), big.NewInt(1)), E: 1<<31 - 1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	message := sign(t, "rsa", testHeader(), testBody)
 	tests := []struct {
 		records      []string
@@ -35,6 +40,7 @@ func TestKeyRecords(t *testing.T) {
 		{[]string{"v=DKIM1; s=tlsrpt; p=" + p}, "permerror key", "is for s=tlsrpt, not for email", ""},
 		{[]string{"v=DKIM1; k=rsa; p=" + p[:40] + "===="}, "permerror key", "cannot be read", ""},
 		{[]string{"v=DKIM1; k=rsa; p=" + p[:40]}, "permerror key", "p= holds no RSA key", ""},
+		{[]string{"v=DKIM1; p=" + base64.StdEncoding.EncodeToString(huge)}, "permerror key", "has 40001 bits, and receivers take no more than 16384", ""},
 		{[]string{"v=DKIM1; t=y; p=" + p}, "pass", "", "has t=y"},
 		{[]string{"v=DKIM1; p=" + pkcs1}, "pass", "", "is an RSAPublicKey"},
 		{[]string{"k=rsa; v=DKIM1; p=" + p}, "pass", "", "must be the first tag"},

@@ -20,7 +20,8 @@ type message struct {
 	sender string
 
 	in     *bufio.Reader
-	line   int // read so far
+	value  []byte // of the last field, to which lines may be added
+	line   int    // read so far
 	bareLF bool
 	mbox   bool
 }
@@ -52,12 +53,14 @@ func readHeader(r io.Reader) (*message, error) {
 				return nil, errors.New("there is no header, only the line of an mbox")
 			}
 			m.notes = append(m.notes, fmt.Sprintf("the file ends at line %d, within the header: this is taken for a message without a body", m.line))
+			m.endField()
 			return m, nil
 		}
 		if len(line) == 0 {
 			if len(m.fields) == 0 {
 				return nil, fmt.Errorf("line %d is empty, so there is no header; hint: the header comes first, without an empty line before it", m.line)
 			}
+			m.endField()
 			return m, nil
 		}
 		if err := m.addLine(line); err != nil {
@@ -143,8 +146,7 @@ func (m *message) addLine(line []byte) error {
 		if len(m.fields) == 0 {
 			return fmt.Errorf("line %d begins with white space, but there is no field before it that it could continue", m.line)
 		}
-		last := &m.fields[len(m.fields)-1]
-		last.Value += "\r\n" + string(line)
+		m.value = append(append(m.value, "\r\n"...), line...)
 		return nil
 	}
 	name, value, found := bytes.Cut(line, []byte(":"))
@@ -154,8 +156,18 @@ func (m *message) addLine(line []byte) error {
 		}
 		return fmt.Errorf("line %d, %s, is neither a header field nor the empty line that ends the header; hint: put an empty line between header and body", m.line, quote(string(line)))
 	}
-	m.fields = append(m.fields, field{dkim.Field{Name: string(name), Value: string(value)}, m.line})
+	m.endField()
+	m.fields = append(m.fields, field{dkim.Field{Name: string(name)}, m.line})
+	m.value = append(m.value[:0], value...)
 	return nil
+}
+
+// endField keeps the value of the last field when it is whole: to add each line
+// to a string would take minutes with a great many of them.
+func (m *message) endField() {
+	if len(m.fields) > 0 {
+		m.fields[len(m.fields)-1].Value = string(m.value)
+	}
 }
 
 // isFieldName follows RFC 5322, section 3.6.8.

@@ -2,10 +2,14 @@ package receiver
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"signpost/milter/dkim"
 )
 
 func TestReadRefuses(t *testing.T) {
@@ -124,4 +128,33 @@ func (r *repeated) Read(p []byte) (int, error) {
 	n := copy(p, r.text[r.at:])
 	r.at = (r.at + n) % len(r.text)
 	return n, nil
+}
+
+// What a message can cost is bounded: a header of a great many lines is not
+// copied at each, and addresses are not compared with each other.
+func TestReadIsLinear(t *testing.T) {
+	allocated := func() uint64 {
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.TotalAlloc
+	}
+	before := allocated()
+	m, err := Read(strings.NewReader("From: a@example.org\r\nX:" + strings.Repeat("\r\n ", 300_000) + "\r\n\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(m.fields[1].Value); got != 900_000 {
+		t.Errorf("the folded field has %d bytes", got)
+	}
+	if used := allocated() - before; used > 64<<20 {
+		t.Errorf("%d MB allocated to read 1 MB", used>>20)
+	}
+	var from strings.Builder
+	for i := range 80_000 {
+		fmt.Fprintf(&from, "a@%x.co,", i)
+	}
+	_, err = authorDomain([]field{{dkim.Field{Name: "From", Value: from.String()}, 1}})
+	if err == nil || len(err.Error()) > 200 {
+		t.Errorf("got an error of %d bytes", len(fmt.Sprint(err)))
+	}
 }

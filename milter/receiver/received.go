@@ -35,6 +35,9 @@ func parseReceived(value string) (client, bool) {
 		if name, ok := heloWord(words[1:], i); ok {
 			c.helo = name
 		}
+		if saidByClient(words[1:], i) {
+			continue // an address in it is any that the client likes
+		}
 		ip, brackets := address(w.text)
 		switch {
 		case !ip.IsValid():
@@ -96,13 +99,29 @@ func heloWord(words []receivedWord, i int) (string, bool) {
 		return "", false
 	}
 	name, value, found := strings.Cut(w.text, "=")
-	if found && (strings.EqualFold(name, "helo") || strings.EqualFold(name, "ehlo")) && value != "" {
+	if found && isHelo(name) && value != "" {
 		return value, true
 	}
-	if (strings.EqualFold(w.text, "HELO") || strings.EqualFold(w.text, "EHLO")) && i+1 < len(words) && words[i+1].comment {
+	if isHelo(w.text) && !saidByClient(words, i) && i+1 < len(words) && words[i+1].comment {
 		return words[i+1].text, true
 	}
 	return "", false
+}
+
+func isHelo(word string) bool {
+	return strings.EqualFold(word, "helo") || strings.EqualFold(word, "ehlo")
+}
+
+// saidByClient reports whether a word in a comment is HELO or the answer to
+// ident (RFC 1413), which hold what the client says.
+func saidByClient(words []receivedWord, i int) bool {
+	if !words[i].comment {
+		return false
+	}
+	if name, _, found := strings.Cut(words[i].text, "="); found {
+		return !strings.Contains(name, "[")
+	}
+	return i > 0 && words[i-1].comment && isHelo(words[i-1].text) && !saidByClient(words, i-1)
 }
 
 // address reads 192.0.2.1, [192.0.2.1], [IPv6:2001:db8::1], user@[192.0.2.1]

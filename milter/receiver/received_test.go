@@ -11,6 +11,12 @@ func TestParseReceived(t *testing.T) {
 		{" from mail-yw1-f180.example.com (mail-yw1-f180.example.com. [209.85.128.180])\n        by mx.example.com with ESMTPS id x", "mail-yw1-f180.example.com", "209.85.128.180"},
 		{" from AB.outlook.example (2603:10a6:20b:3c::5) by CD.outlook.example (2603:10a6::6) with Microsoft SMTP Server", "AB.outlook.example", "2603:10a6:20b:3c::5"},
 		{" from unknown (HELO box.example) (192.0.2.9) by mx with SMTP", "box.example", "192.0.2.9"},
+		// The client says HELO and answers ident, and would choose the address.
+		{" from [192.0.2.7] (helo=[198.51.100.1]) by mx with esmtp (Exim 4.96)", "[198.51.100.1]", "192.0.2.7"},
+		{" from [192.0.2.7] (port=25 helo=x ident=[198.51.100.1]) by mx with esmtp", "x", "192.0.2.7"},
+		{" from unknown (HELO [198.51.100.1]) (192.0.2.9) by mx with SMTP", "[198.51.100.1]", "192.0.2.9"},
+		{" from unknown (HELO 198.51.100.1) (192.0.2.9) by mx with SMTP", "198.51.100.1", "192.0.2.9"},
+		{" from unknown (HELO HELO) (192.0.2.9) by mx with SMTP", "HELO", "192.0.2.9"},
 		{" FROM h (user@name [192.0.2.10]) BY mx", "h", "192.0.2.10"},
 		{" from h ([::ffff:192.0.2.11]) by mx", "h", "192.0.2.11"},
 		{" from h (name [fe80::1%eth0]) by mx", "h", "fe80::1"},

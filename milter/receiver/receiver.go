@@ -33,6 +33,7 @@ type Message struct {
 	message
 	signatures []*Signature
 	bodies     *bodies
+	guesses    int // that were made
 }
 
 // Judgement is what a receiver makes of a message.

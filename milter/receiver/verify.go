@@ -32,7 +32,7 @@ func (m *Message) verify(ctx context.Context, s *Signature, o Options) {
 	}
 	digest := s.headerDigest(m.fields)
 	if !slices.ContainsFunc(keys, func(key crypto.PublicKey) bool { return good(key, digest, s.signature) }) {
-		s.headerFails(m.fields, keys[0])
+		m.headerFails(s, keys[0])
 		if !sameBody {
 			s.note("besides, %s", body.Reason)
 		}
@@ -57,7 +57,7 @@ func day(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 
 // headerFails says why a signature does not match the header, as far as that
 // can be known.
-func (s *Signature) headerFails(fields []field, key crypto.PublicKey) {
+func (m *Message) headerFails(s *Signature, key crypto.PublicKey) {
 	if key, ok := key.(*rsa.PublicKey); ok && !madeWith(key, s.signature) {
 		s.set(Fail, InKey, "the signature was not made with the key at %s", s.name())
 		s.note("either the record holds the key of another time or place, or b= was damaged")
@@ -69,12 +69,13 @@ func (s *Signature) headerFails(fields []field, key crypto.PublicKey) {
 	} else {
 		s.Reason += ", or the signature was made with another key than the one at " + s.name()
 	}
-	if guess := s.guess(fields, key); guess != "" {
+	if guess := m.guess(s, key); guess != "" {
 		s.note("%s", guess)
 	}
 }
 
-// These bound how many other headers are tried, and of how many fields.
+// These bound how many other headers are tried for all signatures together, and
+// of how many fields.
 const (
 	maxGuesses = 200
 	maxFields  = 500
@@ -82,14 +83,14 @@ const (
 
 // guess tries what is often done to headers on the way. Whatever it returns is
 // certain: the signature matches the header it names.
-func (s *Signature) guess(fields []field, key crypto.PublicKey) string {
+func (m *Message) guess(s *Signature, key crypto.PublicKey) string {
+	fields := m.fields
 	if len(fields) > maxFields {
 		return ""
 	}
-	tries := 0
 	matches := func(header []field) bool {
-		tries++
-		return tries <= maxGuesses && good(key, s.headerDigest(header), s.signature)
+		m.guesses++
+		return m.guesses <= maxGuesses && good(key, s.headerDigest(header), s.signature)
 	}
 	for i, f := range fields {
 		name := strings.ToLower(strings.TrimRight(f.Name, " \t"))
