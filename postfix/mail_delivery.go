@@ -139,15 +139,15 @@ func (c *Config) genericHits(ctx context.Context, m Mail, table string) (changes
 		if err != nil || !m.signs(f.Name) {
 			continue
 		}
+		var keys strings.Builder
 		for _, address := range addresses {
 			local, domain, _ := strings.Cut(address.Address, "@")
-			keys := address.Address + "\n" + local + "\n@" + domain + "\n"
-			answers, ok := c.query(ctx, table, "-q", keys)
-			known = known && ok
-			if len(answers) > 0 {
-				changes = append(changes, f.Name)
-				break
-			}
+			fmt.Fprintf(&keys, "%s\n%s\n@%s\n", address.Address, local, domain)
+		}
+		answers, ok := c.query(ctx, table, "-q", keys.String())
+		known = known && ok
+		if len(answers) > 0 {
+			changes = append(changes, f.Name)
 		}
 	}
 	return changes, known

@@ -36,17 +36,26 @@ func parseLetter(data []byte) (*letter, error) {
 		}
 		l.note("path-mbox-line", record.Note, "line 1", fmt.Sprintf("%q is the separator of a mailbox and no part of the message; it is left out", first), "")
 	}
+	var value []byte // of the last field, to which lines may be added
+	endField := func() {
+		if n := len(l.mail.Header); n > 0 {
+			l.mail.Header[n-1].Value = string(value)
+		}
+	}
+	defer endField()
 	for len(data) > 0 {
 		line, rest := cutLine(data)
 		fields := l.mail.Header
-		switch name, value, found := strings.Cut(string(line), ":"); {
+		switch name, first, found := strings.Cut(string(line), ":"); {
 		case len(line) == 0:
 			l.mail.Body, l.mail.BodyLine = rest, number+1
 			return l, nil
 		case (line[0] == ' ' || line[0] == '\t') && len(fields) > 0:
-			fields[len(fields)-1].Value += "\r\n" + string(line)
+			value = append(append(value, "\r\n"...), line...)
 		case found && isFieldName(name):
-			l.mail.Header = append(fields, postfix.MailField{Name: name, Value: value, Line: number})
+			endField()
+			l.mail.Header = append(fields, postfix.MailField{Name: name, Line: number})
+			value = append(value[:0], first...)
 		case len(fields) == 0:
 			return nil, fmt.Errorf("line %d is no header field, so it is not a message: %.40q; hint: a message begins with fields such as From: and an empty line ends them", number, line)
 		default:

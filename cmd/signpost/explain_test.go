@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -131,6 +132,21 @@ func TestParseLetter(t *testing.T) {
 			strconv.Itoa(l.mail.BodyLine) != test.bodyLine || finding != test.finding {
 			t.Errorf("%s: %q %q line %d %s", name, got, l.mail.Body, l.mail.BodyLine, finding)
 		}
+	}
+}
+
+// A field of a great many lines is not copied at each.
+func TestParseLetterIsLinear(t *testing.T) {
+	data := []byte("From: a@example.org\r\nX:" + strings.Repeat("\r\n ", 100_000) + "\r\n\r\n")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l, err := parseLetter(data)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(l.mail.Header) != 2 || len(l.mail.Header[1].Value) != 300_000 {
+		t.Fatalf("%v", err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+		t.Errorf("%d MB allocated to read %d bytes", used>>20, len(data))
 	}
 }
 
