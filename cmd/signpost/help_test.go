@@ -142,8 +142,7 @@ func TestHelpHasRealExamples(t *testing.T) {
 }
 
 // Examples that need no files and no network print what --help says.
-func TestHelpPrintsTheTruth(t *testing.T) {
-	t.Parallel()
+func TestHelpPrintsTheTruth(t *testing.T) { // not parallel: the flags --help and --version of cli are global
 	ran := 0
 	eachCommand("signpost", verbs(), func(name string, command *cli.Command) {
 		_, section, _ := strings.Cut(command.Description, "\nexamples:\n")

@@ -26,8 +26,7 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 }
 
 // An answer that could not be written whole is never success.
-func TestAnswerIsCutOff(t *testing.T) {
-	t.Parallel()
+func TestAnswerIsCutOff(t *testing.T) { // not parallel: the flags --help and --version of cli are global
 	dir := t.TempDir()
 	keys, letter := filepath.Join(dir, "keys"), filepath.Join(dir, "letter.eml")
 	if code := run(context.Background(), []string{"signpost", "keygen", "--keys", keys, "--type", "ed25519", "example.org"}, &bytes.Buffer{}, &bytes.Buffer{}); code != 0 {
@@ -56,8 +55,7 @@ func TestAnswerIsCutOff(t *testing.T) {
 }
 
 // Ctrl-C ends a command that waits for its input.
-func TestStoppedWhileReading(t *testing.T) {
-	t.Parallel()
+func TestStoppedWhileReading(t *testing.T) { // not parallel: the flags --help and --version of cli are global
 	ctx, cancel := context.WithCancel(t.Context())
 	pipe, writer := io.Pipe() // nothing is ever written
 	defer writer.Close()
