@@ -189,6 +189,24 @@ func TestOffline(t *testing.T) {
 	}
 }
 
+// What RFC 6376 does not allow in a signature makes it one that cannot be read,
+// though some verifiers look over it.
+func TestStrictSyntax(t *testing.T) {
+	good := sign(t, "ed25519", testHeader(), testBody)
+	for old, to := range map[string]string{
+		"d=example.org": "d=example.org.", "d=example": "d=example ", "s=s1": "s=s1.", "s=s": "s=s ", "c=relaxed/": "c=relaxed /",
+		"h=from:from:": "h=fr om:fr om:", "v=1;": "v=1; z=\xe9;", "v=1; ": "v=1; z=\x01; ", "; h=": "; i=@example.org.; h=", "; h": "; i=a@b@example.org; h",
+	} {
+		message := strings.ReplaceAll(good, old, to)
+		if message == good {
+			t.Fatalf("%q is not in the message", old)
+		}
+		if s := judge(t, message, Options{Source: zone(t, "ed25519", "")}).Signatures[0]; s.Result != Neutral || s.Where != InSyntax {
+			t.Errorf("%q: got %s %s, %s", to, s.Result, s.Where, s.Reason)
+		}
+	}
+}
+
 func TestTooManySignatures(t *testing.T) {
 	message := sign(t, "ed25519", testHeader(), testBody)
 	field := message[:strings.Index(message, "From:")]

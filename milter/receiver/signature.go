@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -78,6 +79,9 @@ func (s *Signature) note(format string, args ...any) {
 func parseSignature(f field) *Signature {
 	s := &Signature{Line: f.line, field: f.Field, length: -1}
 	tags, err := parseTags(f.Value)
+	if err == nil && !isText(f.Value) {
+		err = errors.New("it has a control character, or octets that are not UTF-8 (RFC 6376, section 3.2; RFC 8616)")
+	}
 	if err == nil {
 		err = s.read(tags)
 	}
@@ -95,10 +99,11 @@ func parseSignature(f field) *Signature {
 	return s
 }
 
-// read applies RFC 6376, sections 3.5 and 6.1.1.
+// read applies RFC 6376, sections 3.5 and 6.1.1. White space may stand around
+// values, in lists beside their colons, and in base64, but not within a name.
 func (s *Signature) read(tags map[string]tag) (err error) {
-	s.Domain, s.Selector = spaceless(tags["d"].value), spaceless(tags["s"].value)
-	s.Algorithm = cut(spaceless(tags["a"].value))
+	s.Domain, s.Selector = tags["d"].value, tags["s"].value
+	s.Algorithm = cut(tags["a"].value)
 	if v := tags["v"].value; v != "1" {
 		return fmt.Errorf("v= is %s, not 1", quote(v))
 	}
@@ -107,13 +112,18 @@ func (s *Signature) read(tags map[string]tag) (err error) {
 			return fmt.Errorf("it has no %s=", name)
 		}
 	}
+	for _, name := range []string{"d", "s"} {
+		if strings.HasSuffix(tags[name].value, ".") {
+			return fmt.Errorf("%s= is %s, and no dot may stand at its end", name, quote(tags[name].value))
+		}
+	}
 	if s.Domain, err = keystore.Domain(s.Domain); err != nil {
 		return fmt.Errorf("d=: %w", err)
 	}
 	if s.Selector, err = keystore.Selector(s.Selector); err != nil {
 		return fmt.Errorf("s=: %w", err)
 	}
-	c := spaceless(tags["c"].value)
+	c := tags["c"].value
 	if c == "" {
 		c = "simple"
 	}
@@ -121,8 +131,8 @@ func (s *Signature) read(tags map[string]tag) (err error) {
 		return fmt.Errorf("c= is %s, which is no canonicalization", quote(c))
 	}
 	s.Canonicalization = s.header.String() + "/" + s.body.String()
-	for name := range strings.SplitSeq(spaceless(tags["h"].value), ":") {
-		s.Signed = append(s.Signed, strings.ToLower(name))
+	for name := range strings.SplitSeq(tags["h"].value, ":") {
+		s.Signed = append(s.Signed, strings.ToLower(strings.Trim(name, whiteSpace)))
 	}
 	if !slices.Contains(s.Signed, "from") {
 		return fmt.Errorf("h= does not list From")
@@ -137,7 +147,7 @@ func (s *Signature) read(tags map[string]tag) (err error) {
 	if s.bodyHash, err = base64.StdEncoding.DecodeString(spaceless(tags["bh"].value)); err != nil {
 		return fmt.Errorf("bh= is not base64")
 	}
-	if q, ok := tags["q"]; ok && !slices.Contains(strings.Split(spaceless(q.value), ":"), "dns/txt") {
+	if q, ok := tags["q"]; ok && !slices.ContainsFunc(strings.Split(q.value, ":"), func(method string) bool { return strings.Trim(method, whiteSpace) == "dns/txt" }) {
 		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", quote(q.value))
 	}
 	if err := s.readIdentity(tags["i"].value); err != nil {
@@ -157,11 +167,15 @@ func (s *Signature) readIdentity(value string) error {
 		return nil
 	}
 	s.Identity = spaceless(value)
-	domain := strings.ToLower(s.Identity[strings.LastIndexByte(s.Identity, '@')+1:])
+	at := strings.LastIndexByte(s.Identity, '@')
+	domain := strings.ToLower(s.Identity[at+1:])
+	if at < 0 || strings.Contains(s.Identity[:at], "@") && s.Identity[0] != '"' || strings.HasSuffix(domain, ".") {
+		return fmt.Errorf("i= is %s, which is no address in d=%s", quote(s.Identity), s.Domain)
+	}
 	if ascii, err := keystore.Domain(domain); err == nil {
 		domain = ascii
 	}
-	if !strings.Contains(s.Identity, "@") || domain != s.Domain && !strings.HasSuffix(domain, "."+s.Domain) {
+	if domain != s.Domain && !strings.HasSuffix(domain, "."+s.Domain) {
 		return fmt.Errorf("i= is %s, which is not in d=%s", quote(s.Identity), s.Domain)
 	}
 	return nil

@@ -3,6 +3,8 @@ package receiver
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // tag is one entry of a tag-list (RFC 6376, section 3.2). Its value stands in
@@ -45,6 +47,13 @@ func isTagName(name string) bool {
 		}
 	}
 	return name != ""
+}
+
+// isText reports whether a list is of characters that may stand in one.
+func isText(list string) bool {
+	return utf8.ValidString(list) && !strings.ContainsFunc(list, func(c rune) bool {
+		return unicode.IsControl(c) && !strings.ContainsRune(whiteSpace, c)
+	})
 }
 
 // spaceless drops the white space that may stand inside lists and base64.

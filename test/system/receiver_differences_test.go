@@ -38,6 +38,14 @@ var differences = map[string]map[string]string{
 	"tags: i= in capitals":       {"go-msgauth": "domains are compared without case (RFC 6376, section 3.5)"},
 	"tags: q= with more":         {"dkimpy": "q= is a list (RFC 6376, section 3.5)"},
 	"tags: white space":          {"opendkim-testmsg": "white space may stand before the = of b= (RFC 6376, section 3.2)"},
+	"tags: dot after d=":         {"opendkim-testmsg": grammar, "Mail::DKIM": grammar, "go-msgauth": grammar},
+	"tags: two @ in i=":          {"dkimpy": grammar, "Mail::DKIM": grammar, "go-msgauth": grammar},
+	"tags: not UTF-8":            {"dkimpy": grammar, "Mail::DKIM": grammar, "go-msgauth": grammar},
+	"tags: space in a=":          {"opendkim-testmsg": grammar, "go-msgauth": grammar},
+	"tags: space in c=":          {"opendkim-testmsg": grammar, "go-msgauth": grammar},
+	"tags: space in d=":          {"opendkim-testmsg": grammar, "go-msgauth": grammar},
+	"tags: space in h=":          {"opendkim-testmsg": grammar, "go-msgauth": grammar},
+	"tags: space in s=":          {"opendkim-testmsg": grammar, "go-msgauth": grammar},
 	"tags: strict key, i= below": {"dkimpy": strictKey, "go-msgauth": strictKey},
 }
 
@@ -54,5 +62,6 @@ const (
 	required      = "the tag is required (RFC 6376, section 3.5)"
 	refusesLength = "it refuses l=, as RFC 6376, section 8.2, lets it; we warn"
 	lengthOver    = "l= must not be larger than the body (RFC 6376, section 3.5)"
+	grammar       = "the grammar does not allow it (RFC 6376, section 3.5), and other verifiers refuse it"
 	strictKey     = "with t=s the domain of i= must be that of d= (RFC 6376, section 3.6.1)"
 )

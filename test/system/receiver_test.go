@@ -261,6 +261,15 @@ func (c *corpus) tags() {
 		"no a=":               {tags: strings.Replace(usual, "a=rsa-sha256; ", "", 1) + "b="},
 		"empty d=":            {tags: strings.Replace(usual, "d=receiver.example", "d=", 1) + "b="},
 		"two d=":              {tags: usual + "d=receiver.example; b="},
+		"dot after d=":        {tags: strings.Replace(usual, "d=receiver.example", "d=receiver.example.", 1) + "b="},
+		"dot after s=":        {tags: strings.Replace(usual, "s=rsa", "s=rsa.", 1) + "b="},
+		"dot after i=":        {tags: usual + "i=joe@receiver.example.; b="},
+		"two @ in i=":         {tags: usual + "i=joe@x@receiver.example; b="},
+		"space in d=":         {tags: strings.Replace(usual, "d=receiver.", "d=receiver .", 1) + "b="},
+		"space in s=":         {tags: strings.Replace(usual, "s=rsa", "s=r sa", 1) + "b="},
+		"space in c=":         {tags: strings.Replace(usual, "relaxed/", "relaxed /", 1) + "b="},
+		"space in h=":         {tags: strings.Replace(usual, "From:", "Fr om:", 1) + "b="},
+		"not UTF-8":           {tags: usual + "zz=\xe9; b="},
 		"i= elsewhere":        {tags: usual + "i=joe@example.net; b="},
 		"i= of a longer name": {tags: usual + "i=joe@notreceiver.example; b="},
 		"c= unknown":          {tags: strings.Replace(usual, "relaxed/relaxed", "nowsp/relaxed", 1) + "b="},
@@ -274,6 +283,7 @@ func (c *corpus) tags() {
 		c.add("tags: "+name, "neutral syntax", c.make(s))
 	}
 	c.add("tags: a= unknown", "neutral algorithm", c.make(made{tags: strings.Replace(usual, "rsa-sha256", "rsa-sha512", 1) + "b="}))
+	c.add("tags: space in a=", "neutral algorithm", c.make(made{tags: strings.Replace(usual, "rsa-sha256", "rsa -sha256", 1) + "b="}))
 	c.add("tags: rsa-sha1", "policy algorithm", c.make(made{tags: strings.Replace(usual, "rsa-sha256", "rsa-sha1", 1) + "b="}))
 	c.add("tags: l= over the body", "fail body", c.make(made{tags: usual + "l=1000; b="}))
 	c.add("tags: strict key, i= below", "permerror key", c.make(made{tags: strings.Replace(usual, "s=rsa", "s=strict", 1) + "i=@mail.receiver.example; b="}))
