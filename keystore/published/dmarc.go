@@ -13,7 +13,8 @@ import (
 // Policy is what the DNS says of an author domain (RFC 9989, section 4.10).
 type Policy struct {
 	AuthorDomain string
-	// Organizational is what the domain is compared by in relaxed alignment.
+	// Organizational is what the domain is compared by in relaxed alignment;
+	// empty when it could not be found out, which Aligned tells.
 	Organizational string
 	// Found is the domain below whose _dmarc label the record stands, Text the
 	// record. Both are empty when there is none: then DMARC does not apply.
@@ -29,7 +30,8 @@ type Policy struct {
 	// as none.
 	Several []string
 
-	source Source
+	source  Source
+	unknown error // why there is no Organizational
 }
 
 // DMARC finds the policy for an author domain, which is given in A-labels. The
@@ -37,10 +39,13 @@ type Policy struct {
 func DMARC(ctx context.Context, source Source, authorDomain string) (*Policy, error) {
 	domain := plain(authorDomain)
 	w, err := walk(ctx, source, domain)
-	if err != nil {
+	if err != nil && !w.hasOwn() {
 		return nil, err
 	}
-	p := &Policy{AuthorDomain: domain, Organizational: w.organizational(), Several: w.several, source: source}
+	p := &Policy{AuthorDomain: domain, Several: w.several, source: source, unknown: err}
+	if err == nil {
+		p.Organizational = w.organizational()
+	}
 	found := w.policyRecord(p.Organizational)
 	if found == nil {
 		return p, nil
@@ -101,14 +106,17 @@ func (p *Policy) Aligned(ctx context.Context, authenticated string, strict bool)
 	if strict || domain == "" {
 		return false, nil
 	}
-	organizational, err := Organizational(ctx, p.source, domain)
+	if p.unknown != nil {
+		return false, p.unknown
+	}
+	organizational, err := organizationalOf(ctx, p.source, domain)
 	return organizational == p.Organizational, err
 }
 
-// Organizational returns the organizational domain of a domain in A-labels
-// (RFC 9989, section 4.10.2). The error is a *LookupError.
-func Organizational(ctx context.Context, source Source, domain string) (string, error) {
-	w, err := walk(ctx, source, plain(domain))
+// organizationalOf returns the organizational domain of a domain (RFC 9989,
+// section 4.10.2). The error is a *LookupError.
+func organizationalOf(ctx context.Context, source Source, domain string) (string, error) {
+	w, err := walk(ctx, source, domain)
 	if err != nil {
 		return "", err
 	}
@@ -146,6 +154,10 @@ func walk(ctx context.Context, source Source, domain string) (*treeWalk, error) 
 	}
 	return w, nil
 }
+
+// hasOwn reports whether the domain has a record of its own, which is its policy
+// whatever the names above it have.
+func (w *treeWalk) hasOwn() bool { return len(w.found) > 0 && w.found[0].domain == w.start }
 
 // visit asks for the record of one domain. It says to stop where psd=y or
 // psd=n ends the walk.

@@ -184,6 +184,26 @@ func TestDMARCFailures(t *testing.T) {
 	}
 }
 
+// With a record of its own a domain has a policy, though who is related to it
+// is not known.
+func TestDMARCFailureAboveTheRecord(t *testing.T) {
+	source := failing{zoneOf(t, `_dmarc.example.org. TXT "v=DMARC1; p=reject"`), map[string]Kind{"_dmarc.org": ServFail}}
+	p, err := DMARC(context.Background(), source, "example.org")
+	if err != nil || p.Policy != "reject" || p.Organizational != "" {
+		t.Fatalf("got %+v, %v", p, err)
+	}
+	if aligned, err := p.Aligned(context.Background(), "example.org", false); err != nil || !aligned {
+		t.Errorf("the domain itself: got %v, %v", aligned, err)
+	}
+	var failed *LookupError
+	if aligned, err := p.Aligned(context.Background(), "a.example.org", false); aligned || !errors.As(err, &failed) || failed.Kind != ServFail {
+		t.Errorf("one below: got %v, %v", aligned, err)
+	}
+	if aligned, err := p.Aligned(context.Background(), "a.example.org", true); aligned || err != nil {
+		t.Errorf("one below, strict: got %v, %v", aligned, err)
+	}
+}
+
 func TestZoneIsLikeTheDNS(t *testing.T) {
 	zone := zoneOf(t, "a.b.test. CNAME c.test.\nc.test. TXT \"x\" \"y\"\nl.test. CNAME l.test.\n")
 	answer, err := zone.Lookup(context.Background(), "A.b.test.", dns.TypeTXT)

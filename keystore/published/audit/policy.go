@@ -94,12 +94,12 @@ func (a *audit) checkReports(ctx context.Context, s *section) {
 			continue
 		}
 		seen[domain] = true
-		external, err := published.Organizational(ctx, a.resolver, domain)
+		own, err := policy.Aligned(ctx, domain, false)
 		if err != nil {
 			s.failed(domain, err, "whether DMARC reports arrive there is not known")
 			continue
 		}
-		if external != policy.Organizational && !a.authorised(ctx, s, policy.Found, domain) {
+		if !own && !a.authorised(ctx, s, policy.Found, domain) {
 			continue
 		}
 		a.checkReportHost(ctx, s, domain)
