@@ -19,7 +19,7 @@ func (p *sending) address(flag, text string) (string, error) {
 	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
 		domain = ascii
 	}
-	if strings.ContainsAny(local+domain, " \t\r\n<>") || strings.ContainsAny(local, `"\`) {
+	if strings.ContainsAny(local+domain, " \t\r\n<>") || strings.ContainsAny(local, `"\@,:;()[]`) {
 		return "", usageError("%s: %q is an address that SMTP has to quote, and signpost does not", flag, text)
 	}
 	if strings.ContainsFunc(local+domain, func(r rune) bool { return r > 0x7e }) {

@@ -38,12 +38,7 @@ func (d *dialogue) clean(text string) string {
 	for _, secret := range d.secrets {
 		text = strings.ReplaceAll(text, secret, hidden)
 	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
-			return '?' // a terminal would act on it
-		}
-		return r
-	}, text)
+	return visible(text)
 }
 
 func (d *dialogue) say(who, format string, args ...any) {

@@ -68,10 +68,10 @@ func (r *sent) fail(err error, p *sending) {
 			}
 		}
 	case errors.As(err, &at):
-		r.Stage, r.Error, r.Hint = at.stage, p.dialogue.clean(at.Error()), hintFor(at, p)
+		r.Stage, r.Error, r.Hint = at.stage, p.dialogue.clean(at.Error()), p.dialogue.clean(hintFor(at, p))
 		r.code = at.exitCode()
 	default:
-		r.Error, r.code = err.Error(), exitUnknown
+		r.Error, r.code = p.dialogue.clean(err.Error()), exitUnknown
 	}
 }
 

@@ -157,6 +157,9 @@ func (s *smtpConn) startTLS(ctx context.Context, config *tls.Config) error {
 	return nil
 }
 
+// maxChallenges is more than the mechanisms need.
+const maxChallenges = 4
+
 // auth logs in with a mechanism of go-sasl. Nothing of what it says is shown.
 func (s *smtpConn) auth(client sasl.Client) error {
 	mechanism, initial, err := client.Start()
@@ -167,7 +170,7 @@ func (s *smtpConn) auth(client sasl.Client) error {
 	if initial != nil {
 		line, shown = line+" "+encodeSASL(initial), shown+" "+hidden
 	}
-	for {
+	for range maxChallenges {
 		if err := s.send(line, shown); err != nil {
 			return &stageError{stage: "AUTH", err: err}
 		}
@@ -192,6 +195,7 @@ func (s *smtpConn) auth(client sasl.Client) error {
 		}
 		line, shown = encodeSASL(initial), hidden
 	}
+	return &stageError{stage: "AUTH", err: errors.New("the server asks for more than any way to log in has to say")}
 }
 
 // data sends the message, whose lines end in CRLF, with dots stuffed (RFC 5321,

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -203,8 +204,37 @@ func TestDialogueHidesPasswords(t *testing.T) {
 		}
 	}
 	d.say("S", "%s", "250 \x1b[2Jbell\x07")
-	if got := d.Lines[len(d.Lines)-1].Text; got != "250 ?[2Jbell?" {
+	if got := d.Lines[len(d.Lines)-1].Text; got != `250 \x1b[2Jbell\a` {
 		t.Errorf("shows %q", got)
+	}
+}
+
+// What stands in a certificate is the server's, and shown as such in hints too.
+func TestHintEscapesCertificates(t *testing.T) {
+	hostile := &x509.Certificate{DNSNames: []string{"a\x1b]0;x\x07.example", "b\u009b2J"}}
+	p := &sending{dialogue: &dialogue{}}
+	var result sent
+	result.fail(&stageError{stage: "TLS", err: &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: hostile, Host: "mail.example.org"}}}, p)
+	for _, text := range []string{result.Error, result.Hint} {
+		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q", text)
+		}
+	}
+	if !strings.Contains(result.Hint, "the certificate is for a") {
+		t.Errorf("hint %q", result.Hint)
+	}
+}
+
+// An address that needs quotes in SMTP is refused, and goes out as no other.
+func TestAddressThatNeedsQuotes(t *testing.T) {
+	p := &sending{dialogue: &dialogue{}}
+	for _, text := range []string{`"a@b"@example.org`, `"a,b"@example.org`, `"a b"@example.org`, `"a>b"@example.org`, `"a:b"@example.org`, "a\r\nRCPT TO:<b>@example.org"} {
+		if got, err := p.address("--from", text); err == nil {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+	if got, err := p.address("--from", `Jane <"jane.doe"@Example.ORG>`); err != nil || got != "jane.doe@example.org" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

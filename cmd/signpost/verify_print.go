@@ -15,34 +15,34 @@ func printVerify(c *cli.Context, a verifyAnswer, j *receiver.Judgement, named bo
 		fmt.Fprintf(out, "%s:\n", s.bold(a.File))
 	}
 	for _, note := range a.Notes {
-		fmt.Fprintf(out, "note: %s\n", shown(note))
+		fmt.Fprintf(out, "note: %s\n", visible(note))
 	}
 	if len(a.Signatures) == 0 {
 		fmt.Fprintf(out, "DKIM: %s: the message has no DKIM signature\n", s.result("none"))
 	}
 	for _, sig := range a.Signatures {
-		fmt.Fprintf(out, "DKIM: %s: %s\n", s.result(sig.Result), shown(sig.words()))
+		fmt.Fprintf(out, "DKIM: %s: %s\n", s.result(sig.Result), visible(sig.words()))
 		if sig.Reason != "" {
-			fmt.Fprintf(out, "   %s\n", shown(sig.Reason))
+			fmt.Fprintf(out, "   %s\n", visible(sig.Reason))
 		}
 		for _, note := range sig.Notes {
-			fmt.Fprintf(out, "   %s\n", shown(note))
+			fmt.Fprintf(out, "   %s\n", visible(note))
 		}
 	}
 	if a.SPF.Result == "" {
-		fmt.Fprintf(out, "SPF: %s\n", shown(a.SPF.Reason))
+		fmt.Fprintf(out, "SPF: %s\n", visible(a.SPF.Reason))
 	} else {
-		fmt.Fprintf(out, "SPF: %s: %s\n", s.result(a.SPF.Result), shown(a.SPF.words()))
+		fmt.Fprintf(out, "SPF: %s: %s\n", s.result(a.SPF.Result), visible(a.SPF.words()))
 		if a.SPF.Reason != "" {
-			fmt.Fprintf(out, "   %s\n", shown(a.SPF.Reason))
+			fmt.Fprintf(out, "   %s\n", visible(a.SPF.Reason))
 		}
 		for _, from := range j.SPF.From {
 			fmt.Fprintf(out, "   %s\n", from)
 		}
 	}
-	fmt.Fprintf(out, "DMARC: %s: %s\n", s.result(a.DMARC.Result), shown(a.DMARC.words()))
-	fmt.Fprintf(out, "Authentication-Results: %s\n", strings.ReplaceAll(shown(a.Results), "; ", ";\n\t"))
-	fmt.Fprintln(out, s.bold(shown(a.Sentence)))
+	fmt.Fprintf(out, "DMARC: %s: %s\n", s.result(a.DMARC.Result), visible(a.DMARC.words()))
+	fmt.Fprintf(out, "Authentication-Results: %s\n", strings.ReplaceAll(visible(a.Results), "; ", ";\n\t"))
+	fmt.Fprintln(out, s.bold(visible(a.Sentence)))
 }
 
 // result colours a result.
@@ -56,16 +56,6 @@ func (s style) result(result string) string {
 		return s.paint("35", result)
 	}
 	return s.paint("33", result)
-}
-
-// shown keeps what comes from a message from steering the terminal.
-func shown(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 func (s verifySignature) words() string {
