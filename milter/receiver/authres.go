@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/emersion/go-msgauth/authres"
 
@@ -56,7 +57,7 @@ func reason(where, result string) string {
 // visible replaces what could break out of a header field.
 func visible(s string) string {
 	s = strings.Map(func(c rune) rune {
-		if c <= ' ' || c == 0x7f || strings.ContainsRune(`";\()`, c) {
+		if c == ' ' || !unicode.IsPrint(c) || strings.ContainsRune(`";\()`, c) {
 			return '_'
 		}
 		return c

@@ -52,7 +52,7 @@ func (j *Judgement) judgeDMARC(ctx context.Context, m *Message, o Options) {
 		return
 	}
 	d.Policy = policy
-	unknown := j.align(ctx)
+	unknown := j.align(ctx, o.Offline)
 	switch {
 	case policy.Found == "" && o.Offline:
 		d.Result, d.Reason = None, "not looked up: there is no DMARC record at hand"
@@ -72,11 +72,11 @@ func (j *Judgement) judgeDMARC(ctx context.Context, m *Message, o Options) {
 
 // align finds out what counts for the author domain. The error is a failure
 // without which there might have been more.
-func (j *Judgement) align(ctx context.Context) (unknown error) {
+func (j *Judgement) align(ctx context.Context, offline bool) (unknown error) {
 	p := j.DMARC.Policy
 	aligned := func(domain string, strict bool) bool {
 		if p.Found == "" {
-			return related(domain, j.DMARC.AuthorDomain)
+			return related(domain, j.DMARC.AuthorDomain, offline)
 		}
 		ok, err := p.Aligned(ctx, domain, strict)
 		if err != nil {
@@ -112,9 +112,12 @@ func (j *Judgement) align(ctx context.Context) (unknown error) {
 }
 
 // related stands for alignment where no policy tells of an organizational
-// domain.
-func related(a, b string) bool {
-	return a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
+// domain. A domain speaks for those below it. That one below speaks for it is
+// only taken as good where the DNS was not asked: else anybody at a public suffix
+// would speak for all of it.
+func related(authenticated, author string, offline bool) bool {
+	return authenticated == author || strings.HasSuffix(author, "."+authenticated) ||
+		offline && strings.HasSuffix(authenticated, "."+author)
 }
 
 // whyNotAligned says why a message fails, in words.

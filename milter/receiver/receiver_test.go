@@ -7,9 +7,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-msgauth/authres"
+	"github.com/miekg/dns"
 
+	"signpost/keystore/published"
+	"signpost/keystore/record"
 	"signpost/milter/dkim"
 )
 
@@ -189,6 +193,42 @@ func TestOffline(t *testing.T) {
 	}
 }
 
+// Without a policy a domain speaks for those below it, and none for one above:
+// that may be a public suffix.
+func TestWithoutPolicy(t *testing.T) {
+	source := func(domain string) published.Source {
+		key, err := record.ForKey(testKey(t, "ed25519").Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		txt := &dns.TXT{Hdr: dns.RR_Header{Name: "s1._domainkey." + domain + ".", Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{key.String()}}
+		return published.NewZone([]dns.RR{txt})
+	}
+	for _, test := range []struct {
+		author  string
+		offline bool
+		want    bool
+	}{
+		{"example.org", false, true},
+		{"mail.example.org", false, true},
+		{"badexample.org", true, false},
+		{"suffix.example.org", false, true},
+		{"org.example", false, false},
+	} {
+		header := testHeader()
+		header[0].Value = " joe@" + test.author
+		good, _ := judge(t, sign(t, "ed25519", header, testBody), Options{Source: source("example.org"), Offline: test.offline}).Good()
+		if good != test.want {
+			t.Errorf("example.org signs for %s, offline %v: got %v", test.author, test.offline, good)
+		}
+	}
+	for _, offline := range []bool{false, true} {
+		if related("evil.suffix.example", "suffix.example", offline) != offline {
+			t.Errorf("a domain speaks for the one above it, offline %v", offline)
+		}
+	}
+}
+
 // What RFC 6376 does not allow in a signature makes it one that cannot be read,
 // though some verifiers look over it.
 func TestStrictSyntax(t *testing.T) {
@@ -204,6 +244,17 @@ func TestStrictSyntax(t *testing.T) {
 		if s := judge(t, message, Options{Source: zone(t, "ed25519", "")}).Signatures[0]; s.Result != Neutral || s.Where != InSyntax {
 			t.Errorf("%q: got %s %s, %s", to, s.Result, s.Where, s.Reason)
 		}
+	}
+}
+
+// Nothing of a message ends the line of results, or a result within it.
+func TestResultsAreOneLine(t *testing.T) {
+	text := sign(t, "ed25519", testHeader(), testBody)
+	text = strings.Replace(text, "s=s1", "s=a\u0085b\u2028(;dmarc=pass", 1)
+	envelope := Envelope{IP: netip.MustParseAddr("192.0.2.1"), Helo: "x;dmarc=pass", MailFrom: "a\"\u0085;dkim=pass@example.org"}
+	got := judge(t, text, Options{Source: zone(t, "ed25519", ""), Envelope: envelope}).AuthenticationResults("mx.example.net")
+	if strings.ContainsFunc(got, func(c rune) bool { return !unicode.IsPrint(c) }) || strings.Count(got, ";") != 3 {
+		t.Errorf("got %q", got)
 	}
 }
 
