@@ -22,10 +22,15 @@ type message struct {
 // holds for a great many short ones too.
 const fieldCost = 64
 
-// add keeps a header field. Of a message that will not be signed whatever it
-// says, only the author is of interest.
+// ignores reports whether a header field will not be kept. Of a message that
+// will not be signed whatever it says, only the author is of interest.
+func (m *message) ignores(s *Server, client Client, name string) bool {
+	return m.tooLarge || !s.Rules.trusts(client) && !isFrom(name)
+}
+
+// add keeps a header field.
 func (m *message) add(s *Server, client Client, field dkim.Field) {
-	if m.tooLarge || !s.Rules.trusts(client) && !isFrom(field.Name) {
+	if m.ignores(s, client, field.Name) {
 		return
 	}
 	m.headerBytes += len(field.Name) + len(field.Value) + fieldCost

@@ -59,7 +59,7 @@ func (s *session) MailFrom(_, _ string, m gomilter.Modifier) (*gomilter.Response
 
 // Header keeps a header field until the key is known.
 func (s *session) Header(name, value string, _ gomilter.Modifier) (*gomilter.Response, error) {
-	if s.bareValue {
+	if s.bareValue && !s.message.ignores(s.server, s.client, name) {
 		value = " " + value
 	}
 	s.message.add(s.server, s.client, dkim.Field{Name: name, Value: value})
