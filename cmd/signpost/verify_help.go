@@ -67,7 +67,7 @@ json:
              "signed": ["from", "subject"],        // h=
              "time": "2023-11-14T22:13:20Z", "expires": "...",
              "result": "pass",  // fail, policy, neutral, temperror, permerror
-             "where": "body",   // syntax, algorithm, body, header, key, time, dns, number
+             "where": "body",   // syntax, algorithm, body, header, key, time, dns
              "reason": "...", "notes": [], "aligned": true
            }
          ],

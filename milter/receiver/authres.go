@@ -50,7 +50,7 @@ func reason(where, result string) string {
 	return map[string]string{
 		InSyntax: "malformed signature", InAlgorithm: "weak or unknown algorithm", InBody: "body hash did not verify",
 		InHeader: "signature did not verify", InKey: "no usable key", InTime: "signature expired or from the future",
-		InDNS: "key lookup failed", InNumber: "too many signatures",
+		InDNS: "key lookup failed",
 	}[where]
 }
 

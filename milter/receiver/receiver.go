@@ -56,15 +56,18 @@ func Read(r io.Reader) (*Message, error) {
 		return nil, err
 	}
 	m := &Message{message: *header}
+	count := 0
 	for _, f := range m.fields {
 		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "dkim-signature") {
 			continue
 		}
-		s := parseSignature(f)
-		if len(m.signatures) >= maxSignatures {
-			s.set(Policy, InNumber, "it is not looked at: the message has more than %d signatures", maxSignatures)
+		count++
+		if count <= maxSignatures {
+			m.signatures = append(m.signatures, parseSignature(f))
 		}
-		m.signatures = append(m.signatures, s)
+	}
+	if count > maxSignatures {
+		m.notes = append(m.notes, fmt.Sprintf("the message has %d DKIM signatures, and only the first %d were looked at", count, maxSignatures))
 	}
 	m.bodies = newBodies(m.signatures, m.line)
 	if err := m.readBody(m.bodies.write); err != nil {

@@ -19,7 +19,7 @@ import (
 const (
 	Pass      = "pass"
 	Fail      = "fail"      // it does not match, or its time is over
-	Policy    = "policy"    // too weak to be accepted, or not looked at
+	Policy    = "policy"    // too weak to be accepted
 	Neutral   = "neutral"   // it cannot be read
 	TempError = "temperror" // the DNS did not answer
 	PermError = "permerror" // there is no usable key
@@ -34,7 +34,6 @@ const (
 	InKey       = "key"       // the key record
 	InTime      = "time"      // t= or x=
 	InDNS       = "dns"       // the look-up of the key
-	InNumber    = "number"    // one signature too many
 )
 
 // Signature is one DKIM-Signature field and what became of it.
