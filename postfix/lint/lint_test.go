@@ -379,6 +379,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add(soundMain, soundMaster, ours)
 	f.Add("smtpd_milters = { inet:a:1, x }\nsmtpd_restriction_classes = a\na = a, b\nsmtpd_relay_restrictions = a, check_x_access static:a reject", "", "")
 	f.Add("\x830 = not UTF-8\n", "", "")
+	f.Add("\xff = 1", "", "")
 	f.Add("mynetworks = 10.0.0.0/4 [::]/0\nsmtpd_milters = unix:x {}", "s inet n - y - - smtpd -o smtpd_milters= -o content_filter=x", "unix:/y")
 	f.Fuzz(func(t *testing.T, mainCF, master, milter string) {
 		config, err := postfix.ParseConfig("main.cf", []byte(mainCF))

@@ -42,6 +42,9 @@ func milterNames() []string {
 func (l *linter) names() {
 	for _, name := range l.config.Names() {
 		if seen := visible(name); seen != name {
+			if seen == "" {
+				seen = "main.cf"
+			}
 			l.add(Finding{"postfix-unknown-parameter", Warning, seen, fmt.Sprintf("line %d: there are characters in the name that cannot be seen: %+q", l.config.Line(name), name),
 				"Postfix has no such parameter, so the setting does nothing", "type the line anew, and save the file without a byte order mark"})
 			continue
