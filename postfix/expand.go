@@ -6,24 +6,27 @@ import (
 	"strings"
 )
 
-// Bounds of an expansion. Postfix has the first one; the second keeps a file
-// such as "a = $b$b", "b = $c$c" and so on from filling the memory.
+// Bounds of an expansion. Postfix has the first one; the others keep a file
+// such as "a = $b$b", "b = $c$c" and so on from filling the memory or, where the
+// last is empty, from taking for ever.
 const (
 	expandDepth = 100
 	expandBytes = 1 << 20
+	expandSteps = 1 << 16
 )
 
 // An expander replaces $name and its kin as postconf(5) describes.
 type expander struct {
 	lookup func(name string) (value string, known bool)
 	out    strings.Builder
+	steps  *int // expressions so far
 }
 
 // expand returns text with each $name, ${name}, $(name), ${name?text},
 // ${name:text}, ${name?{text}:{text}} and ${{a} == {b}?{text}:{text}} replaced.
 // What is not known is empty. Postfix stops where this returns an error.
 func expand(text string, lookup func(string) (string, bool)) (string, error) {
-	e := &expander{lookup: lookup}
+	e := &expander{lookup: lookup, steps: new(int)}
 	err := e.text(text, 0)
 	return e.out.String(), err
 }
@@ -100,6 +103,9 @@ func cutBalanced(text string, open, shut byte) (inside, rest string, err error) 
 func (e *expander) expression(text string, depth int) error {
 	if depth > expandDepth {
 		return fmt.Errorf("it refers to itself, or through more than %d others", expandDepth)
+	}
+	if *e.steps++; *e.steps > expandSteps {
+		return fmt.Errorf("it has more than %d expressions to replace", expandSteps)
 	}
 	value, rest, err := "", "", error(nil)
 	if trimmed := trimBlank(text); strings.HasPrefix(trimmed, "{") {
@@ -211,7 +217,7 @@ func (e *expander) comparison(text string, depth int) (value, rest string, err e
 
 // operand is one side of a comparison.
 func (e *expander) operand(text string, depth int) (string, error) {
-	inner := &expander{lookup: e.lookup}
+	inner := &expander{lookup: e.lookup, steps: e.steps}
 	err := inner.text(text, depth+1)
 	return inner.out.String(), err
 }

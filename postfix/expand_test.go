@@ -1,6 +1,7 @@
 package postfix
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -14,7 +15,10 @@ func TestExpand(t *testing.T) {
 	for i := 1; i < 30; i++ {
 		values["bomb"+string(rune('A'+i))] = strings.Repeat("$bomb"+string(rune('A'+i-1)), 2)
 	}
-	values["bombA"] = "0123456789"
+	values["bombA"] = strings.Repeat("0123456789", 10)
+	for i := range 45 { // doubles as often, and comes to nothing
+		values[fmt.Sprint("dud", i)] = fmt.Sprintf("$dud%d$dud%d", i+1, i+1)
+	}
 	tests := []struct{ text, want, err string }{
 		{text: "plain", want: "plain"},
 		{text: "$a ${a} $(a) $b", want: "1 1 1 11"},
@@ -47,6 +51,8 @@ func TestExpand(t *testing.T) {
 		{text: "$loop", err: "refers to itself"},
 		{text: "$ping", err: "refers to itself"},
 		{text: "$bombZ", err: "longer than"},
+		{text: "$dud0", err: "more than"},
+		{text: "${{$dud0} == {}?x}", err: "more than"},
 	}
 	for _, test := range tests {
 		got, err := expand(test.text, func(name string) (string, bool) { v, ok := values[name]; return v, ok })
