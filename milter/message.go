@@ -28,11 +28,8 @@ func (m *message) ignores(s *Server, client Client, name string) bool {
 	return m.tooLarge || !s.Rules.trusts(client) && !isFrom(name)
 }
 
-// add keeps a header field.
-func (m *message) add(s *Server, client Client, field dkim.Field) {
-	if m.ignores(s, client, field.Name) {
-		return
-	}
+// add keeps a header field that is not to be ignored.
+func (m *message) add(s *Server, field dkim.Field) {
 	m.headerBytes += len(field.Name) + len(field.Value) + fieldCost
 	if m.headerBytes > s.limits.HeaderBytes {
 		m.tooLarge, m.header = true, nil
@@ -129,7 +126,9 @@ func (s *Server) record(v Verdict, client Client, queueID string) {
 func (s *Server) Try(client Client, header []dkim.Field, body []byte, queueID string) (Verdict, []string) {
 	var m message
 	for _, field := range header {
-		m.add(s, client, field)
+		if !m.ignores(s, client, field.Name) {
+			m.add(s, field)
+		}
 	}
 	m.decide(s, client)
 	m.write(body)

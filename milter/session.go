@@ -59,10 +59,13 @@ func (s *session) MailFrom(_, _ string, m gomilter.Modifier) (*gomilter.Response
 
 // Header keeps a header field until the key is known.
 func (s *session) Header(name, value string, _ gomilter.Modifier) (*gomilter.Response, error) {
-	if s.bareValue && !s.message.ignores(s.server, s.client, name) {
+	if s.message.ignores(s.server, s.client, name) {
+		return gomilter.RespContinue, nil
+	}
+	if s.bareValue {
 		value = " " + value
 	}
-	s.message.add(s.server, s.client, dkim.Field{Name: name, Value: value})
+	s.message.add(s.server, dkim.Field{Name: name, Value: value})
 	return gomilter.RespContinue, nil
 }
 
