@@ -36,11 +36,12 @@ up: go ## send a message through Postfix and signpostd, verify it, print the DNS
 down: ## stop what up started; keys stay
 	@sh docker/down.sh
 
+# Of its own accord each program with the race detector waits a second at its end.
 test: setup ## everything: vet, unit, command line, whole system, containers
 	@[ "$$SIGNPOST_NO_CONTAINERS" != 1 ] || echo 'test: CONTAINER TESTS NOT RUN, because SIGNPOST_NO_CONTAINERS=1'
 	@go vet ./...
 	@go test -count=1 $$(go list ./... | grep -v /test/)
-	@go test -count=1 -race ./...
+	@GORACE=atexit_sleep_ms=50 go test -count=1 -race ./...
 
 lint: go ## gofmt, vet, staticcheck, govulncheck, shell syntax
 	@sh test/lint.sh $(STATICCHECK) $(GOVULNCHECK)
