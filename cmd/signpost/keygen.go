@@ -135,7 +135,7 @@ func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, th
 	}
 	isRSA := func(key *keystore.Key) bool { return key.Algorithm == keystore.RSA }
 	if wanted.rsa == "" && !slices.ContainsFunc(present, isRSA) {
-		warn(c, "%s has only an Ed25519 key, and many receivers cannot verify that; hint: make an RSA key too, as --type both does", domain)
+		warn(c, "%s has only an Ed25519 key, and many receivers cannot verify that; hint: make an RSA key too, as --type both does without --flat", domain)
 	}
 	return keys, nil
 }

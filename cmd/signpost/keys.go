@@ -77,6 +77,8 @@ type keysAnswer struct {
 	Directory string           `json:"directory"`
 	Keys      []shownKey       `json:"keys"`
 	Findings  []record.Finding `json:"findings"`
+
+	open []*keystore.Key // that every user can read
 }
 
 type shownKey struct {
@@ -114,6 +116,7 @@ func showKeys(c *cli.Context) error {
 	for _, domain := range shown {
 		answer.add(snapshot, domain)
 	}
+	answer.addOpen()
 	if domains == nil {
 		for _, file := range keystore.Unclaimed(answer.Directory) {
 			answer.Findings = append(answer.Findings, record.Finding{
@@ -153,10 +156,7 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 	onlyEd25519 := len(signing) > 0
 	for _, key := range keys {
 		if info, err := os.Stat(key.File); err == nil && info.Mode().Perm()&0o004 != 0 {
-			a.Findings = append(a.Findings, record.Finding{
-				Code: "dkim-key-open", Level: record.Note, Name: domain, What: fmt.Sprintf("key %s has mode %04o", key.File, info.Mode().Perm()),
-				Effect: "every user of this machine can read it, and sign in the name of the domain", Fix: "chmod o= " + key.File,
-			})
+			a.open = append(a.open, key)
 		}
 		a.Keys = append(a.Keys, shownKey{
 			Domain: key.Domain, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits,
@@ -180,6 +180,26 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 			What:   "it has only an Ed25519 key",
 			Effect: "many receivers cannot verify that yet",
 			Fix:    "make an RSA key beside it with \"signpost keygen --now" + keysOption(a.Directory) + " " + domain + "\", and publish its record",
+		})
+	}
+}
+
+// addOpen tells of keys that every user can read: of a great many at once, for
+// then it is how the directory is used.
+func (a *keysAnswer) addOpen() {
+	const effect = "every user of this machine can read %s, and sign in the name of the domain"
+	if len(a.open) > 3 {
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "dkim-key-open", Level: record.Note, Name: a.Directory,
+			What:   fmt.Sprintf("%d keys are open to all, %s among them", len(a.open), a.open[0].File),
+			Effect: fmt.Sprintf(effect, "them"), Fix: "find -L " + a.Directory + " -type f ! -name '*.txt' -exec chmod o= {} +",
+		})
+		return
+	}
+	for _, key := range a.open {
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "dkim-key-open", Level: record.Note, Name: key.Domain, What: "key " + key.File + " is open to all",
+			Effect: fmt.Sprintf(effect, "it"), Fix: "chmod o= " + key.File,
 		})
 	}
 }
