@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"signpost/keystore"
 	"signpost/milter"
 	"signpost/milter/dkim"
@@ -103,4 +105,25 @@ func writeKey(t *testing.T, path string) {
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// signpostd is the command of the stories that serves the milter protocol until
+// the script ends, as the daemon would:
+//
+//	signpostd SOCKET KEYS
+func signpostd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: signpostd SOCKET KEYS")
+	}
+	store, err := keystore.Open(keystore.Options{Dir: ts.MkAbs(args[1])}, slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	ln, err := net.Listen("unix", ts.MkAbs(args[0]))
+	ts.Check(err)
+	server := milter.NewServer(milter.Config{Keys: store.Snapshot, Policy: &dkim.Policy{}, Log: slog.New(slog.DiscardHandler)})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	ts.Defer(func() {
+		ts.Check(server.Shutdown(context.Background()))
+		ts.Check(<-served)
+	})
 }

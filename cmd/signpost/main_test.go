@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 			"nsd":        nsdServer, // check_test.go
 			"code":       code,
 			"smtpserver": smtpServer, // send_test.go
+			"signpostd":  signpostd,  // health_test.go
 		},
 	})
 }
