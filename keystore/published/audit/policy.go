@@ -59,27 +59,12 @@ func (a *audit) checkPolicy(ctx context.Context, s *section) {
 
 // missingPolicy looks where the record may have landed.
 func (a *audit) missingPolicy(ctx context.Context, found []record.Finding) []record.Finding {
-	isDMARC := func(text string) bool {
-		_, err := record.ParseDMARC(text)
-		return err == nil
-	}
-	own := "_dmarc." + a.domain
-	for _, place := range append(doubled(own, a.domain), a.domain, "dmarc."+a.domain, "_domainkey."+a.domain, "_dmarc._domainkey."+a.domain) {
-		if !a.find(ctx, place, isDMARC) {
-			continue
-		}
-		for i := range found {
-			if found[i].Code != "dmarc-missing" {
-				continue
-			}
-			found[i].Code, found[i].What = "dmarc-misplaced", "there is no DMARC record, but one at "+place
-			if strings.HasPrefix(place, own+".") {
-				found[i].Code, found[i].What = "dmarc-doubled-name", "the DMARC record is at "+place+": the name of the zone was added twice"
-				found[i].Fix = a.renamedTo(ctx, own, place, isDMARC)
-			}
-		}
-		return found
-	}
+	a.landedElsewhere(ctx, found, slip{kind: "DMARC", name: "_dmarc." + a.domain, domain: a.domain,
+		others: []string{a.domain, "dmarc." + a.domain, "_domainkey." + a.domain, "_dmarc._domainkey." + a.domain},
+		is: func(text string) bool {
+			_, err := record.ParseDMARC(text)
+			return err == nil
+		}})
 	return found
 }
 

@@ -65,6 +65,39 @@ func nothing(answer *published.Answer) string {
 	return name + " exists, but has no " + dns.TypeToString[answer.Type] + " record"
 }
 
+// slip is a record that is missing at its name, and where people put it.
+type slip struct {
+	kind         string // "SPF" or "DMARC"
+	name, domain string
+	others       []string // places beside those with the zone's name twice
+	is           func(text string) bool
+}
+
+// landedElsewhere reports whether the record is at another place, and says so in
+// what was found of it as missing.
+func (a *audit) landedElsewhere(ctx context.Context, found []record.Finding, s slip) bool {
+	twice := doubled(s.name, s.domain)
+	places := slices.Concat(twice, s.others)
+	at := slices.IndexFunc(places, func(place string) bool { return a.find(ctx, place, s.is) })
+	if at < 0 {
+		return false
+	}
+	prefix := strings.ToLower(s.kind)
+	for i := range found {
+		f := &found[i]
+		if f.Code != prefix+"-missing" {
+			continue
+		}
+		if at < len(twice) {
+			f.Code, f.What = prefix+"-doubled-name", "the "+s.kind+" record is at "+places[at]+": the name of the zone was added twice"
+			f.Fix = a.renamedTo(ctx, s.name, places[at], s.is)
+		} else {
+			f.Code, f.What = prefix+"-misplaced", "there is no "+s.kind+" record, but one at "+places[at]
+		}
+	}
+	return true
+}
+
 // doubled returns where a record lands when a provider adds a zone to a name
 // that was given in full. The zone may lie above the domain.
 func doubled(name, domain string) []string {

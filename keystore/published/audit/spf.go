@@ -92,24 +92,12 @@ func spfRecords(texts []record.TXT) []string {
 
 // missingSPF looks where the record may have landed.
 func (a *audit) missingSPF(ctx context.Context, found []record.Finding) []record.Finding {
-	isSPF := func(text string) bool {
-		_, err := record.ParseSPF(text)
-		return err == nil
-	}
-	for _, place := range append(doubled(a.mailFrom, a.mailFrom), "_spf."+a.mailFrom, "spf."+a.mailFrom, "@."+a.mailFrom) {
-		if !a.find(ctx, place, isSPF) {
-			continue
-		}
-		for i := range found {
-			if found[i].Code != "spf-missing" {
-				continue
-			}
-			found[i].Code, found[i].What = "spf-misplaced", "there is no SPF record, but one at "+place
-			if strings.HasSuffix(place, a.mailFrom+"."+a.mailFrom) {
-				found[i].Code, found[i].What = "spf-doubled-name", "the SPF record is at "+place+": the name of the zone was added twice"
-				found[i].Fix = a.renamedTo(ctx, a.mailFrom, place, isSPF)
-			}
-		}
+	if a.landedElsewhere(ctx, found, slip{kind: "SPF", name: a.mailFrom, domain: a.mailFrom,
+		others: []string{"_spf." + a.mailFrom, "spf." + a.mailFrom, "@." + a.mailFrom},
+		is: func(text string) bool {
+			_, err := record.ParseSPF(text)
+			return err == nil
+		}}) {
 		return found
 	}
 	// Type SPF was given up (RFC 7208, section 3.1).
