@@ -197,7 +197,8 @@ func TestNewMessageErrors(t *testing.T) {
 		change(&s)
 		_, err := NewMessage(testHeader(), []Signature{edSignature(t), s})
 		wantError(t, err, want)
-		wantError(t, s.Validate(), want)
+		_, err = newSigner(s)
+		wantError(t, err, want)
 	}
 	_, err = NewMessage(testHeader()[2:], []Signature{edSignature(t)})
 	wantError(t, err, "no From field")

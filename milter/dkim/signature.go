@@ -26,12 +26,6 @@ type Signature struct {
 	Policy *Policy
 }
 
-// Validate returns the first thing wrong with s, its policy included.
-func (s Signature) Validate() error {
-	_, err := newSigner(s)
-	return err
-}
-
 // fieldName is the field of a signature (RFC 6376, section 3.5).
 const fieldName = "DKIM-Signature"
 
