@@ -8,71 +8,43 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	readBuffer = 32 << 10
+	// readBuffer holds any frame but a large header field and a body chunk,
+	// which is taken in the pieces that come.
+	readBuffer = headSize + maxOtherFrame
 	// frameTimeout is how long a frame that has begun may take to arrive, a
 	// reply to leave, and a new peer to begin the negotiation.
 	frameTimeout = 30 * time.Second
 )
 
-// conn stands between a peer and the protocol library, which trusts its peer:
-// only whole frames of a bounded size and a known shape get through. It also
-// buffers, keeps the time limits (the library's own are too short or missing),
-// drops frames that nobody reads, and ends the session between messages when
-// the server shuts down.
+// conn reads frames from a peer and writes replies to it. Only whole frames of
+// a bounded size and a known shape get through. It keeps the time limits, and
+// ends the session between messages when the server shuts down.
 //
-// Read and Write are called by one goroutine; drain and Close also by others.
+// One goroutine uses it; drain is called by others.
 type conn struct {
 	net.Conn
 	server *Server
 	in     *bufio.Reader
 	out    []byte // replies not yet sent
 
-	frame   []byte // what the library has still to read of the frame; reused
-	unread  []byte // part of frame
-	body    int    // bytes of a body frame that follow unread, not yet read
-	began   bool   // the peer has negotiated
-	message bool   // between MAIL and the answer to the end of the message
-	ended   bool   // the end of the message has been read, its answer is due
+	taken int    // bytes in the buffer of in that the last frame or piece has
+	body  int    // bytes of a body chunk that are still to come
+	large []byte // a header field that is too large for the buffer
+
+	began   bool // the peer has negotiated
+	message bool // between MAIL and the answer to the end of the message
 
 	waiting  time.Time // since when the reader has been waiting
 	patience time.Duration
 	between  bool // it waits between messages, with no part of a frame read
 
 	draining    atomic.Pointer[time.Time] // when to close even a busy connection
-	close       sync.Once
 	acknowledge func()
-}
-
-// Read gives the library the bytes of the next good frames.
-func (c *conn) Read(p []byte) (int, error) {
-	if len(c.unread) == 0 && c.body == 0 {
-		if err := c.flush(); err != nil {
-			return 0, c.report(err)
-		}
-		if err := c.next(); err != nil {
-			return 0, c.report(err)
-		}
-	}
-	if len(c.unread) > 0 {
-		n := copy(p, c.unread)
-		c.unread = c.unread[n:]
-		return n, nil
-	}
-	if c.in.Buffered() == 0 {
-		c.limit(frameTimeout)
-	}
-	n, err := c.in.Read(p[:min(len(p), c.body)])
-	c.body -= n
-	if err != nil {
-		return n, c.report(unexpected(err))
-	}
-	return n, nil
 }
 
 // The head of a frame: the length of what follows, then the command.
@@ -81,58 +53,65 @@ const (
 	headSize   = lengthSize + 1
 )
 
-// next reads a frame that the library needs into c.frame, or in the case of a
-// body chunk only its head.
-func (c *conn) next() error {
-	for {
-		size, err := c.begin()
-		if err != nil {
-			return err
-		}
-		head, err := c.await(headSize)
-		if err != nil {
-			return unexpected(err)
-		}
-		command := head[lengthSize]
-		if !c.began && command != cmdNegotiate {
-			return frameError{"not a milter client"}
-		}
-		if err := checkSize(command, size); err != nil {
-			return err
-		}
-		if cap(c.frame) > 2*maxOtherFrame {
-			c.frame = nil // a large header field is rare, and the connection may live long
-		}
-		c.frame = append(c.frame[:0], head...)
-		_, _ = c.in.Discard(headSize)
-		if command == cmdBody {
-			c.unread, c.body = c.frame, size
-			c.message = true
-			return nil
-		}
-		keep := size
-		if command == cmdHeader {
-			keep = min(size, c.server.limits.HeaderBytes+1)
-		}
-		if err := c.payload(keep); err != nil {
-			return err
-		}
-		if keep < size {
-			if err := c.cut(size - keep); err != nil {
-				return err
-			}
-		}
-		payload := c.frame[headSize:]
-		if err := checkPayload(command, payload); err != nil {
-			return err
-		}
-		c.follow(command)
-		if unneeded(command, payload) {
-			continue
-		}
-		c.unread = c.frame
-		return nil
+// next returns the next frame. Its payload is good until the next call. That of
+// a body chunk is not there yet: piece returns it.
+func (c *conn) next() (command byte, payload []byte, err error) {
+	c.drop()
+	size, err := c.begin()
+	if err != nil {
+		return 0, nil, err
 	}
+	head, err := c.await(headSize)
+	if err != nil {
+		return 0, nil, unexpected(err)
+	}
+	command = head[lengthSize]
+	if !c.began && command != cmdNegotiate {
+		return 0, nil, frameError{"not a milter client"}
+	}
+	if err := checkSize(command, size); err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case command == cmdBody:
+		c.taken, c.body = headSize, size
+	case size > maxOtherFrame:
+		payload, err = c.largeField(size)
+	default:
+		payload, err = c.await(headSize + size)
+		if err == nil {
+			c.taken, payload = len(payload), payload[headSize:]
+		}
+	}
+	if err != nil {
+		return 0, nil, unexpected(err)
+	}
+	if err := checkPayload(command, payload); err != nil {
+		return 0, nil, err
+	}
+	c.follow(command)
+	return command, payload, nil
+}
+
+// piece returns the next bytes of a body chunk, as many as have come, and none
+// at its end. They are good until the next call.
+func (c *conn) piece() ([]byte, error) {
+	c.drop()
+	if c.body == 0 {
+		return nil, nil
+	}
+	if _, err := c.await(1); err != nil {
+		return nil, unexpected(err)
+	}
+	c.taken = min(c.in.Buffered(), c.body)
+	c.body -= c.taken
+	return c.in.Peek(c.taken)
+}
+
+// drop makes room for what comes next.
+func (c *conn) drop() {
+	_, _ = c.in.Discard(c.taken)
+	c.taken = 0
 }
 
 // begin waits for the length of the next frame and returns the size of its
@@ -164,8 +143,8 @@ func (c *conn) begin() (size int, err error) {
 
 // await waits until the first n bytes of a frame are there, without taking them.
 func (c *conn) await(n int) ([]byte, error) {
-	if c.in.Buffered() < n {
-		if c.began && c.in.Buffered() == 0 {
+	if have := c.in.Buffered(); have < n {
+		if c.began && have == 0 && c.body == 0 {
 			c.limit(c.server.limits.Idle)
 		} else {
 			c.limit(frameTimeout)
@@ -174,33 +153,29 @@ func (c *conn) await(n int) ([]byte, error) {
 	return c.in.Peek(n)
 }
 
-// payload appends the rest of a frame to c.frame. The buffer grows with what
-// arrives, not with what the head of the frame claims.
-func (c *conn) payload(size int) error {
-	if c.in.Buffered() < size {
-		c.limit(frameTimeout)
-	}
-	for size > 0 {
-		step := min(size, readBuffer)
-		start := len(c.frame)
-		c.frame = append(c.frame, make([]byte, step)...)
-		if _, err := io.ReadFull(c.in, c.frame[start:]); err != nil {
-			return unexpected(err)
-		}
-		size -= step
-	}
-	return nil
-}
-
-// cut drops the rest of a frame, and makes c.frame a whole one without it.
-func (c *conn) cut(rest int) error {
+// largeField reads a header field that the buffer cannot hold. What exceeds the
+// bound on the whole header is dropped: the message is then refused, or let
+// through, for what it is. Memory grows with what arrives, not with what the
+// head of the frame claims.
+func (c *conn) largeField(size int) ([]byte, error) {
+	_, _ = c.in.Discard(headSize)
+	keep := min(size, c.server.limits.HeaderBytes+1)
+	c.large = c.large[:0]
 	c.limit(frameTimeout)
-	if _, err := c.in.Discard(rest); err != nil {
-		return unexpected(err)
+	for len(c.large) < keep {
+		start, step := len(c.large), min(keep-len(c.large), readBuffer)
+		c.large = append(c.large, make([]byte, step)...)
+		if _, err := io.ReadFull(c.in, c.large[start:]); err != nil {
+			return nil, err
+		}
 	}
-	c.frame[len(c.frame)-1] = 0
-	binary.BigEndian.PutUint32(c.frame, uint32(len(c.frame)-lengthSize))
-	return nil
+	if keep < size {
+		if _, err := c.in.Discard(size - keep); err != nil {
+			return nil, err
+		}
+		c.large[keep-1] = 0
+	}
+	return c.large, nil
 }
 
 // follow keeps track of whether a message is under way.
@@ -208,21 +183,22 @@ func (c *conn) follow(command byte) {
 	switch command {
 	case cmdNegotiate:
 		c.began = true
-	case cmdMail, cmdHeader, cmdEndOfHead:
+	case cmdMail, cmdHeader, cmdEndOfHead, cmdBody, cmdEndOfBody:
 		c.message = true
-	case cmdEndOfBody:
-		c.message, c.ended = true, true
 	case cmdAbort, cmdQuit, cmdQuitReuse:
-		c.message, c.ended = false, false
+		c.message = false
+	}
+	if command != cmdHeader && cap(c.large) > 0 {
+		c.large = nil // such a field is rare, and the connection may live long
 	}
 }
 
 // limit sets how long to wait for something to read.
 func (c *conn) limit(d time.Duration) {
 	c.waiting, c.patience = time.Now(), d
-	_ = c.Conn.SetReadDeadline(c.until())
+	_ = c.SetReadDeadline(c.until())
 	if c.draining.Load() != nil {
-		_ = c.Conn.SetReadDeadline(c.until()) // drain may have come in between
+		_ = c.SetReadDeadline(c.until()) // drain may have come in between
 	}
 }
 
@@ -239,91 +215,53 @@ func (c *conn) until() time.Time {
 // been quiet for a moment, or at the next end of a message after until.
 func (c *conn) drain(until time.Time) {
 	c.draining.Store(&until)
-	_ = c.Conn.SetReadDeadline(time.Now()) // the reader wakes and looks again
+	_ = c.SetReadDeadline(time.Now()) // the reader wakes and looks again
 }
 
-// source reads from the peer until the reader has lost its patience.
+// source reads from the peer until the reader has lost its patience. Before it
+// waits, the replies leave.
 type source struct{ *conn }
 
 func (s source) Read(p []byte) (int, error) {
+	if err := s.flush(); err != nil {
+		return 0, err
+	}
 	for {
 		n, err := s.Conn.Read(p)
 		s.acknowledge()
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(s.until()) {
 			return n, err
 		}
-		_ = s.Conn.SetReadDeadline(s.until())
+		_ = s.SetReadDeadline(s.until())
 	}
-}
-
-// Write keeps a reply until the session waits for its peer again, so that the
-// library's several writes leave as one.
-func (c *conn) Write(p []byte) (int, error) {
-	// The library writes the head of a frame, length and code, on its own.
-	if c.ended && len(p) == 5 && isFinal(p[4]) {
-		c.message, c.ended = false, false
-	}
-	c.out = append(c.out, p...)
-	return len(p), nil
-}
-
-// isFinal reports whether a reply code ends the message, as changes to it and
-// signs of life do not.
-func isFinal(code byte) bool {
-	switch code {
-	case 'a', 'c', 'd', 'r', 't', 'y': // accept, continue, discard, reject, tempfail, reply code
-		return true
-	}
-	return false
 }
 
 func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(frameTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(frameTimeout))
 	_, err := c.Conn.Write(c.out)
 	c.out = c.out[:0]
 	return err
 }
 
-// Close lets another peer in. No reply is left to send: the session waits for
-// its peer, and so sends them, before it can end.
-func (c *conn) Close() error {
-	err := net.ErrClosed
-	c.close.Do(func() {
-		err = c.Conn.Close()
-		c.server.gone(c)
-	})
-	return err
-}
-
-// SetReadDeadline does nothing: the time limits are ours.
-func (c *conn) SetReadDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline does nothing: the time limits are ours.
-func (c *conn) SetWriteDeadline(time.Time) error { return nil }
-
-// report logs why a connection ends, once, and makes the library end it
-// without a word of its own.
-func (c *conn) report(err error) error {
+// report logs why a connection ends.
+func (c *conn) report(err error) {
 	var bad frameError
 	switch {
 	case errors.As(err, &bad):
 		c.server.counters.refused("frame")
-		c.server.log.Warn("connection closed: the peer does not speak milter", "peer", c.peer(), "err", err)
+		c.server.log.Warn("connection closed: the peer does not speak milter", "peer", peerName(c), "err", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.server.counters.refused("idle")
-		c.server.log.Info("connection closed: nothing came for too long", "peer", c.peer(), "in message", c.message)
+		c.server.log.Info("connection closed: nothing came for too long", "peer", peerName(c), "in message", c.message)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		c.server.log.Debug("connection broken off within a frame", "peer", c.peer())
+		c.server.log.Debug("connection broken off within a frame", "peer", peerName(c))
 	case !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed):
-		c.server.log.Debug("connection lost", "peer", c.peer(), "err", err)
+		c.server.log.Debug("connection lost", "peer", peerName(c), "err", err)
 	}
-	return net.ErrClosed // io.EOF within a frame would make the library speak
 }
-
-func (c *conn) peer() string { return peerName(c.Conn) }
 
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,7 +9,6 @@ import (
 	"strings"
 
 	"signpost/keystore"
-	"signpost/milter/dkim"
 )
 
 // Reason says why a message was or was not signed. It stands in the log and
@@ -70,10 +70,10 @@ type Verdict struct {
 	Err      error           // what is wrong, where something is
 }
 
-// Decide applies the rules to a message: the first reason that applies counts.
-// It never looks at other header fields than From.
-func (r *Rules) Decide(client Client, header []dkim.Field, keys *keystore.Snapshot) Verdict {
-	author, reason, err := authorDomain(header)
+// Decide applies the rules to a message with the values of its From fields: the
+// first reason that applies counts. No other header field is looked at.
+func (r *Rules) Decide(client Client, from []string, keys *keystore.Snapshot) Verdict {
+	author, reason, err := authorDomain(from)
 	switch {
 	case !r.trusts(client):
 		return Verdict{Reason: UntrustedClient, Author: author}
@@ -120,25 +120,21 @@ func within(networks []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
-func isFrom(name string) bool { return strings.EqualFold(strings.TrimRight(name, " \t"), "From") }
+func isFrom(name []byte) bool {
+	return bytes.EqualFold(bytes.TrimRight(name, " \t"), []byte("From"))
+}
 
 // authorDomain returns the author domain as A-labels, or the reason why there
 // is none. Several addresses are all right while they share their domain.
-func authorDomain(header []dkim.Field) (string, Reason, error) {
-	from, count := "", 0
-	for _, field := range header {
-		if isFrom(field.Name) {
-			from = field.Value
-			count++
-		}
-	}
-	switch {
-	case count == 0:
+func authorDomain(from []string) (string, Reason, error) {
+	switch len(from) {
+	case 0:
 		return "", FromMissing, nil
-	case count > 1:
-		return "", FromMultiple, fmt.Errorf("%d From fields", count)
+	case 1:
+	default:
+		return "", FromMultiple, fmt.Errorf("%d From fields", len(from))
 	}
-	domains, err := AuthorDomains(from)
+	domains, err := AuthorDomains(from[0])
 	if err != nil {
 		return "", FromInvalid, fmt.Errorf("from field: %w", err)
 	}

@@ -60,7 +60,7 @@ func checkSize(command byte, size int) error {
 	return nil
 }
 
-// checkPayload lets through the shapes that the library can read.
+// checkPayload lets through the shapes that the session can read.
 func checkPayload(command byte, payload []byte) error {
 	terminated := len(payload) > 0 && payload[len(payload)-1] == 0
 	ok := true
@@ -85,11 +85,4 @@ func checkPayload(command byte, payload []byte) error {
 		return frameError{fmt.Sprintf("malformed %q frame of %d bytes", command, len(payload))}
 	}
 	return nil
-}
-
-// unneeded reports whether a frame can be dropped: Postfix sends the macros
-// again before every header field and body chunk, and we read them only with
-// MAIL and the end of the message.
-func unneeded(command byte, payload []byte) bool {
-	return command == cmdMacro && payload[0] != cmdMail && payload[0] != cmdEndOfBody
 }

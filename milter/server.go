@@ -6,21 +6,19 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
+	"runtime"
 	"sync"
 	"time"
-
-	gomilter "github.com/d--j/go-milter"
 
 	"signpost/keystore"
 	"signpost/milter/dkim"
 )
 
-// Config is what a Server works by. All fields but Limits are required.
+// Config is what a Server works by. All fields but Limits and Observe are
+// required.
 type Config struct {
 	Keys   func() *keystore.Snapshot // called once per message
 	Policy *dkim.Policy
@@ -30,6 +28,9 @@ type Config struct {
 	Peers  []netip.Prefix
 	Limits Limits
 	Log    *slog.Logger
+	// Observe, if not nil, is called for each message when its answer is
+	// decided, health checks apart. It may be called by many goroutines at once.
+	Observe func(*Outcome)
 }
 
 // Limits bound what peers can take. Zero fields mean the default.
@@ -48,31 +49,43 @@ func DefaultLimits() Limits {
 // Server serves milter sessions on any number of listeners.
 type Server struct {
 	Config
-	limits   Limits
-	log      *slog.Logger
-	counters *Counters
-	protocol *gomilter.Server
+	recipe     *dkim.Recipe
+	limits     Limits
+	log        *slog.Logger
+	counters   *Counters
+	processors chan struct{} // held while a signature is made
+	sessions   sync.Pool     // of *session, with their buffers
+	ended      sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-	full  bool       // the bound on connections is reached, and that has been said
-	until *time.Time // set by Shutdown
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	listeners map[net.Listener]struct{}
+	full      bool       // the bound on connections is reached, and that has been said
+	until     *time.Time // set by Shutdown
 
 	// quiet is how long a connection must have been between messages before a
 	// shutdown closes it: the SMTP client may have more to send.
 	quiet time.Duration
 }
 
-// NewServer returns a server that does not serve yet.
-func NewServer(config Config) *Server {
+// NewServer returns a server that does not serve yet. The error is that of
+// config.Policy.
+func NewServer(config Config) (*Server, error) {
+	recipe, err := config.Policy.Compile()
+	if err != nil {
+		return nil, err
+	}
 	defaults := DefaultLimits()
 	s := &Server{
-		Config:   config,
-		limits:   config.Limits,
-		log:      config.Log,
-		counters: newCounters(),
-		conns:    make(map[*conn]struct{}),
-		quiet:    time.Second,
+		Config:     config,
+		recipe:     recipe,
+		limits:     config.Limits,
+		log:        config.Log,
+		counters:   newCounters(),
+		processors: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		conns:      make(map[*conn]struct{}),
+		listeners:  make(map[net.Listener]struct{}),
+		quiet:      time.Second,
 	}
 	if s.limits.HeaderBytes == 0 {
 		s.limits.HeaderBytes = defaults.HeaderBytes
@@ -83,66 +96,66 @@ func NewServer(config Config) *Server {
 	if s.limits.Idle == 0 {
 		s.limits.Idle = defaults.Idle
 	}
-	s.protocol = gomilter.NewServer(
-		gomilter.WithDynamicMilter(s.newSession),
-		gomilter.WithAction(gomilter.OptAddHeader),
-		gomilter.WithProtocol(wantedProtocol),
-		gomilter.WithNegotiationCallback(negotiate),
-		gomilter.WithMacroRequest(gomilter.StageMail, []gomilter.MacroName{gomilter.MacroAuthAuthen}),
-		gomilter.WithMacroRequest(gomilter.StageEOM, []gomilter.MacroName{gomilter.MacroQueueId}),
-	)
-	return s
-}
-
-// wantedProtocol asks for connect, MAIL, header and body, with the space after
-// the colon kept, and for no waiting for replies but to MAIL and to the end of
-// the message. Without a reply to MAIL, Postfix keeps that command back until
-// DATA, and a session that has begun a message would look idle to a shutdown.
-const wantedProtocol = gomilter.OptNoHelo | gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
-	gomilter.OptNoReplies&^gomilter.OptNoMailReply | gomilter.OptHeaderLeadingSpace
-
-// negotiate takes what the MTA offers of what is wanted. Postfix offers all of
-// it; with older MTAs only the adding of header fields is indispensable.
-func negotiate(mtaVersion, version uint32, mtaActions, actions gomilter.OptAction,
-	mtaProtocol, protocol gomilter.OptProtocol, size gomilter.DataSize,
-) (uint32, gomilter.OptAction, gomilter.OptProtocol, gomilter.DataSize, error) {
-	if mtaVersion < 2 {
-		return 0, 0, 0, 0, fmt.Errorf("the MTA speaks milter protocol %d, 2 is the least; hint: set milter_protocol=6", mtaVersion)
-	}
-	if mtaActions&gomilter.OptAddHeader == 0 {
-		return 0, 0, 0, 0, errors.New("the MTA does not let header fields be added, so nothing can be signed")
-	}
-	return min(mtaVersion, version), actions & mtaActions, protocol & mtaProtocol, size, nil
-}
-
-// LibraryLog sends the warnings of the protocol library to log. The library
-// keeps this in a variable of its package, so call it once, before serving.
-func LibraryLog(log *slog.Logger) {
-	gomilter.LogWarning = func(format string, v ...any) {
-		level := slog.LevelWarn
-		if strings.Contains(format, "could not send the needed macros") {
-			level = slog.LevelDebug // an old MTA, at each of its connections
-		}
-		log.Log(context.Background(), level, "milter protocol: "+fmt.Sprintf(format, v...))
-	}
+	return s, nil
 }
 
 // Counters returns the counts since the start.
 func (s *Server) Counters() *Counters { return s.counters }
 
-// Serve serves peers until Shutdown, and then returns nil.
+// Serve serves peers until Shutdown, and then returns nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	err := s.protocol.Serve(&listener{Listener: ln, server: s})
-	if errors.Is(err, gomilter.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+	defer ln.Close()
+	if !s.listen(ln) {
 		return nil
 	}
-	return err
+	delay := 5 * time.Millisecond
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed) && s.stopping():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			// Such as for want of file descriptors: no reason to stop serving.
+			s.log.Error("accepting a connection", "err", err)
+			time.Sleep(delay)
+			delay = min(2*delay, time.Second)
+			continue
+		}
+		delay = 5 * time.Millisecond
+		session, why := s.admit(nc)
+		if session == nil {
+			s.counters.refused(why)
+			if why == "peer" {
+				s.log.Warn("connection refused: its address is not in --allow-peers", "peer", peerName(nc))
+			}
+			nc.Close()
+			continue
+		}
+		go s.serve(session)
+	}
+}
+
+// listen reports whether to serve ln, which Shutdown is then to close.
+func (s *Server) listen(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners[ln] = struct{}{}
+	return s.until == nil
+}
+
+func (s *Server) stopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.until != nil
 }
 
 // Shutdown closes the listeners, lets messages that are under way finish, and
 // gives peers that are between messages a moment to begin another. Past half of
 // the time to ctx's deadline each session ends with its message; at the
-// deadline the rest are cut off, which the MTA takes for a temporary failure.
+// deadline the rest are cut off, which the MTA takes for a temporary failure,
+// and the error is that of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	until := time.Now()
 	if deadline, ok := ctx.Deadline(); ok {
@@ -150,22 +163,43 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.until = &until
+	for ln := range s.listeners {
+		ln.Close()
+	}
 	for c := range s.conns {
 		c.drain(until)
 	}
 	s.mu.Unlock()
-	return s.protocol.Shutdown(ctx)
+
+	done := make(chan struct{})
+	go func() {
+		s.ended.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	<-done
+	return ctx.Err()
 }
 
 // admit takes a peer in, or says why not.
-func (s *Server) admit(nc net.Conn) (*conn, string) {
+func (s *Server) admit(nc net.Conn) (*session, string) {
 	if !s.allowed(nc.RemoteAddr()) {
 		return nil, "peer"
 	}
-	c := &conn{Conn: nc, server: s, acknowledge: acknowledger(nc)}
-	c.in = bufio.NewReaderSize(source{c}, readBuffer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.until != nil {
+		return nil, "stopping"
+	}
 	if len(s.conns) >= s.limits.Connections {
 		if !s.full {
 			s.full = true
@@ -173,11 +207,37 @@ func (s *Server) admit(nc net.Conn) (*conn, string) {
 		}
 		return nil, "limit"
 	}
-	s.conns[c] = struct{}{}
-	if s.until != nil {
-		c.draining.Store(s.until)
+	session := s.newSession(nc)
+	s.conns[session.conn] = struct{}{}
+	s.ended.Add(1)
+	return session, ""
+}
+
+// newSession returns a session with the buffers of one that has ended, where
+// there is one: many MTAs make a connection for each message.
+func (s *Server) newSession(nc net.Conn) *session {
+	c := &conn{Conn: nc, server: s, acknowledge: acknowledger(nc)}
+	next, ok := s.sessions.Get().(*session)
+	if !ok {
+		c.in = bufio.NewReaderSize(source{c}, readBuffer)
+		return &session{conn: c, message: message{signer: s.recipe.NewMessage()}}
 	}
-	return c, ""
+	c.in, c.out = next.in, next.out[:0]
+	c.in.Reset(source{c})
+	next.message.reset()
+	*next = session{conn: c, message: next.message}
+	return next
+}
+
+// serve serves a peer to the end of its session.
+func (s *Server) serve(session *session) {
+	defer s.ended.Done()
+	c := session.conn
+	err := session.run()
+	c.Close()
+	c.report(err)
+	s.gone(c)
+	s.sessions.Put(session)
 }
 
 // gone lets the place of c be taken.
@@ -198,40 +258,6 @@ func (s *Server) allowed(remote net.Addr) bool {
 		return true // who may use a unix socket is for its directory to say
 	}
 	return within(s.Peers, tcp.AddrPort().Addr())
-}
-
-// listener hands only admitted, guarded connections to the library.
-type listener struct {
-	net.Listener
-	server *Server
-}
-
-// Accept never fails for want of file descriptors: the library would stop
-// serving.
-func (l *listener) Accept() (net.Conn, error) {
-	delay := 5 * time.Millisecond
-	for {
-		nc, err := l.Listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return nil, err
-		}
-		if err != nil {
-			l.server.log.Error("accepting a connection", "err", err)
-			time.Sleep(delay)
-			delay = min(2*delay, time.Second)
-			continue
-		}
-		delay = 5 * time.Millisecond
-		c, why := l.server.admit(nc)
-		if c != nil {
-			return c, nil
-		}
-		l.server.counters.refused(why)
-		if why == "peer" {
-			l.server.log.Warn("connection refused: its address is not in --allow-peers", "peer", peerName(nc))
-		}
-		nc.Close()
-	}
 }
 
 func peerName(c net.Conn) string {

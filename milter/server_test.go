@@ -86,7 +86,11 @@ func newPost(t testing.TB, change func(*Config)) *post {
 	if change != nil {
 		change(&config)
 	}
-	p.Server = NewServer(config)
+	server, err := NewServer(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Server = server
 	p.quiet = 3 * time.Second // time enough on a busy machine
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -194,12 +198,6 @@ func (p *post) verify(signature string, fields []string, body string) {
 	if err != nil || len(results) != 1 || results[0].Err != nil {
 		p.Fatalf("%v, %+v for\n%s", err, results, message)
 	}
-}
-
-// The library's own warnings are for the log of the daemon.
-func TestMain(m *testing.M) {
-	LibraryLog(slog.New(slog.DiscardHandler))
-	m.Run()
 }
 
 func (p *post) dial() net.Conn {

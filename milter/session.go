@@ -1,124 +1,179 @@
 package milter
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/netip"
 	"runtime/debug"
 	"strings"
-
-	gomilter "github.com/d--j/go-milter"
-
-	"signpost/milter/dkim"
 )
 
-// session is one milter connection, which carries any number of messages. The
-// protocol library calls its methods one after the other.
+// session is one milter connection, which carries any number of messages.
 type session struct {
-	gomilter.NoOpMilter
-	server *Server
-	// bareValue says that the MTA takes the space after the colon away and adds
-	// it back, as before protocol version 6.
-	bareValue bool
-	client    Client
-	message   message
+	*conn
+	terms   terms
+	client  Client
+	login   string // {auth_authen} for the next MAIL
+	queueID string
+	message message
 }
 
-func (s *Server) newSession(_ uint32, _ gomilter.OptAction, protocol gomilter.OptProtocol, _ gomilter.DataSize) gomilter.Milter {
-	return &session{server: s, bareValue: protocol&gomilter.OptHeaderLeadingSpace == 0}
+// run serves the peer until one side ends the session, and says why.
+func (s *session) run() (err error) {
+	defer s.recovered(&err)
+	for err == nil {
+		var command byte
+		var payload []byte
+		if command, payload, err = s.next(); err == nil {
+			err = s.handle(command, payload)
+		}
+	}
+	_ = s.flush() // the peer may have ended it and wait for a reply all the same
+	return err
 }
 
-// NewConnection begins with a new SMTP client.
-func (s *session) NewConnection(gomilter.Modifier) error {
-	s.client = Client{}
-	s.message = message{}
+// handle does what a frame asks for. The error ends the session; io.EOF is a
+// good end.
+func (s *session) handle(command byte, payload []byte) error {
+	switch command {
+	case cmdNegotiate:
+		return s.negotiate(payload)
+	case cmdMacro:
+		s.macros(payload)
+	case cmdConnect:
+		if err := s.connect(payload); err != nil {
+			return err
+		}
+	case cmdMail:
+		s.message.reset()
+		s.client.Login, s.login = s.login, ""
+	case cmdHeader:
+		s.header(payload)
+	case cmdEndOfHead:
+		s.message.decide(s.server, s.client)
+	case cmdBody:
+		if err := s.chunk(); err != nil {
+			return err
+		}
+	case cmdEndOfBody:
+		s.end()
+	case cmdAbort:
+		s.message.reset()
+		s.login, s.queueID = "", ""
+	case cmdQuitReuse:
+		s.message.reset()
+		s.login, s.queueID, s.client = "", "", Client{}
+	case cmdQuit:
+		return io.EOF
+	}
+	if s.terms.answers(command) {
+		s.out = appendReply(s.out, replyContinue, "")
+	}
 	return nil
 }
 
-// Connect learns who the SMTP client is.
-func (s *session) Connect(_, family string, port uint16, addr string, _ gomilter.Modifier) (*gomilter.Response, error) {
+func (s *session) negotiate(offer []byte) (err error) {
+	if s.terms.version != 0 {
+		return frameError{"a second negotiation in one connection"}
+	}
+	if s.terms, s.out, err = negotiate(offer, s.out); err != nil {
+		s.server.counters.refused("negotiation")
+		s.server.log.Warn("connection closed: the negotiation failed", "peer", peerName(s.conn), "err", err)
+		return io.EOF
+	}
+	return nil
+}
+
+// macros keeps what we read of the macros. Postfix sends some with every
+// command, those of header fields and body chunks among them.
+func (s *session) macros(payload []byte) {
+	switch payload[0] {
+	case cmdMail:
+		s.login, s.queueID = macro(payload, macroLogin), macro(payload, macroQueueID)
+	case cmdEndOfBody:
+		if id := macro(payload, macroQueueID); id != "" {
+			s.queueID = id
+		}
+	}
+}
+
+// connect learns who the SMTP client is: host name NUL family, then port and
+// address where the family has them.
+func (s *session) connect(payload []byte) (err error) {
+	s.message.reset()
 	s.client = Client{}
-	switch family {
-	case "unix":
+	rest := payload[bytes.IndexByte(payload, 0)+1:]
+	switch family := rest[0]; family {
+	case 'U': // unknown
+	case 'L':
 		s.client.Local = true
-	case "tcp4", "tcp6":
-		// Go's parser of addresses has taken it once already.
-		s.client.Addr, _ = netip.ParseAddr(strings.Trim(addr, "[]"))
+	case '4', '6':
+		if len(rest) < 3 {
+			return frameError{"a client without an address"}
+		}
+		port := binary.BigEndian.Uint16(rest[1:])
+		text, _, _ := bytes.Cut(rest[3:], []byte{0})
+		addr := strings.TrimPrefix(string(text), "IPv6:")
+		if s.client.Addr, err = netip.ParseAddr(strings.Trim(addr, "[]")); err != nil {
+			return frameError{fmt.Sprintf("%q is no address of a client", clipped(addr))}
+		}
 		// For sendmail(1), Postfix names the loopback address and no port.
 		s.client.Local = port == 0 && s.client.Addr.IsLoopback()
+	default:
+		return frameError{fmt.Sprintf("unknown family %q of a client", family)}
 	}
-	return gomilter.RespContinue, nil
-}
-
-// MailFrom begins a message.
-func (s *session) MailFrom(_, _ string, m gomilter.Modifier) (*gomilter.Response, error) {
-	s.message = message{}
-	s.client.Login = m.Get(gomilter.MacroAuthAuthen)
-	return gomilter.RespContinue, nil
-}
-
-// Header keeps a header field until the key is known.
-func (s *session) Header(name, value string, _ gomilter.Modifier) (*gomilter.Response, error) {
-	if s.message.ignores(s.server, s.client, name) {
-		return gomilter.RespContinue, nil
-	}
-	if s.bareValue {
-		value = " " + value
-	}
-	s.message.add(s.server, dkim.Field{Name: name, Value: value})
-	return gomilter.RespContinue, nil
-}
-
-// Headers decides, so that the body is hashed as it comes.
-func (s *session) Headers(gomilter.Modifier) (response *gomilter.Response, err error) {
-	defer s.recovered(&err)
-	s.message.decide(s.server, s.client)
-	return gomilter.RespContinue, nil
-}
-
-// BodyChunk hashes a part of the body.
-func (s *session) BodyChunk(chunk []byte, _ gomilter.Modifier) (response *gomilter.Response, err error) {
-	defer s.recovered(&err)
-	s.message.decide(s.server, s.client)
-	s.message.write(chunk)
-	return gomilter.RespContinue, nil
-}
-
-// EndOfMessage adds the signatures, and says in the log what was done.
-func (s *session) EndOfMessage(m gomilter.Modifier) (response *gomilter.Response, err error) {
-	defer s.recovered(&err)
-	s.message.decide(s.server, s.client)
-	if err := s.insert(s.message.sign(), m); err != nil {
-		s.message.fail(err)
-	}
-	verdict := s.message.verdict
-	s.server.record(verdict, s.client, m.Get(gomilter.MacroQueueId))
-	s.message = message{}
-	if verdict.TempFail {
-		return gomilter.RejectWithCodeAndReason(451, "4.7.1 the message cannot be signed now, try again later")
-	}
-	return gomilter.RespAccept, nil
-}
-
-// Abort forgets the message.
-func (s *session) Abort(gomilter.Modifier) error {
-	s.message = message{}
 	return nil
 }
 
-// insert adds the fields to the top of the header, the first key's last, so
-// that it stands first.
-func (s *session) insert(values []string, m gomilter.Modifier) error {
+// clipped keeps what a peer sends from filling the log.
+func clipped(s string) string { return s[:min(len(s), 64)] }
+
+// header takes a field: name NUL value NUL.
+func (s *session) header(payload []byte) {
+	name, value, _ := bytes.Cut(payload[:len(payload)-1], []byte{0})
+	s.message.field(s.server, s.client, name, value, s.bareValue())
+}
+
+// bareValue reports whether the MTA takes the space after the colon away and
+// adds it back, as before protocol version 6.
+func (s *session) bareValue() bool { return s.terms.protocol&leadingSpace == 0 }
+
+// chunk hashes a chunk of the body as it comes.
+func (s *session) chunk() error {
+	s.message.decide(s.server, s.client)
+	for {
+		piece, err := s.piece()
+		if err != nil || len(piece) == 0 {
+			return err
+		}
+		s.message.write(piece)
+	}
+}
+
+// end answers the end of a message: with the signatures, the first key's last,
+// so that it stands first. It says in the log what was done.
+func (s *session) end() {
+	m := &s.message
+	m.decide(s.server, s.client)
+	values := m.sign(s.server)
 	for i := len(values) - 1; i >= 0; i-- {
 		value := values[i]
-		if s.bareValue {
+		if s.bareValue() {
 			value = strings.TrimPrefix(value, " ")
 		}
-		if err := m.InsertHeader(0, "DKIM-Signature", value); err != nil {
-			return fmt.Errorf("adding the field: %w", err)
-		}
+		s.out = appendInsert(s.out, "DKIM-Signature", value)
 	}
-	return nil
+	if m.verdict.TempFail {
+		s.out = appendReply(s.out, replyCode, "451 4.7.1 the message cannot be signed now, try again later")
+	} else {
+		s.out = appendReply(s.out, replyAccept, "")
+	}
+	s.server.record(m, s.client, s.queueID)
+	m.reset()
+	s.queueID = ""
+	s.conn.message = false
 }
 
 // recovered keeps a panic to its own connection. The MTA sees the connection

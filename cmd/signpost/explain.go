@@ -83,7 +83,11 @@ func explain(c *cli.Context) error {
 		if err != nil {
 			return exitError{exitUsage, fmt.Errorf("%s: %w", file.Name, err)}
 		}
-		answers = append(answers, e.explain(c, file.Name, message))
+		answer, err := e.explain(c, file.Name, message)
+		if err != nil {
+			return err
+		}
+		answers = append(answers, answer)
 	}
 	if c.Bool("json") {
 		if err := printJSON(c, explainJSON{answers}); err != nil {
@@ -166,15 +170,18 @@ func parseClient(address, login string) (milter.Client, error) {
 }
 
 // explain lets the daemon's own code decide on a message and sign it.
-func (e *explainer) explain(c *cli.Context, name string, message *letter) explained {
+func (e *explainer) explain(c *cli.Context, name string, message *letter) (explained, error) {
 	var log bytes.Buffer
-	server := milter.NewServer(milter.Config{
+	server, err := milter.NewServer(milter.Config{
 		Keys:   func() *keystore.Snapshot { return e.keys },
 		Policy: e.signing.Policy,
 		Rules:  e.signing.Rules,
 		Limits: milter.Limits{HeaderBytes: e.signing.HeaderBytes},
 		Log:    slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	})
+	if err != nil {
+		return explained{}, err
+	}
 	verdict, values := server.Try(e.client, message.header(), message.body(), e.queueID)
 	answer := explained{
 		File:       name,
@@ -210,7 +217,7 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) explai
 	for _, f := range e.config.Predict(c.Context, mail) {
 		answer.Findings = append(answer.Findings, record.Finding(f))
 	}
-	return answer
+	return answer, nil
 }
 
 func withoutTime(groups []string, a slog.Attr) slog.Attr {

@@ -35,12 +35,15 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	server := milter.NewServer(milter.Config{
+	server, err := milter.NewServer(milter.Config{
 		Keys:   store.Snapshot,
 		Policy: &dkim.Policy{},
 		Rules:  milter.Rules{MustSign: map[string]bool{"must.example": true}},
 		Log:    slog.New(slog.NewTextHandler(&log, nil)),
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +122,8 @@ func signpostd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ln, err := net.Listen("unix", ts.MkAbs(args[0]))
 	ts.Check(err)
-	server := milter.NewServer(milter.Config{Keys: store.Snapshot, Policy: &dkim.Policy{}, Log: slog.New(slog.DiscardHandler)})
+	server, err := milter.NewServer(milter.Config{Keys: store.Snapshot, Policy: &dkim.Policy{}, Log: slog.New(slog.DiscardHandler)})
+	ts.Check(err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	ts.Defer(func() {

@@ -78,9 +78,13 @@ func TestVerifyWithKeys(t *testing.T) {
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	header := []dkim.Field{{Name: "From", Value: " a@example.org"}}
-	m, err := dkim.NewMessage(header, []dkim.Signature{{Domain: "example.org", Selector: "s1", Key: key, Policy: &dkim.Policy{}}})
+	recipe, err := new(dkim.Policy).Compile()
 	if err != nil {
+		t.Fatal(err)
+	}
+	m := recipe.NewMessage()
+	m.Field([]byte("From"), []byte(" a@example.org"))
+	if err := m.Begin(dkim.Signature{Domain: "example.org", Selector: "s1", Key: key}); err != nil {
 		t.Fatal(err)
 	}
 	m.Write([]byte("x\r\n"))

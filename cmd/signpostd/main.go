@@ -18,7 +18,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/milter"
 )
 
 // Exit codes. 0 is a stop that was asked for, or a check without findings.
@@ -58,7 +57,6 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 				return usageError{err}
 			}
 			log := settings.logger(stdout)
-			milter.LibraryLog(log)
 			return start(c.Context, settings, log)
 		},
 	}

@@ -17,7 +17,7 @@ import (
 // serve signs until ctx ends, and then drains. It reads the keys again at each
 // hangup.
 func serve(ctx context.Context, settings *settings, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) error {
-	server := milter.NewServer(milter.Config{
+	server, err := milter.NewServer(milter.Config{
 		Keys:   store.Snapshot,
 		Policy: settings.Policy,
 		Rules:  settings.Rules,
@@ -25,6 +25,9 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		Limits: settings.limits,
 		Log:    log,
 	})
+	if err != nil {
+		return err
+	}
 	var listeners []net.Listener
 	for _, address := range settings.listen {
 		ln, err := address.Listen()
@@ -61,7 +64,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 	log.Info("shutting down, messages under way finish", "at most", settings.drain)
 	drain, cancel := context.WithTimeout(context.Background(), settings.drain)
 	defer cancel()
-	err := server.Shutdown(drain)
+	err = server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
 		log.Warn("connections were cut off; the MTA tries their messages again", "after", settings.drain)
 		err = nil

@@ -31,6 +31,11 @@ func newRelaxedBody() *relaxedBody {
 	return b
 }
 
+func (b *relaxedBody) reset() {
+	b.out.reset()
+	b.held = heldNone
+}
+
 func (b *relaxedBody) write(p []byte) {
 	if len(p) == 0 {
 		return

@@ -3,8 +3,8 @@
 //
 // A Message takes the header first, then the body in chunks of any size, and
 // then gives one DKIM-Signature field per key. Each octet of the body is
-// hashed once per body canonicalization in use, whatever the number of keys.
-// Memory does not grow with the body, and there is no goroutine.
+// hashed once, whatever the number of keys. Memory does not grow with the body,
+// and there is no goroutine.
 package dkim
 
 import (
@@ -13,58 +13,108 @@ import (
 	"time"
 )
 
-// Message is a message being signed. One goroutine at a time may use it.
+// Message is a message being signed: Field for each header field, Begin, Write
+// for each chunk of the body, Sign. After Reset it takes another one and uses
+// the same memory. One goroutine at a time may use it.
 type Message struct {
-	// One per body canonicalization that a signature asks for, else nil.
+	recipe  *Recipe
+	header  header
+	names   []string // for h=
+	signers []signer
+
+	// The one that the policy asks for, else nil.
 	simple  *lineEnds
 	relaxed *relaxedBody
 
-	signers []*signer
-	signed  bool
+	state state
+	field folder // reused
 }
 
-// NewMessage begins a message with its header, in the order of the message.
-// It needs a From field (RFC 6376, section 5.4) and valid signatures. It does
-// not keep the header.
-func NewMessage(header []Field, signatures []Signature) (*Message, error) {
-	x := newIndex(header)
-	if x.lastNamed("from") < 0 {
-		return nil, errors.New("the message has no From field; hint: DKIM must sign it (RFC 6376 section 5.4), so the sender has to add one")
-	}
-	m := new(Message)
-	for _, s := range signatures {
-		signer, err := newSigner(s)
-		if err != nil {
-			return nil, err
-		}
-		m.signers = append(m.signers, signer)
-		m.addBody(s.Policy.Body)
-	}
-	for i, first := range m.signers {
-		if first.names == nil {
-			hashHeader(header, x, first.policy, m.signers[i:])
-		}
-	}
-	return m, nil
-}
+type state uint8
 
-func (m *Message) addBody(c Canonicalization) {
-	switch {
-	case c == Simple && m.simple == nil:
-		m.simple = newSimpleBody()
-	case c == Relaxed && m.relaxed == nil:
+const (
+	inHeader state = iota
+	inBody
+	signed
+)
+
+// NewMessage returns a message that has no field yet.
+func (r *Recipe) NewMessage() *Message {
+	m := &Message{recipe: r}
+	m.header.reset(len(r.names))
+	if r.policy.Body == Relaxed {
 		m.relaxed = newRelaxedBody()
+	} else {
+		m.simple = newSimpleBody()
 	}
+	return m
+}
+
+// Reset forgets the message, whatever its state.
+func (m *Message) Reset() {
+	m.header.reset(len(m.recipe.names))
+	m.names = emptied(m.names)
+	for i := range m.signers {
+		m.signers[i].Signature = Signature{}
+	}
+	m.signers = m.signers[:0]
+	if m.relaxed != nil {
+		m.relaxed.reset()
+	} else {
+		m.simple.reset()
+	}
+	m.state = inHeader
+}
+
+// Field takes the next header field, in the order of the message, and keeps
+// nothing of the two slices. They are as in Field.
+func (m *Message) Field(name, value []byte) {
+	if n := m.recipe.find(name); n >= 0 {
+		m.header.add(m.recipe.policy.Header, n, name, value)
+	}
+}
+
+// Begin ends the header. There must be a From field (RFC 6376, section 5.4),
+// and the signatures must be valid.
+func (m *Message) Begin(signatures ...Signature) error {
+	if m.state != inHeader {
+		return errors.New("the header has ended already; hint: Reset begins another message")
+	}
+	if m.header.last[m.recipe.from] < 0 {
+		return errors.New("the message has no From field; hint: DKIM must sign it (RFC 6376 section 5.4), so the sender has to add one")
+	}
+	for _, s := range signatures {
+		if err := m.sign(s); err != nil {
+			return err
+		}
+	}
+	m.header.all(m.recipe, func(name string, text []byte) {
+		m.names = append(m.names, name)
+		for i := range m.signers {
+			m.signers[i].hash.Write(text)
+		}
+	})
+	m.state = inBody
+	return nil
+}
+
+// sign adds a signer, with the memory of one before it where there is one.
+func (m *Message) sign(s Signature) error {
+	if n := len(m.signers); n < cap(m.signers) {
+		m.signers = m.signers[:n+1]
+	} else {
+		m.signers = append(m.signers, signer{})
+	}
+	return m.signers[len(m.signers)-1].set(s)
 }
 
 // Write takes the next chunk of the body. It never fails and keeps nothing
 // of the chunk.
 func (m *Message) Write(chunk []byte) (int, error) {
-	if m.simple != nil {
-		m.simple.write(chunk)
-	}
 	if m.relaxed != nil {
 		m.relaxed.write(chunk)
+	} else {
+		m.simple.write(chunk)
 	}
 	return len(chunk), nil
 }
@@ -74,29 +124,28 @@ func (m *Message) Write(chunk []byte) (int, error) {
 // space, folded with CRLF TAB, without a final CRLF. It must go into the
 // message as it is. Sign may be called once, and nothing written after it.
 func (m *Message) Sign(now time.Time) ([]string, error) {
-	if m.signed {
-		return nil, errors.New("the message is signed already; hint: make a new one with NewMessage")
+	switch m.state {
+	case inHeader:
+		return nil, errors.New("the header has not ended; hint: call Begin first")
+	case signed:
+		return nil, errors.New("the message is signed already; hint: Reset begins another")
 	}
-	m.signed = true
+	m.state = signed
 	if t := now.Unix(); t < 0 || t > maxTime {
 		return nil, fmt.Errorf("the time %s cannot be written in t=; hint: set the clock", now)
 	}
-	var simple, relaxed []byte
-	if m.simple != nil {
-		simple = m.simple.sum(Simple)
-	}
+	var bodyHash []byte
 	if m.relaxed != nil {
-		relaxed = m.relaxed.sum()
+		bodyHash = m.relaxed.sum()
+	} else {
+		bodyHash = m.simple.sum(Simple)
 	}
 	values := make([]string, 0, len(m.signers))
-	for _, s := range m.signers {
-		bodyHash := simple
-		if s.policy.Body == Relaxed {
-			bodyHash = relaxed
-		}
-		value, err := s.sign(now, bodyHash)
+	for i := range m.signers {
+		s := &m.signers[i]
+		value, err := s.sign(&m.field, &m.recipe.policy, m.names, now, bodyHash)
 		if err != nil {
-			return nil, fmt.Errorf("signing for %s with selector %s: %w", s.domain, s.selector, err)
+			return nil, fmt.Errorf("signing for %s with selector %s: %w", s.Domain, s.Selector, err)
 		}
 		values = append(values, value)
 	}

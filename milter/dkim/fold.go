@@ -1,5 +1,7 @@
 package dkim
 
+import "strings"
+
 // lineWidth is the longest line a field should have, without its CRLF
 // (RFC 5322, section 2.1.1).
 const lineWidth = 78
@@ -11,25 +13,24 @@ type folder struct {
 	col int // characters on the line so far
 }
 
-// newFolder begins the value of the field with this name.
-func newFolder(name string) *folder { return &folder{col: len(name) + len(":")} }
+// begin begins the value of the field with this name.
+func (f *folder) begin(name string) { f.buf, f.col = f.buf[:0], len(name)+len(":") }
 
-// tag writes s, which is not split, after a space or on a new line.
-func (f *folder) tag(s string) {
-	if f.col+1+len(s) > lineWidth {
+// tag writes the parts of a tag, which is not split, after a space or on a new
+// line.
+func (f *folder) tag(parts ...string) {
+	width := 0
+	for _, part := range parts {
+		width += len(part)
+	}
+	if f.col+1+width > lineWidth {
 		f.fold()
 	} else {
 		f.write(" ")
 	}
-	f.write(s)
-}
-
-// joined writes s, which is not split, with no space before it if it fits.
-func (f *folder) joined(s string) {
-	if f.col+len(s) > lineWidth {
-		f.fold()
+	for _, part := range parts {
+		f.write(part)
 	}
-	f.write(s)
 }
 
 func (f *folder) fold() {
@@ -40,6 +41,22 @@ func (f *folder) fold() {
 func (f *folder) write(s string) {
 	f.buf = append(f.buf, s...)
 	f.col += len(s)
+}
+
+// wrapped returns the value with what follows the first n octets in lines of
+// full width.
+func (f *folder) wrapped(n int) string {
+	rest := f.buf[n:]
+	var value strings.Builder
+	value.Grow(len(f.buf) + len("\r\n\t")*(1+len(rest)/(lineWidth-1)))
+	value.Write(f.buf[:n])
+	for room := lineWidth - f.col; len(rest) > room; room = lineWidth - 1 {
+		value.Write(rest[:room])
+		value.WriteString("\r\n\t")
+		rest = rest[room:]
+	}
+	value.Write(rest)
+	return value.String()
 }
 
 // quoted writes a tag of dkim-quoted-printable, in which white space has no
@@ -59,7 +76,8 @@ func (f *folder) quoted(s string) {
 	f.tag(s)
 }
 
-// names writes the h= tag, folded at its colons.
+// names writes the h= tag, folded at its colons: no space before a name that
+// fits.
 func (f *folder) names(names []string) {
 	for i, name := range names {
 		end := ":"
@@ -67,9 +85,13 @@ func (f *folder) names(names []string) {
 			end = ";"
 		}
 		if i == 0 {
-			f.tag("h=" + name + end)
-		} else {
-			f.joined(name + end)
+			f.tag("h=", name, end)
+			continue
 		}
+		if f.col+len(name)+len(end) > lineWidth {
+			f.fold()
+		}
+		f.write(name)
+		f.write(end)
 	}
 }

@@ -21,8 +21,7 @@ func FuzzCanonicalBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, seed uint64) {
 		for _, c := range []Canonicalization{Simple, Relaxed} {
-			m := new(Message)
-			m.addBody(c)
+			m := newBody(c)
 			writeChunks(m, body, seed)
 			if want := sha256.Sum256(refBody(c, body)); !bytes.Equal(bodySum(m), want[:]) {
 				t.Errorf("%s of %q, seed %d, differs from the reference", c, body, seed)
@@ -67,7 +66,7 @@ func FuzzSignVerify(f *testing.F) {
 			s.Key = key
 		}
 		s.Policy = &Policy{Header: Canonicalization(mode >> 1 & 1), Body: Canonicalization(mode >> 2 & 1)}
-		m, err := NewMessage(header, []Signature{s})
+		m, err := newMessage(header, []signature{s})
 		if err != nil {
 			t.Fatal(err)
 		}

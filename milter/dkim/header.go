@@ -1,110 +1,96 @@
 package dkim
 
-import (
-	"slices"
-	"strings"
-)
-
 // Field is a header field as it stands in the message. Value is everything
 // after the colon, a leading space included, without the final line end.
 // Lines of a folded value may be parted by CRLF, or by a lone LF as the milter
 // protocol hands them over; both mean CRLF.
 type Field struct{ Name, Value string }
 
-// index finds the fields of a header by name, from the last one up.
-type index struct {
-	names map[string]int // by lower-case name: where in last
-	last  []int          // the last field of a name
-	above []int          // by field: the next one up of its name, or -1
+// header keeps the fields of a message that are signed, in canonical form.
+type header struct {
+	text   []byte        // each field with its CRLF
+	fields []signedField // in the order of the message
+	last   []int         // by name, as in Recipe.names: its last field, or -1
 }
 
-// newIndex looks at each field once, however many have one name.
-func newIndex(header []Field) index {
-	x := index{names: make(map[string]int), above: make([]int, len(header))}
-	var buf []byte
-	for i, f := range header {
-		buf = appendName(buf[:0], f.Name)
-		n, ok := x.names[string(buf)]
-		if !ok {
-			n = len(x.last)
-			x.names[string(buf)] = n
-			x.last = append(x.last, -1)
-		}
-		x.above[i], x.last[n] = x.last[n], i
+// signedField is text[start:end], and the next field up with its name, or -1.
+type signedField struct{ start, end, above int }
+
+func (h *header) reset(names int) {
+	h.text, h.fields, h.last = emptied(h.text), emptied(h.fields), h.last[:0]
+	for range names {
+		h.last = append(h.last, -1)
 	}
-	return x
 }
 
-// lastNamed returns the last field with a lower-case name, or -1.
-func (x index) lastNamed(name string) int {
-	if n, ok := x.names[name]; ok {
-		return x.last[n]
+// emptied keeps the memory of a slice for the next message, unless this one was
+// far larger than most.
+func emptied[T any](s []T) []T {
+	if cap(s) > 16<<10 {
+		return nil
 	}
-	return -1
+	return s[:0]
 }
 
-// hashHeader hashes the fields that policy signs for each signer with that
-// policy, and gives it their names for h=: in the order of Sign, each as often
-// as it occurs, and once more where it is oversigned.
-//
-// Of fields with one name the last goes first (RFC 6376, section 5.4.2). The
-// name too many stands for no field and adds nothing to the hash.
-func hashHeader(header []Field, x index, policy *Policy, signers []*signer) {
-	signers = slices.DeleteFunc(slices.Clone(signers), func(s *signer) bool { return s.policy != policy })
-	sign, oversign := policy.fields()
-	names := make([]string, 0, len(sign)+len(oversign))
-	var buf []byte
-	for _, name := range sign {
-		name = lower(name)
-		for i := x.lastNamed(name); i >= 0; i = x.above[i] {
-			names = append(names, name)
-			buf = appendField(buf[:0], policy.Header, header[i])
-			buf = append(buf, "\r\n"...)
-			for _, s := range signers {
-				s.hash.Write(buf)
-			}
+// add takes a field whose name is names[n].
+func (h *header) add(c Canonicalization, n int, name, value []byte) {
+	start := len(h.text)
+	h.text = append(appendField(h.text, c, name, value), "\r\n"...)
+	h.fields = append(h.fields, signedField{start, len(h.text), h.last[n]})
+	h.last[n] = len(h.fields) - 1
+}
+
+// all calls each for the signed fields in the order of h=: in that of the
+// policy, and of fields with one name the last first (RFC 6376, section 5.4.2).
+// A name that is oversigned comes once more, with no text: it stands for no
+// field and adds nothing to the hash.
+func (h *header) all(r *Recipe, each func(name string, text []byte)) {
+	for n, signed := range r.names {
+		for i := h.last[n]; i >= 0; i = h.fields[i].above {
+			each(signed.name, h.text[h.fields[i].start:h.fields[i].end])
 		}
-		if listed(oversign, name) {
-			names = append(names, name)
+		if signed.over {
+			each(signed.name, nil)
 		}
 	}
-	for _, s := range signers {
-		s.names = names
-	}
 }
 
-// appendField appends the canonical form of f without its final CRLF.
-func appendField(dst []byte, c Canonicalization, f Field) []byte {
+// appendField appends the canonical form of a field without its final CRLF.
+func appendField[T []byte | string](dst []byte, c Canonicalization, name, value T) []byte {
 	if c == Relaxed {
-		dst = appendName(dst, f.Name)
+		end := len(name)
+		for end > 0 && isBlank(name[end-1]) { // RFC 5322, section 4.5, had some
+			end--
+		}
+		dst = appendLower(dst, name[:end])
 		dst = append(dst, ':')
-		return appendRelaxed(dst, f.Value)
+		return appendRelaxed(dst, value)
 	}
-	dst = append(dst, f.Name...)
+	dst = append(dst, name...)
 	dst = append(dst, ':')
-	return appendSimple(dst, f.Value)
+	return appendSimple(dst, value)
 }
 
 // appendSimple appends v as it stands in the message: with CRLF line ends.
-func appendSimple(dst []byte, v string) []byte {
-	for {
-		line, rest, more := strings.Cut(v, "\n")
-		if !more {
-			return append(dst, v...)
+func appendSimple[T []byte | string](dst []byte, v T) []byte {
+	start := 0
+	for i := range len(v) {
+		if v[i] == '\n' && (i == 0 || v[i-1] != '\r') {
+			dst = append(dst, v[start:i]...)
+			dst = append(dst, "\r\n"...)
+			start = i + 1
 		}
-		dst = append(dst, strings.TrimSuffix(line, "\r")...)
-		dst = append(dst, "\r\n"...)
-		v = rest
 	}
+	return append(dst, v[start:]...)
 }
 
 // appendRelaxed appends v by RFC 6376, section 3.4.2: unfolded, each run of
 // white space one SP, none at either end. A bare CR is not white space.
-func appendRelaxed(dst []byte, v string) []byte {
+func appendRelaxed[T []byte | string](dst []byte, v T) []byte {
 	start, blank := len(dst), false
 	for i := 0; i < len(v); i++ {
 		c := v[i]
-		if c == ' ' || c == '\t' {
+		if isBlank(c) {
 			blank = true
 			continue
 		}
@@ -120,10 +106,11 @@ func appendRelaxed(dst []byte, v string) []byte {
 	return dst
 }
 
-// appendName appends a field name in lower case, without white space between
-// it and the colon (RFC 5322, section 4.5, had some). Other octets stay.
-func appendName(dst []byte, name string) []byte {
-	for _, c := range []byte(strings.TrimRight(name, " \t")) {
+// appendLower appends a name with its ASCII letters in lower case. Other octets
+// stay.
+func appendLower[T []byte | string](dst []byte, name T) []byte {
+	for i := range len(name) {
+		c := name[i]
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
@@ -131,3 +118,5 @@ func appendName(dst []byte, name string) []byte {
 	}
 	return dst
 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }

@@ -31,10 +31,10 @@ func TestHeaderFields(t *testing.T) {
 		{Field{"\u00c4\xffA\x00", "\x00"}, "\u00c4\xffa\x00:\x00", "\u00c4\xffA\x00:\x00"},
 		{Field{"", ""}, ":", ":"},
 	} {
-		if got := string(appendField(nil, Relaxed, c.field)); got != c.relaxed {
+		if got := string(appendField(nil, Relaxed, c.field.Name, c.field.Value)); got != c.relaxed {
 			t.Errorf("relaxed %q: got %q, want %q", c.field, got, c.relaxed)
 		}
-		if got := string(appendField(nil, Simple, c.field)); got != c.simple {
+		if got := string(appendField(nil, Simple, c.field.Name, c.field.Value)); got != c.simple {
 			t.Errorf("simple %q: got %q, want %q", c.field, got, c.simple)
 		}
 		if got := refField(Relaxed, c.field); got != c.relaxed {
@@ -100,7 +100,7 @@ func TestRepeatedFields(t *testing.T) {
 		{"added below", []Field{from, one, two, added}, false, false},
 	} {
 		for _, v := range []struct {
-			s    Signature
+			s    signature
 			want bool
 		}{{open, c.open}, {closed, c.closed}} {
 			value := sign(t, []Field{from, one, two}, nil, 1, time.Now(), v.s)[0]

@@ -21,19 +21,29 @@ import (
 // rsaKey is made once, as that takes a while.
 var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
-func rsaSignature(t testing.TB) Signature {
+// signature is a Signature with the policy of its message.
+type signature struct {
+	Signature
+	Policy *Policy
+}
+
+func relaxed(selector string, key crypto.Signer) signature {
+	return signature{Signature{Domain: "example.org", Selector: selector, Key: key}, &Policy{Header: Relaxed, Body: Relaxed}}
+}
+
+func rsaSignature(t testing.TB) signature {
 	t.Helper()
 	key, err := rsaKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Signature{Domain: "example.org", Selector: "rsa", Key: key, Policy: &Policy{Header: Relaxed, Body: Relaxed}}
+	return relaxed("rsa", key)
 }
 
-func edSignature(t testing.TB) Signature {
+func edSignature(t testing.TB) signature {
 	t.Helper()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	return Signature{Domain: "example.org", Selector: "ed", Key: key, Policy: &Policy{Header: Relaxed, Body: Relaxed}}
+	return relaxed("ed", key)
 }
 
 // testHeader is a usual header, as a milter gets it.
@@ -63,10 +73,36 @@ func chunks(b []byte, size int) iter.Seq[[]byte] {
 	}
 }
 
+// newBody returns a message that hashes its body so.
+func newBody(c Canonicalization) *Message {
+	return (&Policy{Body: c}).recipe().NewMessage()
+}
+
+// newMessage begins a message with the policy of the first signature.
+func newMessage(header []Field, signatures []signature) (*Message, error) {
+	r, err := signatures[0].Policy.Compile()
+	if err != nil {
+		return nil, err
+	}
+	m := r.NewMessage()
+	return m, m.begin(header, signatures)
+}
+
+// begin gives the message its header.
+func (m *Message) begin(header []Field, signatures []signature) error {
+	for _, f := range header {
+		m.Field([]byte(f.Name), []byte(f.Value))
+	}
+	var plain []Signature
+	for _, s := range signatures {
+		plain = append(plain, s.Signature)
+	}
+	return m.Begin(plain...)
+}
+
 // bodyHash hashes body in chunks of size octets.
 func bodyHash(c Canonicalization, body []byte, size int) []byte {
-	m := new(Message)
-	m.addBody(c)
+	m := newBody(c)
 	for chunk := range chunks(body, size) {
 		m.Write(chunk)
 	}
@@ -77,9 +113,9 @@ func bodyHash(c Canonicalization, body []byte, size int) []byte {
 }
 
 // sign signs the message, its body in chunks of size octets.
-func sign(t testing.TB, header []Field, body []byte, size int, now time.Time, signatures ...Signature) []string {
+func sign(t testing.TB, header []Field, body []byte, size int, now time.Time, signatures ...signature) []string {
 	t.Helper()
-	m, err := NewMessage(header, signatures)
+	m, err := newMessage(header, signatures)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +130,7 @@ func sign(t testing.TB, header []Field, body []byte, size int, now time.Time, si
 }
 
 // verify has the reference and go-msgauth verify the signature.
-func verify(t testing.TB, header []Field, body []byte, value string, s Signature) {
+func verify(t testing.TB, header []Field, body []byte, value string, s signature) {
 	t.Helper()
 	if err := refVerify(header, body, value, s.Key.Public()); err != nil {
 		t.Errorf("reference: %v\nsignature %q\nheader %q\nbody %q", err, value, header, clip(body))
@@ -106,7 +142,7 @@ func verify(t testing.TB, header []Field, body []byte, value string, s Signature
 
 func clip(body []byte) []byte { return body[:min(len(body), 500)] }
 
-func msgauthVerify(header []Field, body []byte, value string, s Signature) error {
+func msgauthVerify(header []Field, body []byte, value string, s signature) error {
 	var message bytes.Buffer
 	message.WriteString("DKIM-Signature:" + value + "\r\n")
 	for _, f := range header {

@@ -23,6 +23,11 @@ func (l *lineEnds) init() {
 	copy(l.crlf[:], strings.Repeat("\r\n", len(l.crlf)/2))
 }
 
+func (l *lineEnds) reset() {
+	l.hash.Reset()
+	l.crlfs, l.cr, l.text = 0, false, false
+}
+
 func newSimpleBody() *lineEnds {
 	l := new(lineEnds)
 	l.init()

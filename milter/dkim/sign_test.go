@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestSignVerify(t *testing.T) {
 		for _, b := range []Canonicalization{Simple, Relaxed} {
 			policy := &Policy{Header: h, Body: b, Expiration: time.Hour}
 			ed, rsa := edSignature(t), rsaSignature(t)
-			ed.Policy, rsa.Policy, rsa.Identity = policy, policy, "joe@mail.example.org"
+			ed.Policy, rsa.Identity = policy, "joe@mail.example.org"
 			values := sign(t, header, body, 3, time.Now(), ed, rsa)
 			verify(t, header, body, values[0], ed)
 			verify(t, header, body, values[1], rsa)
@@ -136,7 +137,7 @@ func (b broken) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { ret
 func TestSignErrors(t *testing.T) {
 	t.Parallel()
 	good := edSignature(t)
-	m, err := NewMessage(testHeader(), []Signature{good})
+	m, err := newMessage(testHeader(), []signature{good})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +146,10 @@ func TestSignErrors(t *testing.T) {
 	}
 	_, err = m.Sign(time.Now())
 	wantError(t, err, "signed already")
+	wantError(t, m.Begin(good.Signature), "the header has ended already")
+	m.Reset()
+	_, err = m.Sign(time.Now())
+	wantError(t, err, "the header has not ended")
 
 	for _, c := range []struct {
 		key  crypto.Signer
@@ -159,7 +164,7 @@ func TestSignErrors(t *testing.T) {
 	} {
 		s := good
 		s.Key = c.key
-		m, err := NewMessage(testHeader(), []Signature{s})
+		m, err := newMessage(testHeader(), []signature{s})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,35 +180,33 @@ func TestNewMessageErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	short := &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 1022), E: 65537}
-	for want, change := range map[string]func(*Signature){
-		"has no policy":                   func(s *Signature) { s.Policy = nil },
-		"field From is not to be signed":  func(s *Signature) { s.Policy = &Policy{Sign: []string{}} },
-		"there is no key":                 func(s *Signature) { s.Key = nil },
-		"type *ecdsa.PublicKey":           func(s *Signature) { s.Key = p256 },
-		"type <nil>":                      func(s *Signature) { s.Key = broken{} },
-		"has 1023 bits":                   func(s *Signature) { s.Key = broken{public: short} },
-		"has 31 bytes":                    func(s *Signature) { s.Key = broken{public: make(ed25519.PublicKey, 31)} },
-		`signing domain "": it has an em`: func(s *Signature) { s.Domain = "" },
-		`selector "": it has an empty`:    func(s *Signature) { s.Selector = "" },
-		"it has no @":                     func(s *Signature) { s.Identity = "joe" },
-		"neither example.org nor below":   func(s *Signature) { s.Identity = "@notexample.org" },
-		"its domain is not valid":         func(s *Signature) { s.Identity = "joe@" },
-		"has control characters":          func(s *Signature) { s.Identity = "j\r\noe@example.org" },
-		"DNS cannot hold it": func(s *Signature) {
+	for want, change := range map[string]func(*signature){
+		"there is no key":                 func(s *signature) { s.Key = nil },
+		"type *ecdsa.PublicKey":           func(s *signature) { s.Key = p256 },
+		"type <nil>":                      func(s *signature) { s.Key = broken{} },
+		"has 1023 bits":                   func(s *signature) { s.Key = broken{public: short} },
+		"has 31 bytes":                    func(s *signature) { s.Key = broken{public: make(ed25519.PublicKey, 31)} },
+		`signing domain "": it has an em`: func(s *signature) { s.Domain = "" },
+		`selector "": it has an empty`:    func(s *signature) { s.Selector = "" },
+		"it has no @":                     func(s *signature) { s.Identity = "joe" },
+		"neither example.org nor below":   func(s *signature) { s.Identity = "@notexample.org" },
+		"its domain is not valid":         func(s *signature) { s.Identity = "joe@" },
+		"has control characters":          func(s *signature) { s.Identity = "j\r\noe@example.org" },
+		"DNS cannot hold it": func(s *signature) {
 			s.Selector = strings.Repeat("a.", 116) + "a"
 		},
 	} {
 		s := edSignature(t)
 		change(&s)
-		_, err := NewMessage(testHeader(), []Signature{edSignature(t), s})
-		wantError(t, err, want)
-		_, err = newSigner(s)
+		_, err := newMessage(testHeader(), []signature{edSignature(t), s})
 		wantError(t, err, want)
 	}
-	_, err = NewMessage(testHeader()[2:], []Signature{edSignature(t)})
+	_, err = newMessage(testHeader()[2:], []signature{edSignature(t)})
 	wantError(t, err, "no From field")
-	_, err = NewMessage(nil, nil)
+	_, err = newMessage(nil, []signature{edSignature(t)})
 	wantError(t, err, "no From field")
+	_, err = (&Policy{Sign: []string{}}).Compile()
+	wantError(t, err, "field From is not to be signed")
 }
 
 // wantError wants one line that has want in it and a hint.
@@ -215,4 +218,82 @@ func wantError(t *testing.T, err error, want string) {
 	if err != nil && !strings.Contains(err.Error(), "; hint: ") && !strings.Contains(want, "token removed") {
 		t.Errorf("error %q has no hint", err)
 	}
+}
+
+// A message that is used again signs as a new one does, whatever came before.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	ed, rsa := edSignature(t), rsaSignature(t)
+	now := time.Unix(1700000000, 0)
+	header := append(testHeader(), Field{"Subject", " second"}, Field{"Cc", ""})
+	body := []byte("Hi. \r\n\r\n")
+	for _, policy := range []*Policy{{}, {Header: Relaxed, Body: Relaxed}} {
+		ed.Policy, rsa.Policy = policy, policy
+		want := sign(t, header, body, 3, now, rsa, ed)
+		m, err := newMessage(testHeader()[1:3], []signature{ed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken := ed
+		broken.Domain = ""
+		for name, before := range map[string]func(){
+			"nothing":              func() {},
+			"part of a header":     func() { m.Field([]byte("From"), []byte(" b@example.org")) },
+			"a large header":       func() { _ = m.begin(slices.Repeat(header, 5000), []signature{ed}) },
+			"a signature at fault": func() { _ = m.begin(header, []signature{ed, broken}) },
+			"part of a body":       func() { _ = m.begin(header, []signature{ed}); _, _ = m.Write([]byte("x \r")) },
+			"a whole message": func() {
+				_ = m.begin(header, []signature{rsa, rsa, rsa})
+				_, _ = m.Write([]byte("x\r\n\r\n"))
+				_, _ = m.Sign(now)
+			},
+		} {
+			m.Reset()
+			before()
+			m.Reset()
+			if err := m.begin(header, []signature{rsa, ed}); err != nil {
+				t.Fatal(err)
+			}
+			for chunk := range chunks(body, 2) {
+				_, _ = m.Write(chunk)
+			}
+			got, err := m.Sign(now)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("after %s: error %v, got %q, want %q", name, err, got, want)
+			}
+		}
+	}
+}
+
+// What a message takes for itself does not grow with its number.
+func TestMessageAllocatesLittle(t *testing.T) {
+	ed := edSignature(t)
+	m, err := newMessage(testHeader(), []signature{ed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, body := testHeader(), []byte(strings.Repeat("one line\r\n", 1000))
+	var names, values [][]byte
+	for _, f := range header {
+		names, values = append(names, []byte(f.Name)), append(values, []byte(f.Value))
+	}
+	n := testing.AllocsPerRun(100, func() {
+		m.Reset()
+		for i := range names {
+			m.Field(names[i], values[i])
+		}
+		if err := m.Begin(ed.Signature); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = m.Write(body)
+		if _, err := m.Sign(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	// The value and the list of it, the hash and what it is written as, the
+	// arguments of Begin and of the signer.
+	if n > 12 {
+		t.Errorf("%v allocations a message", n)
+	}
+	t.Logf("%v allocations a message", n)
 }

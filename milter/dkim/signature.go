@@ -22,8 +22,6 @@ type Signature struct {
 
 	// Key signs: any signer with an *rsa.PublicKey or an ed25519.PublicKey.
 	Key crypto.Signer
-
-	Policy *Policy
 }
 
 // fieldName is the field of a signature (RFC 6376, section 3.5).
@@ -32,89 +30,79 @@ const fieldName = "DKIM-Signature"
 // maxTime is the last second of the 12 digits that t= and x= have.
 const maxTime = 999_999_999_999
 
-// signer is a checked Signature on its way through one message.
+// signer is a checked Signature on its way through one message. Its names are
+// A-labels, its identity is as it is written.
 type signer struct {
-	algorithm, domain, selector string
-	identity                    string // as it is written, or empty
-	key                         crypto.Signer
-	policy                      *Policy
-
-	hash  hash.Hash // of the signed fields, then of the signature's own
-	names []string  // for h=
+	Signature
+	algorithm string
+	hash      hash.Hash // of the signed fields, then of the signature's own
 }
 
-func newSigner(s Signature) (*signer, error) {
-	if s.Policy == nil {
-		return nil, fmt.Errorf("signature for %q has no policy; hint: set Signature.Policy", s.Domain)
+// set begins a message.
+func (s *signer) set(signature Signature) (err error) {
+	domain, selector := signature.Domain, signature.Selector
+	s.Signature = signature
+	if s.Domain, err = asciiName(domain, false); err != nil {
+		return fmt.Errorf("signing domain %q: %w; hint: use a domain name like example.org, without a final dot", domain, err)
 	}
-	if err := s.Policy.Validate(); err != nil {
-		return nil, err
+	if s.Selector, err = asciiName(selector, true); err != nil {
+		return fmt.Errorf("selector %q: %w; hint: use letters, digits, hyphens, underscores and dots", selector, err)
 	}
-	domain, err := asciiName(s.Domain, false)
-	if err != nil {
-		return nil, fmt.Errorf("signing domain %q: %w; hint: use a domain name like example.org, without a final dot", s.Domain, err)
+	if n := len(s.Selector) + len("._domainkey.") + len(s.Domain); n > maxName {
+		return fmt.Errorf("the name %s._domainkey.%s has over %d characters, DNS cannot hold it; hint: use a shorter selector", s.Selector, s.Domain, maxName)
 	}
-	selector, err := asciiName(s.Selector, true)
-	if err != nil {
-		return nil, fmt.Errorf("selector %q: %w; hint: use letters, digits, hyphens, underscores and dots", s.Selector, err)
-	}
-	if name := selector + "._domainkey." + domain; len(name) > maxName {
-		return nil, fmt.Errorf("the name %s has over %d characters, DNS cannot hold it; hint: use a shorter selector", name, maxName)
-	}
-	var identity string
-	if s.Identity != "" {
-		if identity, err = quotedIdentity(s.Identity, domain); err != nil {
-			return nil, fmt.Errorf("identity %q for %s: %w; hint: use an address at %s or below", s.Identity, domain, err, domain)
+	if signature.Identity != "" {
+		if s.Identity, err = quotedIdentity(signature.Identity, s.Domain); err != nil {
+			return fmt.Errorf("identity %q for %s: %w; hint: use an address at %s or below", signature.Identity, s.Domain, err, s.Domain)
 		}
 	}
-	a, err := algorithm(s.Key)
-	if err != nil {
-		return nil, fmt.Errorf("signature for %s with selector %s: %w", domain, selector, err)
+	if s.algorithm, err = algorithm(s.Key); err != nil {
+		return fmt.Errorf("signature for %s with selector %s: %w", s.Domain, s.Selector, err)
 	}
-	return &signer{a, domain, selector, identity, s.Key, s.Policy, sha256.New(), nil}, nil
+	if s.hash == nil {
+		s.hash = sha256.New()
+	} else {
+		s.hash.Reset()
+	}
+	return nil
 }
 
-// sign returns the value of the DKIM-Signature field.
-func (s *signer) sign(now time.Time, bodyHash []byte) (string, error) {
-	f := s.unsigned(now, bodyHash)
+// sign returns the value of the DKIM-Signature field, written with f.
+func (s *signer) sign(f *folder, policy *Policy, names []string, now time.Time, bodyHash []byte) (string, error) {
+	s.unsigned(f, policy, names, now, bodyHash)
 	// The field itself comes last, with an empty b= and no CRLF (RFC 6376,
 	// section 3.7). Nothing follows b=, so what is hashed is what is sent.
-	s.hash.Write(appendField(nil, s.policy.Header, Field{fieldName, string(f.buf)}))
-	sig, err := signDigest(s.key, s.hash.Sum(nil))
+	value := len(f.buf)
+	f.buf = appendField(f.buf, policy.Header, []byte(fieldName), f.buf)
+	s.hash.Write(f.buf[value:])
+	var digest [sha256.Size]byte
+	sig, err := signDigest(s.Key, s.hash.Sum(digest[:0]))
 	if err != nil {
 		return "", err
 	}
-	b := base64.StdEncoding.EncodeToString(sig)
-	for b != "" {
-		n := min(len(b), lineWidth-f.col)
-		f.write(b[:n])
-		if b = b[n:]; b != "" {
-			f.fold()
-		}
-	}
-	return string(f.buf), nil
+	f.buf = base64.StdEncoding.AppendEncode(f.buf[:value], sig)
+	return f.wrapped(value), nil
 }
 
 // unsigned writes the field up to and with "b=".
-func (s *signer) unsigned(now time.Time, bodyHash []byte) *folder {
-	f := newFolder(fieldName)
+func (s *signer) unsigned(f *folder, policy *Policy, names []string, now time.Time, bodyHash []byte) {
+	f.begin(fieldName)
 	f.tag("v=1;")
-	f.tag("a=" + s.algorithm + ";")
-	f.tag("c=" + s.policy.Header.String() + "/" + s.policy.Body.String() + ";")
-	f.tag("d=" + s.domain + ";")
-	f.tag("s=" + s.selector + ";")
-	if s.identity != "" {
-		f.quoted("i=" + s.identity + ";")
+	f.tag("a=", s.algorithm, ";")
+	f.tag("c=", policy.Header.String(), "/", policy.Body.String(), ";")
+	f.tag("d=", s.Domain, ";")
+	f.tag("s=", s.Selector, ";")
+	if s.Identity != "" {
+		f.quoted("i=" + s.Identity + ";")
 	}
 	t := now.Unix()
-	f.tag("t=" + strconv.FormatInt(t, 10) + ";")
-	if s.policy.Expiration > 0 {
-		x := t + int64(s.policy.Expiration/time.Second)
-		f.tag("x=" + strconv.FormatInt(min(x, maxTime), 10) + ";")
+	f.tag("t=", strconv.FormatInt(t, 10), ";")
+	if policy.Expiration > 0 {
+		x := t + int64(policy.Expiration/time.Second)
+		f.tag("x=", strconv.FormatInt(min(x, maxTime), 10), ";")
 	}
-	f.names(s.names)
-	f.tag("bh=" + base64.StdEncoding.EncodeToString(bodyHash) + ";")
+	f.names(names)
+	f.tag("bh=", base64.StdEncoding.EncodeToString(bodyHash), ";")
 	f.fold()
 	f.write("b=")
-	return f
 }

@@ -7,7 +7,9 @@ import (
 
 // AppendField appends the canonical form of f without its final CRLF, as a
 // verifier hashes it (RFC 6376, section 3.4).
-func (c Canonicalization) AppendField(dst []byte, f Field) []byte { return appendField(dst, c, f) }
+func (c Canonicalization) AppendField(dst []byte, f Field) []byte {
+	return appendField(dst, c, f.Name, f.Value)
+}
 
 // BodyHash hashes a body that has CRLF line ends, as a verifier does. Its
 // memory is fixed.

@@ -50,9 +50,15 @@ const testBody = "Hi.\r\n\r\nAre you hungry yet?\r\nJoe.\r\n"
 // sign signs for example.org with selector s1.
 func sign(t testing.TB, kind string, header []dkim.Field, body string) string {
 	t.Helper()
-	m, err := dkim.NewMessage(header, []dkim.Signature{{Domain: "example.org", Selector: "s1", Key: testKey(t, kind),
-		Policy: &dkim.Policy{Header: dkim.Relaxed, Body: dkim.Relaxed}}})
+	recipe, err := (&dkim.Policy{Header: dkim.Relaxed, Body: dkim.Relaxed}).Compile()
 	if err != nil {
+		t.Fatal(err)
+	}
+	m := recipe.NewMessage()
+	for _, f := range header {
+		m.Field([]byte(f.Name), []byte(f.Value))
+	}
+	if err := m.Begin(dkim.Signature{Domain: "example.org", Selector: "s1", Key: testKey(t, kind)}); err != nil {
 		t.Fatal(err)
 	}
 	m.Write([]byte(body))

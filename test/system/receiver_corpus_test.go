@@ -105,10 +105,17 @@ func (c *corpus) sign(policy *dkim.Policy, header []dkim.Field, body string, at 
 		if selector == "ed" {
 			k = c.ed
 		}
-		signatures = append(signatures, dkim.Signature{Domain: receiverDomain, Selector: selector, Key: k.private, Policy: policy})
+		signatures = append(signatures, dkim.Signature{Domain: receiverDomain, Selector: selector, Key: k.private})
 	}
-	m, err := dkim.NewMessage(header, signatures)
+	recipe, err := policy.Compile()
 	if err != nil {
+		c.t.Fatal(err)
+	}
+	m := recipe.NewMessage()
+	for _, f := range header {
+		m.Field([]byte(f.Name), []byte(f.Value))
+	}
+	if err := m.Begin(signatures...); err != nil {
 		c.t.Fatal(err)
 	}
 	m.Write([]byte(body))

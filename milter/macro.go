@@ -1,0 +1,24 @@
+package milter
+
+import "bytes"
+
+// The macros that we read.
+const (
+	macroLogin   = "{auth_authen}" // with MAIL: the SASL login
+	macroQueueID = "i"             // with MAIL or the end of the message
+)
+
+// macro returns the value of a macro in the payload of a macro frame: the
+// command it belongs to, then name NUL value NUL and so on.
+func macro(payload []byte, name string) string {
+	rest := payload[1:]
+	for len(rest) > 0 {
+		var key, value []byte
+		key, rest, _ = bytes.Cut(rest, []byte{0})
+		value, rest, _ = bytes.Cut(rest, []byte{0})
+		if string(key) == name {
+			return string(value)
+		}
+	}
+	return ""
+}
