@@ -121,7 +121,7 @@ func within(networks []netip.Prefix, addr netip.Addr) bool {
 }
 
 func isFrom(name []byte) bool {
-	return bytes.EqualFold(bytes.TrimRight(name, " \t"), []byte("From"))
+	return len(name) >= len("From") && name[0]|0x20 == 'f' && bytes.EqualFold(bytes.TrimRight(name, " \t"), []byte("From"))
 }
 
 // authorDomain returns the author domain as A-labels, or the reason why there
