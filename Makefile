@@ -4,13 +4,13 @@ DOMAINS   ?=
 ENGINE    ?=
 FUZZTIME  ?= 30s
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-BUILD     := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+RSA       ?=
 
 # Pinned, and run from a folder of their own: they are no part of the module.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-export DOMAINS ENGINE VERSION
+export DOMAINS ENGINE VERSION RSA
 
 .PHONY: help setup build images up down test lint bench fuzz clean go
 
@@ -23,9 +23,8 @@ setup: go ## install what up and test need, and start the container engine
 	@[ "$$SIGNPOST_NO_CONTAINERS" = 1 ] || sh -c '. docker/engine.sh && find_engine && sh docker/base.sh' || \
 		echo 'setup: no container engine; hint: SIGNPOST_NO_CONTAINERS=1 makes the tests do without' >&2
 
-build: go ## static binaries in bin/
-	@$(BUILD) -o bin/ ./cmd/...
-	@$(BUILD) -o build/probe ./test/probe
+build: go ## static binaries in bin/ (RSA=go: without OpenSSL's libcrypto)
+	@sh docker/binaries.sh
 
 images: build ## the images signpost and signpost-postfix
 	@sh docker/images.sh
@@ -36,12 +35,13 @@ up: go ## send a message through Postfix and signpostd, verify it, print the DNS
 down: ## stop what up started; keys stay
 	@sh docker/down.sh
 
-# Of its own accord each program with the race detector waits a second at its end.
+# First as pure Go, then with the race detector and libcrypto. Of its own accord
+# each program with the race detector waits a second at its end.
 test: setup ## everything: vet, unit, command line, whole system, containers
 	@[ "$$SIGNPOST_NO_CONTAINERS" != 1 ] || echo 'test: CONTAINER TESTS NOT RUN, because SIGNPOST_NO_CONTAINERS=1'
-	@go vet ./...
+	@go vet ./... && go vet -tags openssl ./...
 	@go test -count=1 $$(go list ./... | grep -v /test/)
-	@GORACE=atexit_sleep_ms=50 go test -count=1 -race ./...
+	@GORACE=atexit_sleep_ms=50 go test -count=1 -race -tags openssl ./...
 
 lint: go ## gofmt, vet, staticcheck, govulncheck, shell syntax
 	@sh test/lint.sh $(STATICCHECK) $(GOVULNCHECK)

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"signpost/keystore/libcrypto"
 )
 
 // maxFile bounds a key file: an RSA key of 16384 bits takes 13 KB.
@@ -102,6 +105,11 @@ func (f *file) read(before *file, options Options) error {
 	algorithm, bits := Describe(signer)
 	if algorithm == RSA && bits < options.MinBits {
 		return fmt.Errorf("RSA key of %d bits is shorter than the %d asked for; hint: make a new one", bits, options.MinBits)
+	}
+	if key, ok := signer.(*rsa.PrivateKey); ok {
+		if signer, err = libcrypto.Signer(key); err != nil {
+			return err
+		}
 	}
 	f.key = &Key{
 		Domain: f.claim.domain, Selector: f.claim.selector,

@@ -250,14 +250,14 @@ func TestReload(t *testing.T) {
 			after := d.load(before)
 			got := "no key"
 			for which, key := range map[string]int{"old": 0, "fresh": 1} {
-				if keys := after.Keys("example.org"); len(keys) == 1 && rsaKeys(1024, key).Equal(keys[0].Signer) {
+				if keys := after.Keys("example.org"); len(keys) == 1 && rsaKeys(1024, key).PublicKey.Equal(keys[0].Signer.Public()) {
 					got = which
 				}
 			}
 			if got != test.want {
 				t.Errorf("%s key in force, want %s; problems %v", got, test.want, after.Problems())
 			}
-			if keys := before.Keys("example.org"); len(keys) != 1 || !rsaKeys(1024, 0).Equal(keys[0].Signer) {
+			if keys := before.Keys("example.org"); len(keys) != 1 || !rsaKeys(1024, 0).PublicKey.Equal(keys[0].Signer.Public()) {
 				t.Error("the snapshot from before has changed")
 			}
 		})

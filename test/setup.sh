@@ -3,6 +3,7 @@
 #
 #   setup.sh go      checks that Go is there and new enough (installs nothing)
 #   setup.sh engine  what a container engine needs
+#   setup.sh build   a C compiler and OpenSSL, for a signpostd that signs with libcrypto
 #   setup.sh base    what making the base image needs
 #   setup.sh mta     Postfix on this machine, not configured and not started
 #   setup.sh tests   Postfix, other people's verifiers and name servers, shells, a C compiler for the race detector
@@ -21,6 +22,12 @@ need() {
 	package=$1
 	shift
 	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+needs_libcrypto() {
+	need gcc command -v gcc
+	need libc6-dev test -e /usr/include/stdlib.h
+	need libssl-dev sh -c 'ls /usr/lib/*/libcrypto.a'
 }
 
 go_present() {
@@ -88,6 +95,9 @@ engine)
 	docker compose version >/dev/null 2>&1 || need docker-compose command -v docker-compose
 	need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
 	;;
+build)
+	needs_libcrypto
+	;;
 base)
 	need debootstrap command -v debootstrap
 	;;
@@ -118,11 +128,10 @@ tests)
 	need zsh command -v zsh
 	docker compose version >/dev/null 2>&1 || need docker-compose command -v docker-compose
 	need python3-yaml /usr/bin/python3 -c 'import yaml'
-	need gcc command -v gcc
-	need libc6-dev test -e /usr/include/stdlib.h
+	needs_libcrypto
 	;;
 *)
-	fail "unknown part \"${1:-}\"; hint: one of go, engine, base, mta, tests"
+	fail "unknown part \"${1:-}\"; hint: one of go, build, engine, base, mta, tests"
 	;;
 esac
 install_missing

@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/libcrypto"
 )
 
 // Exit codes. 0 is a stop that was asked for, or a check without findings.
@@ -41,7 +42,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		Name:            "signpostd",
 		Usage:           "sign mail with DKIM as a milter of Postfix",
 		UsageText:       "signpostd [options]",
-		Version:         version,
+		Version:         version + ", RSA by " + libcrypto.Name(),
 		Description:     description,
 		Flags:           flags(),
 		Writer:          stdout,

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"signpost/keystore"
+	"signpost/keystore/libcrypto"
 	"signpost/milter"
 )
 
@@ -51,7 +52,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		go func() { ended <- server.Serve(ln) }()
-		log.Info("listening", "addr", milter.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}.String(), "version", version)
+		log.Info("listening", "addr", milter.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}.String(), "version", version, "rsa", libcrypto.Name())
 	}
 
 	var failed error

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/keystore/libcrypto"
 )
 
 // FuzzCanonicalBody compares with the reference, in chunks as seed has them.
@@ -58,12 +60,16 @@ func FuzzSignVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	signer, err := libcrypto.Signer(key)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, text, body []byte, mode uint8, seed uint64) {
 		header := append([]Field{{"From", " a@example.org"}}, fields(text)...)
 		s := edSignature(t)
 		if mode&1 != 0 {
 			s = rsaSignature(t)
-			s.Key = key
+			s.Key = signer
 		}
 		s.Policy = &Policy{Header: Canonicalization(mode >> 1 & 1), Body: Canonicalization(mode >> 2 & 1)}
 		m, err := newMessage(header, []signature{s})

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	msgauth "github.com/emersion/go-msgauth/dkim"
+
+	"signpost/keystore/libcrypto"
 )
 
 // rsaKey is made once, as that takes a while.
@@ -37,7 +39,11 @@ func rsaSignature(t testing.TB) signature {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return relaxed("rsa", key)
+	signer, err := libcrypto.Signer(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relaxed("rsa", signer)
 }
 
 func edSignature(t testing.TB) signature {

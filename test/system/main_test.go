@@ -74,10 +74,10 @@ func runInside() (int, error) {
 }
 
 // build compiles the daemon and the companion, which watch themselves for data
-// races when the tests do.
+// races and sign with libcrypto when the tests do.
 func build(bin string) error {
-	args := []string{"build", "-o", bin + "/"}
-	if raceEnabled() {
+	args := []string{"build", "-o", bin + "/", "-tags", builtWith("-tags")}
+	if builtWith("-race") == "true" {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, "signpost/cmd/signpostd", "signpost/cmd/signpost")...)
@@ -88,15 +88,16 @@ func build(bin string) error {
 	return nil
 }
 
-// raceEnabled tells whether this test binary was built with -race.
-func raceEnabled() bool {
+// builtWith returns the value of an option with which this test binary was
+// built.
+func builtWith(option string) string {
 	info, _ := debug.ReadBuildInfo()
 	for _, s := range info.Settings {
-		if s.Key == "-race" {
-			return s.Value == "true"
+		if s.Key == option {
+			return s.Value
 		}
 	}
-	return false
+	return ""
 }
 
 // enterWorld makes the new namespaces usable: /proc of this process

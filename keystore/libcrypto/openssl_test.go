@@ -1,0 +1,97 @@
+//go:build openssl
+
+package libcrypto
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"math/big"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestNameIsOfOpenSSL(t *testing.T) {
+	t.Parallel()
+	if !strings.HasPrefix(Name(), "OpenSSL ") {
+		t.Errorf("it is %q", Name())
+	}
+}
+
+// What cannot be signed is an error with the reason, and not a wrong signature.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	key := keyOf(t, 65537, 1024, 1024)
+	good, err := Signer(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, sign := range map[string]func() error{
+		"short digest": func() error { _, err := good.Sign(rand.Reader, make([]byte, 20), crypto.SHA256); return err },
+		"no digest":    func() error { _, err := good.Sign(rand.Reader, nil, crypto.SHA256); return err },
+		"other hash":   func() error { _, err := good.Sign(rand.Reader, make([]byte, 32), crypto.SHA512_256); return err },
+		"PSS": func() error {
+			_, err := good.Sign(rand.Reader, make([]byte, 32), &rsa.PSSOptions{Hash: crypto.SHA256})
+			return err
+		},
+	} {
+		if err := sign(); err == nil || !strings.Contains(err.Error(), "hint: ") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+
+	// There is no arithmetic of Montgomery's with an even modulus.
+	broken := *key
+	broken.N = new(big.Int).Sub(key.N, big.NewInt(1))
+	bad, err := Signer(&broken)
+	if err == nil {
+		_, err = bad.Sign(rand.Reader, make([]byte, 32), crypto.SHA256)
+	}
+	if err == nil || !strings.HasPrefix(err.Error(), "libcrypto: ") {
+		t.Errorf("a broken key: error %v", err)
+	}
+}
+
+// Signers that are garbage leave nothing behind: 20,000 keys of more than 5 KiB
+// each would show.
+func TestMemoryIsFreed(t *testing.T) {
+	key := keyOf(t, 65537, 1024, 1024)
+	rounds := func(n int) {
+		for range n {
+			for range 1000 {
+				if _, err := Signer(key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			runtime.GC()
+		}
+	}
+	rounds(5) // until the allocators have what they need
+	before := residentKB(t)
+	rounds(20)
+	if grown := residentKB(t) - before; grown > 64<<10 {
+		t.Errorf("20000 keys later there are %d KiB more", grown)
+	}
+}
+
+func residentKB(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb
+		}
+	}
+	t.Fatal("no VmRSS in /proc/self/status")
+	return 0
+}
