@@ -1,16 +1,15 @@
 package keystore
 
 import (
-	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"syscall"
 	"time"
-
-	"signpost/keystore/libcrypto"
 )
 
 // maxFile bounds a key file: an RSA key of 16384 bits takes 13 KB.
@@ -20,55 +19,92 @@ const maxFile = 64 << 10
 // taken for an equal file: within one tick of the clock a file can change twice.
 const settled = 2 * time.Second
 
-// file is the state of one key file, kept from load to load.
-type file struct {
-	path  string // as it is shown
-	claim claim
-	stamp stamp
-	sum   [sha256.Size]byte
-	key   *Key      // of the last good version; nil when there was none
-	err   error     // why the version that is there now is not usable
-	gone  time.Time // since when the file is missing; zero while it is there
-}
-
 // grace is how long a key stays in force after its file has gone: many
 // programs replace a file by removing it and making it anew.
 const grace = 200 * time.Millisecond
 
-// stamp is what stat says of a version of a file. The change time is part of
-// it, for it cannot be set: "cp -p" of an older file does not hide.
-type stamp struct {
-	dev, ino         uint64
-	size             int64
-	modTime, ctime   time.Time
-	mode             fs.FileMode
-	uid              uint32
-	settledWhenTaken bool
+// file is the state of one key file. It is immutable.
+type file struct {
+	// Key is that of the last good version. Where there was none, it has the
+	// names and the path, and no Signer.
+	Key
+	stamp stamp
+	err   error // why the version that is there now is not usable
+	gone  int64 // since when the file is missing, in nanoseconds; 0 while it is there
 }
 
-func stampOf(info fs.FileInfo, now time.Time) stamp {
-	s := stamp{size: info.Size(), modTime: info.ModTime(), mode: info.Mode()}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.dev, s.ino, s.uid = uint64(sys.Dev), sys.Ino, sys.Uid
-		s.ctime = time.Unix(sys.Ctim.Unix())
-		s.settledWhenTaken = now.Sub(s.ctime) > settled
+// key returns the key of the last good version, nil when there was none.
+func (f *file) key() *Key {
+	if f.Signer == nil {
+		return nil
 	}
-	return s
+	return &f.Key
 }
 
-// unchanged reports whether a file with stamp now must be the version that
-// before was taken of.
-func (before stamp) unchanged(now stamp) bool {
-	if !before.settledWhenTaken {
-		return false
+func (f *file) claim() claim { return claim{f.Domain, f.Selector} }
+
+// stamp stands for what stat says of a version of a file; 0 is no version. The
+// change time is part of it, for it cannot be set: "cp -p" of an older file
+// does not hide.
+type stamp uint64
+
+// stampOf returns the stamp, which is good for comparison when the times of the
+// file have settled.
+func stampOf(info fs.FileInfo, now time.Time) (s stamp, good bool) {
+	sys, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
 	}
-	now.settledWhenTaken = true
-	return before == now
+	b := make([]byte, 0, 64)
+	for _, n := range []uint64{uint64(sys.Dev), sys.Ino, uint64(sys.Size), uint64(sys.Mode), uint64(sys.Uid),
+		uint64(sys.Mtim.Nano()), uint64(sys.Ctim.Nano())} {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	sum := sha256.Sum256(b)
+	return stamp(binary.LittleEndian.Uint64(sum[:]) | 1), now.Sub(time.Unix(sys.Ctim.Unix())) > settled
+}
+
+// unchanged reports whether the file with this stamp is as it was last read.
+func (f *file) unchanged(now stamp) bool {
+	return f.err == nil && f.gone == 0 && f.stamp != 0 && f.stamp == now
+}
+
+// take reads the file with the claim at path, given what was known of it, which
+// may be nil. It returns nil for a file that is not there.
+func (o *Options) take(c claim, path string, before *file, recent *recent) *file {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // gone between the listing and now, or a link to nowhere
+	}
+	f := &file{Key: Key{Domain: c.domain, Selector: c.selector, File: path}}
+	if err == nil && !info.Mode().IsRegular() {
+		// Not opened: a FIFO would block.
+		err = errors.New("it is not a regular file; hint: remove it or rename it")
+	}
+	if err == nil {
+		if now, _ := stampOf(info, time.Now()); before != nil && before.unchanged(now) {
+			return before
+		}
+		err = f.read(before, o, recent)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if err != nil {
+		f.err = explain(err, path)
+		if before != nil {
+			f.Key = before.Key
+		}
+		if before != nil && before.err != nil && before.err.Error() == f.err.Error() {
+			f.err = before.err // one error, however often it is read
+		}
+	}
+	return f
 }
 
 // read opens the file and takes its stamp and content from the same version.
-func (f *file) read(before *file, options Options) error {
-	opened, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func (f *file) read(before *file, options *Options, recent *recent) error {
+	opened, err := os.OpenFile(f.File, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -81,22 +117,15 @@ func (f *file) read(before *file, options Options) error {
 	if err != nil {
 		return err
 	}
+	defer clear(data)
 	if len(data) > maxFile {
 		return fmt.Errorf("it is larger than %d bytes, so it is no key", maxFile)
 	}
-	f.stamp = stampOf(info, time.Now())
-	f.sum = sha256.Sum256(data)
+	if now, good := stampOf(info, time.Now()); good {
+		f.stamp = now
+	}
 	if mode := info.Mode().Perm(); options.RequireSafe && mode&0o077 != 0 {
 		return fmt.Errorf("mode %04o lets others at the key; hint: chmod 0400, or set OPENDKIM_RequireSafeKeys=no", mode)
-	}
-	if before != nil && before.err == nil && before.sum == f.sum {
-		f.key = before.key
-		if !before.key.ModTime.Equal(f.stamp.modTime) {
-			moved := *before.key
-			moved.ModTime = f.stamp.modTime
-			f.key = &moved
-		}
-		return nil
 	}
 	signer, err := ParsePrivate(data)
 	if err != nil {
@@ -106,15 +135,13 @@ func (f *file) read(before *file, options Options) error {
 	if algorithm == RSA && bits < options.MinBits {
 		return fmt.Errorf("RSA key of %d bits is shorter than the %d asked for; hint: make a new one", bits, options.MinBits)
 	}
-	if key, ok := signer.(*rsa.PrivateKey); ok {
-		if signer, err = libcrypto.Signer(key); err != nil {
-			return err
-		}
+	kept, err := newSecret(signer, recent)
+	if err != nil {
+		return err
 	}
-	f.key = &Key{
-		Domain: f.claim.domain, Selector: f.claim.selector,
-		Algorithm: algorithm, Bits: bits, Signer: signer,
-		File: f.path, ModTime: f.stamp.modTime,
+	f.Algorithm, f.Bits, f.Signer, f.ModTime = algorithm, bits, kept, info.ModTime()
+	if before != nil && before.Signer != nil && before.samePublic(&f.Key) {
+		f.Signer = before.Signer // the same key: it stays ready to sign
 	}
 	return nil
 }

@@ -3,14 +3,15 @@ package keystore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -28,218 +29,286 @@ type Options struct {
 // keeps its last good key. What is wrong with single files is in Problems; the
 // error is for the directory itself.
 func Load(options Options, previous *Snapshot) (*Snapshot, error) {
-	l := loader{Options: options, now: time.Now(), files: make(map[string]*file)}
-	if previous != nil {
-		l.previous = previous.files
-	}
-	entries, err := os.ReadDir(l.Dir)
+	l := newLoader(options)
+	units, err := l.scan()
 	if err != nil {
-		return nil, fmt.Errorf("reading the key directory %s: %w", l.Dir, explain(err, l.Dir))
+		return nil, err
 	}
-	var names []string
-	for _, entry := range entries {
-		names = append(names, l.entry(entry)...)
+	s := l.snapshot(units)
+	if previous != nil {
+		s.shards.keep(previous.shards)
 	}
-	l.all(names)
-	l.keepMissing()
-	snapshot := index(l.files, l.problems, previous)
-	snapshot.outside = l.outside
-	return snapshot, nil
+	s.readAll(runtime.GOMAXPROCS(0), previous)
+	return s, nil
+}
+
+// Scan lists the key directory, and reads the keys of a domain when they are
+// first asked for. Until then there is nothing of them in Problems.
+func Scan(options Options) (*Snapshot, error) {
+	l := newLoader(options)
+	units, err := l.scan()
+	if err != nil {
+		return nil, err
+	}
+	return l.snapshot(units), nil
 }
 
 // AnyDomain returns some domain that dir has a usable key for, without reading
 // more than it takes. The error is ErrNoKey when there is none, and says what
 // is wrong with those that there are.
 func AnyDomain(dir string) (string, error) {
-	l := loader{Options: Options{Dir: dir}, now: time.Now(), files: make(map[string]*file)}
-	entries, err := os.ReadDir(dir)
+	s, err := Scan(Options{Dir: dir})
 	if err != nil {
-		return "", fmt.Errorf("reading the key directory %s: %w", dir, explain(err, dir))
+		return "", err
 	}
-	for _, entry := range entries {
-		for _, name := range l.entry(entry) {
-			f, problem := l.file(name)
-			switch {
-			case problem != nil:
-				l.problems = append(l.problems, *problem)
-			case f != nil && f.key != nil:
-				return f.claim.domain, nil
-			case f != nil:
-				l.problems = append(l.problems, Problem{File: f.path, Err: f.err})
-			}
+	for name := range s.shards.all() {
+		if len(s.Keys(name)) > 0 {
+			return name, nil
 		}
 	}
-	if l.problems != nil {
-		return "", fmt.Errorf("no key in %s is usable: %s", dir, l.problems[0])
+	if problems := s.Problems(); len(problems) > 0 {
+		return "", fmt.Errorf("no key in %s is usable: %s", dir, problems[0])
 	}
 	return "", ErrNoKey
 }
 
+// loader reads the key directory in units: a file in it, as "example.org.private",
+// or a folder, as "example.org/", which holds keys of one domain.
 type loader struct {
 	Options
-	now      time.Time
-	previous map[string]*file
+	recent  recent
+	reading [64]sync.Mutex // of a domain, by its name: one reads its files at a time
 
-	root    string // the directory without links on the way
-	outside bool   // a link leads out of it
-
-	mu       sync.Mutex // of what follows
-	files    map[string]*file
-	problems []Problem
+	// Of the last scan.
+	misfits map[string][]Problem // by unit: names that give no domain
+	outside map[string]string    // links that lead out of the directory: unit and its domain
 }
 
-// keepMissing keeps the files that were there a moment ago.
-func (l *loader) keepMissing() {
-	for name, f := range l.previous {
-		if l.files[name] != nil || f.key == nil {
-			continue
-		}
-		if f.gone.IsZero() {
-			missing := *f
-			missing.gone = l.now
-			l.files[name] = &missing
-		} else if l.now.Sub(f.gone) < grace {
-			l.files[name] = f
-		}
+func newLoader(options Options) *loader { return &loader{Options: options} }
+
+// scan lists the directory and returns the units by domain.
+func (l *loader) scan() (map[string][]string, error) {
+	units := make(map[string][]string)
+	err := l.list(func(domain, unit string) { units[domain] = append(units[domain], unit) })
+	return units, err
+}
+
+// list calls found for each unit of the directory that belongs to a domain.
+func (l *loader) list(found func(domain, unit string)) error {
+	dir, err := os.Open(l.Dir)
+	if err != nil {
+		return fmt.Errorf("reading the key directory %s: %w", l.Dir, explain(err, l.Dir))
 	}
-}
-
-// all takes the files, as many at once as there are processors: most of the
-// time goes into the arithmetic of parsing RSA keys.
-func (l *loader) all(names []string) {
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(names)) {
-		workers.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(names) {
-					return
-				}
-				f, problem := l.file(names[i])
-				l.mu.Lock()
-				if f != nil {
-					l.files[names[i]] = f
-				}
-				if problem != nil {
-					l.problems = append(l.problems, *problem)
-				}
-				l.mu.Unlock()
+	defer dir.Close()
+	l.misfits, l.outside = make(map[string][]Problem), make(map[string]string)
+	root, _ := filepath.EvalSymlinks(l.Dir)
+	for {
+		// In parts, for there may be hundreds of thousands.
+		entries, err := dir.ReadDir(1000)
+		for _, entry := range entries {
+			domain, unit := l.unit(entry.Name(), entry.Type())
+			if unit == "" {
+				continue
 			}
-		})
+			if domain != "" {
+				found(domain, unit)
+			}
+			if entry.Type()&fs.ModeSymlink != 0 && l.leadsOut(root, entry.Name()) {
+				l.outside[unit] = domain
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading the key directory %s: %w", l.Dir, explain(err, l.Dir))
+		}
 	}
-	workers.Wait()
 }
 
-// entry returns the files of one entry of the key directory: a file, or a
-// domain's folder.
-func (l *loader) entry(entry fs.DirEntry) (names []string) {
-	name := entry.Name()
+// unit returns the unit of an entry of the key directory, or "" for one that
+// has nothing to do with keys. Where no domain can be told, that is a misfit or
+// nothing.
+func (l *loader) unit(name string, mode fs.FileMode) (domain, unit string) {
+	delete(l.misfits, name)
+	delete(l.misfits, name+"/")
 	if strings.HasPrefix(name, ".") {
-		return nil
+		return "", "" // temporary files, Kubernetes' ..data
 	}
-	l.lookAt(entry, name)
-	folder, err := l.isDir(entry)
+	folder, err := l.isDir(name, mode)
 	if ext := path.Ext(name); err == nil && (!folder || ext == ".private" || ext == ".key") {
 		// A folder with the name of a key is what Docker makes of a mount whose
 		// source is not there; as a file, it will be complained of.
-		return []string{name}
+		c, ok, err := claimOf(name, l.Selectors)
+		if err != nil {
+			l.misfits[name] = []Problem{{File: filepath.Join(l.Dir, name), Err: err}}
+		}
+		if err != nil || !ok {
+			return "", ""
+		}
+		return c.domain, name
 	}
-	var inner []fs.DirEntry
-	if err == nil {
-		inner, err = os.ReadDir(filepath.Join(l.Dir, name))
+	unit = name + "/"
+	if domain, nameErr := Domain(name); nameErr == nil {
+		return domain, unit
 	}
 	if err != nil {
-		l.folderFailed(name, err)
-		return nil
+		l.misfits[unit] = []Problem{{File: filepath.Join(l.Dir, name), Err: explain(err, filepath.Join(l.Dir, name))}}
+		return "", unit
 	}
-	for _, entry := range inner {
-		name := path.Join(name, entry.Name())
-		l.lookAt(entry, name)
-		names = append(names, name)
+	// A folder that has no domain's name should have no key in it.
+	entries, err := os.ReadDir(filepath.Join(l.Dir, name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.misfits[unit] = []Problem{{File: filepath.Join(l.Dir, name), Err: explain(err, filepath.Join(l.Dir, name))}}
 	}
-	return names
+	for _, entry := range entries {
+		if _, _, err := claimOf(unit+entry.Name(), l.Selectors); err != nil {
+			l.misfits[unit] = append(l.misfits[unit], Problem{File: filepath.Join(l.Dir, name, entry.Name()), Err: err})
+		}
+	}
+	return "", unit
 }
 
 // isDir reports whether an entry is a folder or a link to one.
-func (l *loader) isDir(entry fs.DirEntry) (bool, error) {
-	if entry.Type()&fs.ModeSymlink == 0 {
-		return entry.IsDir(), nil
+func (l *loader) isDir(name string, mode fs.FileMode) (bool, error) {
+	if mode&fs.ModeSymlink == 0 {
+		return mode.IsDir(), nil
 	}
-	info, err := os.Stat(filepath.Join(l.Dir, entry.Name()))
+	info, err := os.Stat(filepath.Join(l.Dir, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	case err != nil && claims(entry.Name(), l.Selectors):
+	case err != nil && claims(name, l.Selectors):
 		return false, nil // as a file, it will be complained of
 	}
 	return err == nil && info.IsDir(), err
 }
 
-// lookAt notes links that lead out of the directory: where they lead to can
-// change without a word.
-func (l *loader) lookAt(entry fs.DirEntry, name string) {
-	if entry.Type()&fs.ModeSymlink == 0 || l.outside {
-		return
-	}
-	if l.root == "" {
-		l.root, _ = filepath.EvalSymlinks(l.Dir)
-	}
+// leadsOut reports whether a link leads out of the directory: what it leads to
+// can change without a word.
+func (l *loader) leadsOut(root, name string) bool {
 	target, err := filepath.EvalSymlinks(filepath.Join(l.Dir, filepath.FromSlash(name)))
-	l.outside = err != nil || !strings.HasPrefix(target, l.root+string(filepath.Separator))
+	return err != nil || !strings.HasPrefix(target, root+string(filepath.Separator))
+}
+
+// build reads the units of a domain, and those of what was known of it before,
+// which may be nil. A file that has not changed is not opened.
+func (l *loader) build(units []string, previous *state) *state {
+	now := time.Now()
+	var files []*file
+	var folder *Problem
+	known := func(path string) *file {
+		if previous != nil {
+			for _, f := range previous.files {
+				if f.File == path {
+					return f
+				}
+			}
+		}
+		return nil
+	}
+	units = slices.Clone(units)
+	for _, unit := range l.units(previous) {
+		if !slices.Contains(units, unit) {
+			units = append(units, unit)
+		}
+	}
+	for _, unit := range units {
+		names := []string{unit}
+		if strings.HasSuffix(unit, "/") {
+			var err error
+			if names, err = l.inFolder(unit); err != nil {
+				folder = l.folderFailed(unit, err, previous, &files)
+				continue
+			}
+		}
+		for _, name := range names {
+			c, ok, err := claimOf(name, l.Selectors)
+			path := filepath.Join(l.Dir, filepath.FromSlash(name))
+			switch {
+			case err != nil:
+				domain, _ := Domain(strings.TrimSuffix(unit, "/"))
+				files = append(files, &file{Key: Key{Domain: domain, File: path}, err: err})
+			case ok:
+				if f := l.take(c, path, known(path), &l.recent); f != nil {
+					files = append(files, f)
+				}
+			}
+		}
+	}
+	return newState(withMissing(files, previous, now), folder, previous)
+}
+
+// units returns the units that a state is of, of nil none.
+func (l *loader) units(s *state) (units []string) {
+	if s == nil {
+		return nil
+	}
+	if s.unread != nil {
+		return *s.unread
+	}
+	for _, f := range s.files {
+		if unit := l.unitOf(f.File); !slices.Contains(units, unit) {
+			units = append(units, unit)
+		}
+	}
+	return units
+}
+
+// unitOf returns the unit of a path in the directory.
+func (l *loader) unitOf(path string) string {
+	name := strings.TrimPrefix(path[len(filepath.Clean(l.Dir)):], "/")
+	if folder, _, ok := strings.Cut(name, "/"); ok {
+		return folder + "/"
+	}
+	return name
+}
+
+// inFolder returns the names of what is in a folder, by their path below the
+// key directory. A folder that has gone is empty.
+func (l *loader) inFolder(unit string) (names []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(l.Dir, unit))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, entry := range entries {
+		names = append(names, unit+entry.Name())
+	}
+	return names, err
 }
 
 // folderFailed keeps what was known of a domain's folder that cannot be read.
-func (l *loader) folderFailed(name string, err error) {
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	shown := filepath.Join(l.Dir, name)
-	domain, _ := Domain(name)
-	known := false
-	for p, f := range l.previous {
-		if path.Dir(p) == name {
-			l.files[p], known = f, true
+func (l *loader) folderFailed(unit string, err error, previous *state, files *[]*file) *Problem {
+	shown := filepath.Join(l.Dir, unit)
+	p := &Problem{File: shown, Err: explain(err, shown)}
+	p.Domain, _ = Domain(strings.TrimSuffix(unit, "/"))
+	if previous != nil {
+		for _, f := range previous.files {
+			if l.unitOf(f.File) == unit {
+				*files = append(*files, f)
+				p.InForce = true
+			}
 		}
 	}
-	l.problems = append(l.problems, Problem{File: shown, Domain: domain, Err: explain(err, shown), InForce: known})
+	return p
 }
 
-// file takes one file below the key directory. It returns nothing for one whose
-// name is not that of a key, or that is gone.
-func (l *loader) file(name string) (*file, *Problem) {
-	shown := filepath.Join(l.Dir, filepath.FromSlash(name))
-	c, ok, err := claimOf(name, l.Selectors)
-	if err != nil {
-		return nil, &Problem{File: shown, Err: err}
+// withMissing adds the files that were there a moment ago.
+func withMissing(files []*file, previous *state, now time.Time) []*file {
+	if previous == nil {
+		return files
 	}
-	if !ok {
-		return nil, nil
-	}
-	f := &file{path: shown, claim: c}
-	before := l.previous[name]
-	info, err := os.Stat(shown)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil // gone between the listing and now, or a link to nowhere
-	case err == nil && !info.Mode().IsRegular():
-		// Not opened: a FIFO would block.
-		err = errors.New("it is not a regular file; hint: remove it or rename it")
-	case err == nil:
-		f.stamp = stampOf(info, l.now)
-		if before != nil && before.err == nil && before.gone.IsZero() && before.stamp.unchanged(f.stamp) {
-			return before, nil
-		}
-		err = f.read(before, l.Options)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
+	for _, f := range previous.files {
+		there := slices.ContainsFunc(files, func(have *file) bool { return have.File == f.File })
+		switch {
+		case there || f.Signer == nil:
+		case f.gone == 0:
+			missing := *f
+			missing.gone = now.UnixNano()
+			files = append(files, &missing)
+		case now.UnixNano()-f.gone < int64(grace):
+			files = append(files, f)
 		}
 	}
-	if err != nil {
-		f.err = explain(err, shown)
-		if before != nil {
-			f.key = before.key
-		}
-	}
-	return f, nil
+	return files
 }

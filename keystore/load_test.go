@@ -107,8 +107,8 @@ func TestLoadReadsAllLayoutsAtOnce(t *testing.T) {
 	if got := strings.Join(s.Domains(), " "); got != "all.example flat.example folder.example rspamd.example" {
 		t.Errorf("domains %s", got)
 	}
-	if len(s.Problems()) != 0 || s.KeyCount() != 6 {
-		t.Errorf("problems %v, %d keys", s.Problems(), s.KeyCount())
+	if usable, unread := s.Count(); len(s.Problems()) != 0 || usable != 6 || unread != 0 {
+		t.Errorf("problems %v, %d keys, %d domains not read", s.Problems(), usable, unread)
 	}
 }
 
@@ -277,7 +277,7 @@ func TestRemovedKeyStaysForAMoment(t *testing.T) {
 		}
 	}
 	moment := d.load(before)
-	if got := describeSigning(moment, "example.org"); got != "mail:rsa" || !moment.missing {
+	if got := describeSigning(moment, "example.org"); got != "mail:rsa" || !moment.state("example.org").missing() {
 		t.Errorf("right after the removal signs %q", got)
 	}
 	if got := describeSigning(moment, "example.net"); got != "no key" {
@@ -298,24 +298,24 @@ func TestRemovedKeyStaysForAMoment(t *testing.T) {
 	}
 
 	// A folder that is moved away and back leaves its files as they were.
-	state := moment.files["example.org.private"]
+	state := moment.state("example.org").files[0]
 	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
-	state.stamp = stampOf(mustStat(t, filepath.Join(d.path, "example.org.private")), time.Now().Add(time.Minute))
-	if back := d.load(moment); back.missing || describeSigning(back, "example.org") != "mail:rsa" {
+	state.stamp, _ = stampOf(mustStat(t, filepath.Join(d.path, "example.org.private")), time.Now())
+	if back := d.load(moment); back.state("example.org").missing() || describeSigning(back, "example.org") != "mail:rsa" {
 		t.Error("a file that is back is still taken for missing")
 	}
 	if err := os.Remove(filepath.Join(d.path, "example.org.private")); err != nil {
 		t.Fatal(err)
 	}
 
-	state.gone = state.gone.Add(-grace)
+	state.gone -= int64(grace)
 	later := d.load(moment)
-	if got := describeSigning(later, "example.org"); got != "no key" || later.missing {
+	if got := describeSigning(later, "example.org"); got != "no key" || later.state("example.org").missing() {
 		t.Errorf("a moment later signs %q", got)
 	}
 }
 
-func mustStat(t *testing.T, path string) os.FileInfo {
+func mustStat(t testing.TB, path string) os.FileInfo {
 	t.Helper()
 	info, err := os.Stat(path)
 	if err != nil {
@@ -339,13 +339,13 @@ func TestReloadLeavesSettledFilesAlone(t *testing.T) {
 	d := newDirectory(t)
 	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
 	before := d.load(nil)
-	state := before.files["example.org.private"]
-	state.stamp.settledWhenTaken = true // as it would be two seconds on
-	if after := d.load(before); after.files["example.org.private"] != state {
+	state := before.state("example.org").files[0]
+	state.stamp, _ = stampOf(mustStat(t, state.File), time.Now()) // as it would be two seconds on
+	if after := d.load(before); after.state("example.org").files[0] != state {
 		t.Error("an unchanged file was read again")
 	}
 	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 1)))
-	if after := d.load(before); after.files["example.org.private"] == state {
+	if after := d.load(before); after.state("example.org").files[0] == state {
 		t.Error("a changed file was not read again")
 	}
 }

@@ -4,26 +4,22 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
-// Snapshot is what the key directory held at one moment. It is immutable: a
-// message takes it once and keeps it, so that key and selector are of a piece.
+// Snapshot is what the key directory held at one moment. What it says of one
+// domain is of a piece: a message asks once, so that key and selector belong
+// together.
 type Snapshot struct {
-	domains  map[string]*domain
-	files    map[string]*file // by path below the key directory
-	problems []Problem
-	missing  bool // a file has gone, and its key is in force for a moment yet
-	outside  bool // a link leads out of the directory
-}
-
-// domain is all that the directory says of one signing domain.
-type domain struct {
-	keys    []*Key // usable, ordered by age
-	signing []*Key
-	broken  error // why a key of it is unusable, if one is
+	shards shards
+	loader *loader
+	// misfits are files whose names give no domain.
+	misfits []Problem
+	// noticed is told of the first state of a domain.
+	noticed func(*state)
 }
 
 // Problem is a file that should be a key and is not usable as it stands.
@@ -45,129 +41,189 @@ func (p Problem) String() string {
 // ErrNoKey says that the directory has no key for a domain.
 var ErrNoKey = errors.New("no key")
 
-// Signing returns the keys that sign for a domain given as A-labels, lower
-// case: RSA first, then Ed25519. The error is ErrNoKey when the directory names
-// no key for it, and says what is wrong when it does but none is usable.
-func (s *Snapshot) Signing(name string) ([]*Key, error) {
-	d := s.domains[name]
-	switch {
-	case d == nil || len(d.signing) == 0 && d.broken == nil:
-		return nil, ErrNoKey
-	case len(d.signing) == 0:
-		return nil, d.broken
+// snapshot makes a snapshot of units that nobody has read.
+func (l *loader) snapshot(units map[string][]string) *Snapshot {
+	s := &Snapshot{shards: newShards(), loader: l, misfits: l.sortedMisfits()}
+	for name, list := range units {
+		d := &domain{}
+		d.state.Store(&state{unread: &list})
+		s.shards.of(name)[name] = d
 	}
-	return d.signing, nil
+	return s
 }
 
-// Keys returns the usable keys of a domain, the oldest first.
-func (s *Snapshot) Keys(name string) []*Key {
-	if d := s.domains[name]; d != nil {
-		return d.keys
+func (l *loader) sortedMisfits() (all []Problem) {
+	for _, problems := range l.misfits {
+		all = append(all, problems...)
+	}
+	slices.SortFunc(all, func(a, b Problem) int { return strings.Compare(a.File, b.File) })
+	return all
+}
+
+// state returns what is known of a domain, and reads its files if nobody has.
+func (s *Snapshot) state(name string) *state {
+	d := s.shards.find(name)
+	if d == nil {
+		return &state{}
+	}
+	known := d.state.Load()
+	if known.unread != nil {
+		known = s.read(name, d, nil)
+	}
+	return known
+}
+
+// read reads the files of a domain for the first time.
+func (s *Snapshot) read(name string, d *domain, previous *state) *state {
+	defer s.loader.lock(name)()
+	known := d.state.Load()
+	if known.unread == nil {
+		return known // another goroutine was first
+	}
+	read := s.loader.build(*known.unread, previous)
+	d.state.Store(read)
+	if s.noticed != nil {
+		s.noticed(read)
+	}
+	return read
+}
+
+// lock keeps others from reading the files of the domain.
+func (l *loader) lock(name string) (unlock func()) {
+	mu := &l.reading[shardOf(name)%len(l.reading)]
+	mu.Lock()
+	return mu.Unlock
+}
+
+// readAll reads what nobody has read, by as many as there are workers: most of
+// the time goes into the arithmetic of parsing RSA keys. Domains that turn out
+// to have nothing go.
+func (s *Snapshot) readAll(workers int, previous *Snapshot) {
+	var next atomic.Int64
+	work := func() {
+		for i := next.Add(1) - 1; i < int64(len(s.shards)); i = next.Add(1) - 1 {
+			for name, d := range s.shards[i] {
+				var before *state
+				if previous != nil {
+					before = previous.known(name)
+				}
+				if s.read(name, d, before).empty() {
+					delete(s.shards[i], name)
+				}
+			}
+		}
+	}
+	var running sync.WaitGroup
+	for range min(workers, s.Len()) - 1 {
+		running.Go(work)
+	}
+	work()
+	running.Wait()
+}
+
+// known returns what is known of a domain, nil if nothing is.
+func (s *Snapshot) known(name string) *state {
+	if d := s.shards.find(name); d != nil {
+		return d.state.Load()
 	}
 	return nil
 }
 
-// Domains returns the domains that the directory names keys for, in order,
-// those with only unusable ones too.
-func (s *Snapshot) Domains() []string { return slices.Sorted(maps.Keys(s.domains)) }
+// Signing returns the keys that sign for a domain given as A-labels, lower
+// case: RSA first, then Ed25519. The error is ErrNoKey when the directory names
+// no key for it, and says what is wrong when it does but none is usable.
+func (s *Snapshot) Signing(name string) ([]*Key, error) { return s.state(name).chosen() }
 
-// Problems returns what is wrong in the directory, ordered by file.
-func (s *Snapshot) Problems() []Problem { return s.problems }
+// Keys returns the usable keys of a domain, the oldest first.
+func (s *Snapshot) Keys(name string) []*Key { return s.state(name).keys }
 
-// KeyCount returns the number of usable keys.
-func (s *Snapshot) KeyCount() int {
-	n := 0
-	for _, d := range s.domains {
-		n += len(d.keys)
+// Len returns the number of domains that the directory names keys for.
+func (s *Snapshot) Len() (n int) {
+	for _, shard := range s.shards {
+		n += len(shard)
 	}
 	return n
 }
 
-// index builds the snapshot from the state of the files. Two different keys
-// under one name cannot both be the one in the DNS, so neither signs, but the
-// one that was in force stays.
-func index(files map[string]*file, problems []Problem, previous *Snapshot) *Snapshot {
-	s := &Snapshot{domains: make(map[string]*domain), files: files, problems: problems}
-	holder := make(map[claim]string, len(files)) // the file whose key has the name
-	contested := make(map[claim]bool)
-	for _, p := range problems {
-		if p.Domain != "" {
-			s.domain(p.Domain).broken = errors.New(p.String())
-		}
+// Domains returns the domains that the directory names keys for, in order,
+// those with only unusable ones too.
+func (s *Snapshot) Domains() []string {
+	names := make([]string, 0, s.Len())
+	for name := range s.shards.all() {
+		names = append(names, name)
 	}
+	slices.Sort(names)
+	return names
+}
 
-	// Files that are there come before those that have gone.
-	paths := slices.SortedFunc(maps.Keys(files), func(a, b string) int {
-		return cmp.Or(files[a].gone.Compare(files[b].gone), strings.Compare(a, b))
-	})
-	for _, path := range paths {
-		f := files[path]
-		d := s.domain(f.claim.domain)
-		if !f.gone.IsZero() {
-			s.missing = true
-			if _, taken := holder[f.claim]; !taken {
-				holder[f.claim] = path
-			}
-			continue
-		}
-		if f.err != nil {
-			s.report(d, path, f.err, f.key != nil)
-		}
-		if f.key == nil {
-			continue
-		}
-		other, taken := holder[f.claim]
-		switch {
-		case !taken:
-			holder[f.claim] = path
-		case files[other].key.samePublic(f.key):
-			// The same key twice, say in two layouts, does no harm.
-		default:
-			contested[f.claim] = true
-			if previous.inForce(f) {
-				holder[f.claim], path, other = path, other, path
-			}
-			s.report(d, path, fmt.Errorf("%s has another key for selector %s of %s; hint: remove one of them",
-				files[other].path, f.claim.selector, f.claim.domain), false)
+// Problems returns what is known to be wrong in the directory, ordered by file.
+func (s *Snapshot) Problems() []Problem {
+	all := slices.Clone(s.misfits)
+	for _, d := range s.shards.all() {
+		all = append(all, d.state.Load().problems...)
+	}
+	slices.SortStableFunc(all, func(a, b Problem) int { return cmp.Compare(a.File, b.File) })
+	return all
+}
+
+// Count returns the number of usable keys, and of domains whose keys nobody has
+// read yet.
+func (s *Snapshot) Count() (usable, unread int) {
+	for _, d := range s.shards.all() {
+		known := d.state.Load()
+		usable += len(known.keys)
+		if known.unread != nil {
+			unread++
 		}
 	}
-	for c, path := range holder {
-		f := files[path]
-		if contested[c] && !previous.inForce(f) {
-			continue
-		}
-		d := s.domains[c.domain]
-		d.keys = append(d.keys, f.key)
+	return usable, unread
+}
+
+// shards are the domains by name, in parts so that a change to one domain copies
+// few of them.
+type shards [256]map[string]*domain
+
+func newShards() (s shards) {
+	for i := range s {
+		s[i] = make(map[string]*domain)
 	}
-	for _, d := range s.domains {
-		order(d.keys)
-		d.signing = signing(d.keys)
-	}
-	slices.SortStableFunc(s.problems, func(a, b Problem) int { return strings.Compare(a.File, b.File) })
 	return s
 }
 
-// inForce reports whether the key of f was used under its name before.
-func (s *Snapshot) inForce(f *file) bool {
-	if s == nil {
-		return false
+// shardOf is the hash FNV-1a, a byte of it.
+func shardOf(name string) int {
+	hash := uint32(2166136261)
+	for i := range len(name) {
+		hash = (hash ^ uint32(name[i])) * 16777619
 	}
-	return slices.ContainsFunc(s.Keys(f.claim.domain), func(key *Key) bool { return key.Equal(f.key) })
+	return int(hash>>24 ^ hash&0xff)
 }
 
-func (s *Snapshot) domain(name string) *domain {
-	d := s.domains[name]
-	if d == nil {
-		d = &domain{}
-		s.domains[name] = d
+func (s *shards) of(name string) map[string]*domain { return s[shardOf(name)] }
+
+func (s *shards) find(name string) *domain { return s.of(name)[name] }
+
+// all yields every domain.
+func (s *shards) all() func(yield func(string, *domain) bool) {
+	return func(yield func(string, *domain) bool) {
+		for _, shard := range s {
+			for name, d := range shard {
+				if !yield(name, d) {
+					return
+				}
+			}
+		}
 	}
-	return d
 }
 
-func (s *Snapshot) report(d *domain, path string, err error, inForce bool) {
-	p := Problem{File: s.files[path].path, Domain: s.files[path].claim.domain, Err: err, InForce: inForce}
-	s.problems = append(s.problems, p)
-	if d.broken == nil {
-		d.broken = errors.New(p.String())
+// keep adds the domains of before that a listing does not have any more: their
+// keys stay for a moment.
+func (s *shards) keep(before shards) {
+	for name, d := range before.all() {
+		if s.find(name) == nil && len(d.state.Load().files) > 0 {
+			kept := &domain{}
+			kept.state.Store(&state{unread: new([]string)})
+			s.of(name)[name] = kept
+		}
 	}
 }

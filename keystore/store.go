@@ -1,48 +1,131 @@
 package keystore
 
 import (
+	"context"
 	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Store keeps the current snapshot of a key directory. Reading it takes no
 // lock, so that a reload never holds a message up.
 type Store struct {
-	options Options
+	loader  *loader
 	log     *slog.Logger
 	current atomic.Pointer[Snapshot]
-	reload  sync.Mutex // one reload at a time
-	failing string     // the error of the last reload, "" when it went well
+
+	reload  sync.Mutex // one reload at a time; it guards what follows
+	scans   uint32
+	missing map[string]bool // domains with a key that is in force for a moment yet
+	failing string          // the error of the last reload, "" when it went well
+	took    time.Duration   // the last scan
 }
+
+// few is how many domains are read at once and named in the log. Beyond that
+// a start would take too long: the directory is only listed, and the keys of a
+// domain are read on its first use, or in the background.
+const few = 1000
 
 // Open loads the key directory for the first time and logs what is wrong in it.
 func Open(options Options, log *slog.Logger) (*Store, error) {
-	s := &Store{options: options, log: log}
-	snapshot, err := Load(options, nil)
+	s := &Store{loader: newLoader(options), log: log, missing: make(map[string]bool)}
+	start := time.Now()
+	units, err := s.loader.scan()
 	if err != nil {
 		return nil, err
 	}
+	s.took = time.Since(start)
+	snapshot := s.loader.snapshot(units)
+	snapshot.noticed = func(read *state) { s.logProblems(nil, read.problems) }
+	s.logProblems(nil, snapshot.misfits)
 	s.current.Store(snapshot)
-	logProblems(log, &Snapshot{}, snapshot)
-	s.logLoaded(snapshot)
+	if snapshot.Len() <= few {
+		s.ReadAll()
+		return s, nil
+	}
+	s.log.Info("keys found, they are read on first use and in the background", "keys", options.Dir, "domains", snapshot.Len())
 	return s, nil
 }
 
-// logLoaded names the keys, where they are few enough to be read.
-func (s *Store) logLoaded(snapshot *Snapshot) {
-	const few = 100
-	logged := 0
-	for _, name := range snapshot.Domains() {
-		for _, key := range snapshot.Keys(name) {
-			if logged++; logged <= few {
+// ReadAll reads what nobody has read yet, and returns when that is done.
+func (s *Store) ReadAll() {
+	var running sync.WaitGroup
+	snapshot := s.Snapshot()
+	names := make(chan string)
+	for range runtime.GOMAXPROCS(0) {
+		running.Go(func() {
+			for name := range names {
+				snapshot.state(name)
+			}
+		})
+	}
+	for name := range snapshot.shards.all() {
+		names <- name
+	}
+	close(names)
+	running.Wait()
+	s.settle()
+}
+
+// readInBackground reads what nobody has read yet, in no hurry: it takes half
+// of a processor at the most.
+func (s *Store) readInBackground(ctx context.Context) {
+	if _, unread := s.Snapshot().Count(); unread == 0 {
+		return
+	}
+	start, n := time.Now(), 0
+	for name, d := range s.Snapshot().shards.all() {
+		if d.state.Load().unread == nil {
+			continue
+		}
+		s.Snapshot().state(name)
+		if n++; n%20 == 0 {
+			if ctx.Err() != nil {
+				return
+			}
+			time.Sleep(time.Since(start))
+			start = time.Now()
+		}
+	}
+	s.settle()
+}
+
+// settle takes out the domains that came to nothing, and says what was read.
+func (s *Store) settle() {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	var nothing []string
+	for name, d := range s.Snapshot().shards.all() {
+		if d.state.Load().empty() {
+			nothing = append(nothing, name)
+		}
+	}
+	s.replace(nil, nothing)
+	snapshot := s.Snapshot()
+	usable, _ := snapshot.Count()
+	if snapshot.Len() <= few {
+		for _, name := range snapshot.Domains() {
+			for _, key := range snapshot.Keys(name) {
 				logKey(s.log, "key loaded", key)
 			}
 		}
 	}
-	s.log.Info("keys loaded", "keys", s.options.Dir, "domains", len(snapshot.domains), "usable", logged,
-		"broken", len(snapshot.problems))
+	s.log.Info("keys loaded", "keys", s.loader.Dir, "domains", snapshot.Len(), "usable", usable, "broken", len(snapshot.Problems()))
+}
+
+// pending returns how long a scan takes, and how many domains and links are to be
+// looked at soon, whether a change is told of or not.
+func (s *Store) pending() (took time.Duration, missing, outside int) {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	return s.took, len(s.missing), len(s.loader.outside)
 }
 
 // Snapshot returns what is in force now.
@@ -53,9 +136,27 @@ func (s *Store) Snapshot() *Snapshot { return s.current.Load() }
 func (s *Store) Reload() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	before := s.current.Load()
-	after, err := Load(s.options, before)
+	start := time.Now()
+	misfits := s.loader.misfits
+	s.scans++
+	changed := make(map[string][]string)
+	err := s.loader.list(func(name, unit string) {
+		d := s.Snapshot().shards.find(name)
+		if d == nil {
+			changed[name] = append(changed[name], unit)
+			return
+		}
+		if d.scan != s.scans {
+			d.scan, d.seen = s.scans, 0
+		}
+		d.seen++
+		if known := d.state.Load(); known.unread != nil && !slices.Contains(*known.unread, unit) ||
+			known.unread == nil && !s.loader.unchanged(known, unit) {
+			changed[name] = append(changed[name], unit)
+		}
+	})
 	if err != nil {
+		s.loader.misfits = misfits
 		if err.Error() != s.failing {
 			s.log.Error("keys not reloaded, those in force stay", "err", err)
 			s.failing = err.Error()
@@ -63,61 +164,190 @@ func (s *Store) Reload() error {
 		return err
 	}
 	if s.failing != "" {
-		s.log.Info("the key directory can be read again", "keys", s.options.Dir)
+		s.log.Info("the key directory can be read again", "keys", s.loader.Dir)
 		s.failing = ""
 	}
+	// What the listing has fewer units of, has lost some.
+	for name, d := range s.Snapshot().shards.all() {
+		if d.scan != s.scans {
+			d.seen = 0
+		}
+		if known := d.state.Load(); known.missing() || int(d.seen) < len(s.loader.units(known)) {
+			changed[name] = append(changed[name], "")
+		}
+	}
+	s.apply(changed)
+	s.took = time.Since(start)
+	return nil
+}
+
+// unchanged reports whether a unit is as it was when it was last read.
+func (l *loader) unchanged(known *state, unit string) bool {
+	names := []string{unit}
+	if strings.HasSuffix(unit, "/") {
+		var err error
+		if names, err = l.inFolder(unit); err != nil {
+			return false
+		}
+	}
+	there := 0
+	for _, name := range names {
+		path := filepath.Join(l.Dir, filepath.FromSlash(name))
+		i := slices.IndexFunc(known.files, func(f *file) bool { return f.File == path })
+		if i < 0 {
+			if claims(name, l.Selectors) {
+				return false
+			}
+			continue
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return false
+		}
+		if now, _ := stampOf(info, time.Now()); !known.files[i].unchanged(now) {
+			return false
+		}
+		there++
+	}
+	for _, f := range known.files {
+		if l.unitOf(f.File) == unit {
+			there--
+		}
+	}
+	return there == 0
+}
+
+// update reads what has changed of some entries of the key directory.
+func (s *Store) update(names map[string]bool) {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	changed := make(map[string][]string)
+	for name := range names {
+		for _, gone := range []string{name, name + "/"} {
+			// Whatever it is now, it may have been the other.
+			if domain, ok := s.loader.domainOf(gone); ok && s.Snapshot().shards.find(domain) != nil {
+				changed[domain] = append(changed[domain], "")
+			}
+		}
+		info, err := os.Lstat(filepath.Join(s.loader.Dir, name))
+		if err != nil {
+			delete(s.loader.misfits, name)
+			delete(s.loader.misfits, name+"/")
+			continue
+		}
+		if domain, unit := s.loader.unit(name, info.Mode().Type()); domain != "" {
+			changed[domain] = append(changed[domain], unit)
+		}
+	}
+	for name := range s.missing {
+		changed[name] = append(changed[name], "")
+	}
+	for unit, domain := range s.loader.outside {
+		changed[domain] = append(changed[domain], unit)
+	}
+	delete(changed, "")
+	s.apply(changed)
+}
+
+// domainOf returns the domain of a unit by its name alone.
+func (l *loader) domainOf(unit string) (string, bool) {
+	if folder, ok := strings.CutSuffix(unit, "/"); ok {
+		domain, err := Domain(folder)
+		return domain, err == nil
+	}
+	c, ok, err := claimOf(unit, l.Selectors)
+	return c.domain, ok && err == nil
+}
+
+// apply reads the units of the domains again, with those known before, and puts
+// what they come to in force. An empty unit stands for none.
+func (s *Store) apply(changed map[string][]string) {
+	before := s.Snapshot()
+	added := make(map[string]*domain)
+	var gone []string
+	type change struct {
+		name     string
+		was, now *state
+	}
+	var changes []change
+	for name, units := range changed {
+		units = slices.DeleteFunc(units, func(unit string) bool { return unit == "" })
+		slices.Sort(units)
+		d := before.shards.find(name)
+		if d == nil {
+			d = &domain{}
+			d.state.Store(&state{})
+			added[name] = d
+		}
+		unlock := s.loader.lock(name)
+		was := d.state.Load()
+		if was.unread != nil {
+			all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(*was.unread, units))))
+			d.state.Store(&state{unread: &all})
+			unlock()
+			continue
+		}
+		now := s.loader.build(slices.Compact(units), was)
+		d.state.Store(now)
+		unlock()
+		changes = append(changes, change{name, was, now})
+		if now.empty() {
+			gone = append(gone, name)
+		}
+		if delete(s.missing, name); now.missing() {
+			s.missing[name] = true
+		}
+	}
 	// In force first and then said, so that a reader of the log can rely on it.
-	s.current.Store(after)
-	logProblems(s.log, before, after)
-	logChanges(s.log, before, after)
-	return nil
-}
-
-// logChanges says which keys came, changed and went.
-func logChanges(log *slog.Logger, before, after *Snapshot) {
-	for _, name := range after.Domains() {
-		for _, key := range after.Keys(name) {
-			switch old := before.find(key); {
-			case old == nil:
-				logKey(log, "key added", key)
-			case !old.Equal(key):
-				logKey(log, "key replaced", key)
-			}
-		}
-	}
-	for _, name := range after.Domains() {
-		was, is := before.signers(name), after.signers(name)
-		if was != "" && is != "" && was != is {
-			log.Info("other keys sign now", "domain", name, "before", was, "now", is)
-		}
-	}
-	for _, name := range before.Domains() {
-		for _, key := range before.Keys(name) {
-			if after.find(key) == nil {
-				log.Info("key removed", "domain", key.Domain, "selector", key.Selector, "file", key.File)
-			}
-		}
+	s.replace(added, gone)
+	slices.SortFunc(changes, func(a, b change) int { return strings.Compare(a.name, b.name) })
+	s.logProblems(before.misfits, s.Snapshot().misfits)
+	for _, c := range changes {
+		s.logProblems(c.was.problems, c.now.problems)
+		s.logChange(c.name, c.was, c.now)
 	}
 }
 
-// signers names the selectors that sign for a domain.
-func (s *Snapshot) signers(name string) string {
-	keys, _ := s.Signing(name)
-	selectors := make([]string, len(keys))
-	for i, key := range keys {
-		selectors[i] = key.Selector
+// replace puts a snapshot in force that has more domains, and fewer.
+func (s *Store) replace(added map[string]*domain, gone []string) {
+	before := s.Snapshot()
+	after := *before
+	after.misfits = s.loader.sortedMisfits()
+	own := make(map[int]bool)
+	shard := func(name string) map[string]*domain {
+		i := shardOf(name)
+		if !own[i] {
+			own[i], after.shards[i] = true, maps.Clone(after.shards[i])
+		}
+		return after.shards[i]
 	}
-	return strings.Join(selectors, ",")
+	for name, d := range added {
+		shard(name)[name] = d
+	}
+	for _, name := range gone {
+		delete(shard(name), name)
+	}
+	s.current.Store(&after)
 }
 
-// find returns the key that the snapshot has under the name of key, if any.
-func (s *Snapshot) find(key *Key) *Key {
-	for _, have := range s.Keys(key.Domain) {
-		if have.Selector == key.Selector {
-			return have
+// logChange says which keys of a domain came, changed and went.
+func (s *Store) logChange(name string, was, now *state) {
+	for _, key := range now.keys {
+		switch old := was.find(key); {
+		case old == nil:
+			logKey(s.log, "key added", key)
+		case !old.Equal(key):
+			logKey(s.log, "key replaced", key)
 		}
 	}
-	return nil
+	if before, after := was.signers(), now.signers(); before != "" && after != "" && before != after {
+		s.log.Info("other keys sign now", "domain", name, "before", before, "now", after)
+	}
+	for _, key := range was.keys {
+		if now.find(key) == nil {
+			s.log.Info("key removed", "domain", key.Domain, "selector", key.Selector, "file", key.File)
+		}
+	}
 }
 
 func logKey(log *slog.Logger, message string, key *Key) {
@@ -132,21 +362,21 @@ func logKey(log *slog.Logger, message string, key *Key) {
 
 // logProblems says each problem when it first shows, and once more when it is
 // gone, not at every reload.
-func logProblems(log *slog.Logger, before, after *Snapshot) {
-	known := make(map[string]bool)
-	for _, p := range before.Problems() {
+func (s *Store) logProblems(was, now []Problem) {
+	known := make(map[string]bool, len(was))
+	for _, p := range was {
 		known[p.String()] = true
 	}
-	broken := make(map[string]bool)
-	for _, p := range after.Problems() {
+	broken := make(map[string]bool, len(now))
+	for _, p := range now {
 		broken[p.File] = true
 		if !known[p.String()] {
-			log.Error("key broken", "domain", p.Domain, "file", p.File, "err", p.Err, "last good stays", p.InForce)
+			s.log.Error("key broken", "domain", p.Domain, "file", p.File, "err", p.Err, "last good stays", p.InForce)
 		}
 	}
-	for _, p := range before.Problems() {
+	for _, p := range was {
 		if !broken[p.File] {
-			log.Info("key no longer broken", "domain", p.Domain, "file", p.File)
+			s.log.Info("key no longer broken", "domain", p.Domain, "file", p.File)
 		}
 	}
 }

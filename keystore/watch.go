@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -19,19 +20,35 @@ const (
 	patience = 500 * time.Millisecond
 )
 
-// unwatched is how often the directory is read where not all changes are told
-// of.
+// unwatched is how often that is read which the system does not tell of.
 const unwatched = time.Second
+
+// maxFolders is how many folders of the directory are watched: each takes a
+// kilobyte of the kernel's memory, and some of ours. With more, only the
+// directory itself is watched: a new domain is in force at once, and a change
+// within a folder after the next scan.
+const maxFolders = 10_000
+
+// idle is how many times longer than a scan takes there is none: so scans take
+// two percent of a processor at the most.
+const idle = 50
 
 // Watch reloads when the directory changes, and every rescan, for no events
 // come over a network file system. It returns when ctx ends.
 func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
-	w := watcher{store: s}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.readInBackground(ctx)
+	}()
+	defer func() { <-done }()
+
+	w := watcher{store: s, changed: make(map[string]bool), folders: make(map[string]string)}
 	var events chan fsnotify.Event
 	var failures chan error
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
-		s.log.Warn("the system does not tell of changes, so the key directory is read every second", "err", err)
+		s.log.Warn("the system does not tell of changes, so the key directory is read again and again", "err", err)
 	} else {
 		defer notify.Close()
 		w.notify, events, failures = notify, notify.Events, notify.Errors
@@ -40,11 +57,13 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 	timer := time.NewTimer(0) // at once: something may have changed since Open
 	defer timer.Stop()
 	var first time.Time // of the changes not yet read
+	w.all = true
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-events:
+		case event := <-events:
+			w.note(event)
 			now := time.Now()
 			if first.IsZero() {
 				first = now
@@ -54,78 +73,159 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 		case err := <-failures:
 			// Events were lost, so anything may have changed.
 			s.log.Debug("watching the key directory", "err", err)
+			w.all = true
 		case <-timer.C:
 		}
 		first = time.Time{}
-		complete := w.follow() // before reading, so that nothing falls in between
-		_ = s.Reload()         // has logged
-		switch now := s.Snapshot(); {
-		case now.missing:
-			timer.Reset(grace)
-		case !complete || now.outside:
-			timer.Reset(min(rescan, unwatched))
-		default:
-			timer.Reset(rescan)
-		}
+		timer.Reset(w.read(rescan))
 	}
 }
 
 // watcher follows the key directory and the folders in it.
 type watcher struct {
-	store  *Store
-	notify *fsnotify.Watcher
-	told   bool
+	store   *Store
+	notify  *fsnotify.Watcher
+	root    string            // the real path of the directory
+	folders map[string]string // what is watched: by real path, the entry of the directory
+	told    bool
+
+	all      bool            // anything may have changed
+	changed  map[string]bool // entries of the directory that may have
+	complete bool            // all of the directory is watched
+	scanned  time.Time
 }
 
-// follow watches the directories that are there now, never the files, by their
+// note keeps what an event is about.
+func (w *watcher) note(event fsnotify.Event) {
+	dir, name := filepath.Split(event.Name)
+	dir = filepath.Clean(dir)
+	entry, folder := w.folders[dir]
+	switch {
+	case dir == w.root && strings.HasPrefix(name, "..") && event.Op != fsnotify.Chmod:
+		w.all = true // Kubernetes' ..data: links lead elsewhere now
+	case dir == w.root:
+		w.changed[name] = true
+	case folder:
+		w.changed[entry] = true
+	default:
+		w.all = true // the directory itself, or one that nobody knows any more
+	}
+	if entry, ok := w.folders[filepath.Clean(event.Name)]; ok {
+		w.changed[entry] = true
+	}
+}
+
+// read reads what has changed, and returns when to do so again if no change is
+// told of until then.
+func (w *watcher) read(rescan time.Duration) time.Duration {
+	s := w.store
+	now := time.Now()
+	took, _, _ := s.pending()
+	pause := idle * took
+	if w.all || now.Sub(w.scanned) >= max(rescan, pause) || !w.complete && now.Sub(w.scanned) >= max(unwatched, pause) {
+		w.all, w.scanned = false, now
+		clear(w.changed)
+		w.complete = w.followAll() // before reading, so that nothing falls in between
+		_ = s.Reload()             // has logged
+	} else {
+		for name := range w.changed {
+			w.follow(name)
+		}
+		s.update(w.changed)
+		clear(w.changed)
+	}
+	took, missing, outside := s.pending()
+	pause = idle * took
+	next := max(rescan, pause)
+	if !w.complete {
+		next = max(min(next, unwatched), pause)
+	}
+	next -= time.Since(w.scanned)
+	if outside > 0 {
+		next = min(next, unwatched)
+	}
+	if missing > 0 {
+		next = min(next, grace)
+	}
+	return max(next, time.Millisecond)
+}
+
+// followAll watches the directories that are there now, never the files, by their
 // real path, for a link may point elsewhere after a swap. It reports whether
 // all of them are watched.
-func (w *watcher) follow() (complete bool) {
+func (w *watcher) followAll() (complete bool) {
 	if w.notify == nil {
 		return false
 	}
+	dir := w.store.loader.Dir
 	// A link on the way to the directory can be swapped without a word.
-	absolute, err := filepath.Abs(w.store.options.Dir)
-	root, rootErr := filepath.EvalSymlinks(w.store.options.Dir)
+	absolute, err := filepath.Abs(dir)
+	root, rootErr := filepath.EvalSymlinks(dir)
+	w.root = root
 	complete = err == nil && rootErr == nil && absolute == root
-	wanted := make(map[string]bool)
-	for _, dir := range w.store.directories() {
-		real, err := filepath.EvalSymlinks(dir)
-		if err == nil {
-			// Again each time: a folder made anew has the same path.
-			wanted[real] = true
-			err = w.notify.Add(real)
+	w.folders = make(map[string]string)
+	complete = w.watch(root, "") && complete
+	var names []string
+	if opened, err := os.Open(dir); err == nil {
+		for entries, err := opened.ReadDir(1000); ; entries, err = opened.ReadDir(1000) {
+			for _, entry := range entries {
+				if entry.Name()[0] != '.' && entry.Type()&(fs.ModeDir|fs.ModeSymlink) != 0 {
+					names = append(names, entry.Name())
+				}
+			}
+			if err != nil {
+				break
+			}
 		}
-		if err == nil {
-			continue
-		}
-		complete = false
-		if !w.told && !errors.Is(err, fs.ErrNotExist) {
-			w.told = true
-			w.store.log.Warn("not all of the key directory is watched, so it is read every second; hint: raise fs.inotify.max_user_watches",
-				"dir", dir, "err", err)
-		}
+		opened.Close()
 	}
-	for _, dir := range w.notify.WatchList() {
-		if !wanted[dir] {
-			_ = w.notify.Remove(dir) // it may be gone already
+	for _, name := range names {
+		complete = w.follow(name) && complete
+	}
+	for _, path := range w.notify.WatchList() {
+		if _, wanted := w.folders[path]; !wanted && path != root {
+			_ = w.notify.Remove(path) // it may be gone already
 		}
 	}
 	return complete
 }
 
-// directories lists the key directory and the folders in it.
-func (s *Store) directories() []string {
-	dirs := []string{s.options.Dir}
-	entries, err := os.ReadDir(s.options.Dir)
-	if err != nil {
-		return dirs
+// follow watches an entry of the directory, if it is a folder. It reports
+// whether there is nothing that is not watched.
+func (w *watcher) follow(name string) bool {
+	if w.notify == nil || strings.HasPrefix(name, ".") {
+		return true
 	}
-	l := loader{Options: s.options}
-	for _, entry := range entries {
-		if folder, err := l.isDir(entry); err == nil && folder && entry.Name()[0] != '.' {
-			dirs = append(dirs, filepath.Join(s.options.Dir, entry.Name()))
+	path := filepath.Join(w.store.loader.Dir, name)
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return true
+	}
+	if len(w.folders) >= maxFolders {
+		if !w.told {
+			w.told = true
+			w.store.log.Warn("there are too many folders to watch them all, so a change within one of them is in force after the next scan; hint: flat key files need no folders",
+				"at most", maxFolders)
 		}
+		return true // by choice
 	}
-	return dirs
+	real, err := filepath.EvalSymlinks(path)
+	return err == nil && w.watch(real, name)
+}
+
+// watch watches a directory, again each time: a folder made anew has the same
+// path.
+func (w *watcher) watch(real, name string) bool {
+	err := w.notify.Add(real)
+	if err == nil {
+		if name != "" {
+			w.folders[real] = name
+		}
+		return true
+	}
+	if !w.told && !errors.Is(err, fs.ErrNotExist) {
+		w.told = true
+		w.store.log.Warn("not all of the key directory is watched, so it is read again and again; hint: raise fs.inotify.max_user_watches",
+			"dir", real, "err", err)
+	}
+	return false
 }

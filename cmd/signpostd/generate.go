@@ -19,7 +19,7 @@ func generate(ctx context.Context, settings *settings, log *slog.Logger) error {
 		log.Warn("DKIM_AUTOGENERATE is on and ALLOWED_SENDER_DOMAINS is empty, so no key is made")
 		return nil
 	}
-	present, err := keystore.Load(settings.Keys, nil)
+	present, err := keystore.Scan(settings.Keys)
 	if err != nil {
 		return err
 	}

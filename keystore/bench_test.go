@@ -1,0 +1,132 @@
+package keystore
+
+import (
+	"crypto"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"testing"
+	"time"
+)
+
+var counts = []int{1, 1000, 10_000, 100_000}
+
+func domainNumber(i int) string { return fmt.Sprintf("d%06d.example", i) }
+
+// manyDomains fills a directory with one key per domain.
+func manyDomains(b *testing.B, n int) directory {
+	b.Helper()
+	d := newDirectory(b)
+	key := pkcs8(b, rsaKeys(2048, 0))
+	for i := range n {
+		d.write(domainNumber(i)+".private", key)
+	}
+	return d
+}
+
+func (d directory) open() *Store {
+	d.Helper()
+	store, err := Open(Options{Dir: d.path}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		d.Fatal(err)
+	}
+	return store
+}
+
+// BenchmarkOpen is from nothing to the key of the last domain.
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range counts {
+		b.Run(fmt.Sprintf("domains=%d", n), func(b *testing.B) {
+			d := manyDomains(b, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.open().Snapshot().Signing(domainNumber(n - 1)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkReload looks at every file, and nothing has changed.
+func BenchmarkReload(b *testing.B) {
+	for _, n := range counts[:3] {
+		b.Run(fmt.Sprintf("domains=%d", n), func(b *testing.B) {
+			store := manyDomains(b, n).open()
+			store.ReadAll()
+			for _, domain := range store.Snapshot().shards.all() {
+				for _, f := range domain.state.Load().files {
+					f.stamp, _ = stampOf(mustStat(b, f.File), time.Now()) // as it would be two seconds on
+				}
+			}
+			for b.Loop() {
+				if err := store.Reload(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkUpdate takes up one file that was replaced.
+func BenchmarkUpdate(b *testing.B) {
+	for _, n := range counts {
+		b.Run(fmt.Sprintf("domains=%d", n), func(b *testing.B) {
+			d := manyDomains(b, n)
+			store := d.open()
+			keys := [][]byte{pkcs8(b, rsaKeys(2048, 0)), ed25519PEM(b)}
+			last := domainNumber(n-1) + ".private"
+			for i := 0; b.Loop(); i++ {
+				d.rename(last, keys[i%2])
+				store.update(map[string]bool{last: true})
+			}
+		})
+	}
+}
+
+// BenchmarkSigning looks up which key signs.
+func BenchmarkSigning(b *testing.B) {
+	for _, n := range counts[:3] {
+		store := manyDomains(b, n).open()
+		store.ReadAll()
+		names := make([]string, 1024)
+		for which, pick := range map[string]func() int{
+			"first": func() int { return 0 }, "last": func() int { return n - 1 }, "random": func() int { return mathrand.IntN(n) },
+		} {
+			for i := range names {
+				names[i] = domainNumber(pick())
+			}
+			b.Run(fmt.Sprintf("domains=%d/%s", n, which), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if _, err := store.Snapshot().Signing(names[i%len(names)]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkSecret signs with a key that is ready, and with one that is not.
+func BenchmarkSecret(b *testing.B) {
+	digest := make([]byte, 32)
+	for _, cold := range []bool{false, true} {
+		b.Run(fmt.Sprintf("cold=%t", cold), func(b *testing.B) {
+			s, err := newSecret(rsaKeys(2048, 0), new(recent))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if cold {
+					s.ready.Store(nil)
+					s.recent.secrets = nil
+				}
+				if _, err := s.Sign(rand.Reader, digest, crypto.SHA256); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
