@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"signpost/keystore/published"
 )
 
 // order puts the keys of one domain in order of age, the newest last: by the
@@ -20,11 +22,11 @@ func order(keys []*Key) {
 	})
 }
 
-// signing picks from one domain's keys, ordered by age, those that sign: the
-// newest of each algorithm, RSA first. A verifier that does not know Ed25519
-// needs the RSA signature, so Ed25519 is only ever a second one (RFC 8463,
-// section 5), unless there is no RSA key at all.
-func signing(keys []*Key) []*Key {
+// newest picks from one domain's keys, ordered by age, the newest of each
+// algorithm, RSA first. A verifier that does not know Ed25519 needs the RSA
+// signature, so Ed25519 is only ever a second one (RFC 8463, section 5), unless
+// there is no RSA key at all.
+func newest(keys []*Key) []*Key {
 	var chosen []*Key
 	for _, algorithm := range []Algorithm{RSA, Ed25519} {
 		for _, key := range slices.Backward(keys) {
@@ -35,6 +37,36 @@ func signing(keys []*Key) []*Key {
 		}
 	}
 	return chosen
+}
+
+// proven picks those that sign when the DNS is asked. Keys whose records are
+// there sign, the newest of each algorithm, and no other does. Where there is
+// none, what signed before goes on, and where nothing did, the oldest key signs:
+// a new one never takes over unproven, and a DNS that does not answer is never a
+// reason to stop.
+func proven(keys []*Key, marks []mark) []*Key {
+	those := func(want func(mark) bool) (picked []*Key) {
+		for i, m := range marks {
+			if want(m) {
+				picked = append(picked, keys[i])
+			}
+		}
+		return picked
+	}
+	if there := those(func(m mark) bool { return m.presence == published.There }); len(there) > 0 {
+		return newest(there)
+	}
+	if before := those(func(m mark) bool { return m.active != 0 }); len(before) > 0 {
+		return newest(before)
+	}
+	for _, algorithm := range []Algorithm{RSA, Ed25519} {
+		for i, key := range keys {
+			if key.Algorithm == algorithm {
+				return keys[i : i+1]
+			}
+		}
+	}
+	return nil
 }
 
 // naturalCompare compares runs of digits by their value, all else by byte.

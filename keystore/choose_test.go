@@ -32,7 +32,7 @@ func TestSigning(t *testing.T) {
 	} {
 		order(test.keys)
 		var got []string
-		for _, key := range signing(test.keys) {
+		for _, key := range newest(test.keys) {
 			got = append(got, key.Selector)
 		}
 		if strings.Join(got, " ") != test.want {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"signpost/keystore/published"
 )
 
 // domain is one signing domain of the key directory. What is known of it
@@ -25,7 +27,8 @@ type state struct {
 
 	files    []*file   // those that are there before those that have gone
 	keys     []*Key    // usable, ordered by age
-	signing  []*Key    // of these
+	marks    []mark    // of the keys; nil when the DNS is not asked
+	signing  []*Key    // of the keys
 	problems []Problem // the first says why the domain has no key, where it has none
 }
 
@@ -33,7 +36,7 @@ type state struct {
 // under one name cannot both be the one in the DNS, so neither signs, but the
 // one that was in force stays. The folder's problem and the previous state may
 // be nil.
-func newState(files []*file, folder *Problem, previous *state) *state {
+func (l *loader) newState(files []*file, folder *Problem, previous *state) *state {
 	s := &state{files: files}
 	if folder != nil {
 		s.problems = append(s.problems, *folder)
@@ -77,9 +80,104 @@ func newState(files []*file, folder *Problem, previous *state) *state {
 			s.keys = append(s.keys, &f.Key)
 		}
 	}
-	order(s.keys)
-	s.signing = signing(s.keys)
+	l.mark(s, previous)
+	l.choose(s)
 	return s
+}
+
+// mark puts the keys in order, with what is known of each.
+func (l *loader) mark(s, previous *state) {
+	if l.Check != CheckOff {
+		s.keys = append(s.keys, l.replaced(s.keys, previous)...)
+	}
+	order(s.keys)
+	if l.Check == CheckOff {
+		return
+	}
+	s.marks = make([]mark, len(s.keys))
+	for i, key := range s.keys {
+		if at := previous.index(key); at >= 0 {
+			s.marks[i] = previous.marks[at]
+		} else if len(l.remembered) > 0 {
+			s.marks[i] = l.remembered[fingerprint(key)]
+		}
+	}
+}
+
+// replaced returns the keys that had been proven and were replaced in their
+// files, under their names, by others that are not: they go on until the world
+// can verify what takes their place.
+func (l *loader) replaced(keys []*Key, previous *state) (former []*Key) {
+	if previous == nil || l.Check != CheckOn {
+		return nil
+	}
+	for i, old := range previous.keys {
+		if previous.marks[i].presence != published.There {
+			continue
+		}
+		for _, key := range keys {
+			if key.Selector == old.Selector && !key.Equal(old) && !previous.has(key, published.There) {
+				former = append(former, old)
+			}
+		}
+	}
+	return former
+}
+
+// choose settles which keys sign, and when each of them began or ended to.
+func (l *loader) choose(s *state) {
+	if l.Check == CheckOn {
+		s.signing = proven(s.keys, s.marks)
+	} else {
+		s.signing = newest(s.keys)
+	}
+	now := uint32(l.now().Unix())
+	for i, key := range s.keys[:len(s.marks)] {
+		m := &s.marks[i]
+		switch signs := slices.Contains(s.signing, key); {
+		case signs && m.active == 0:
+			m.active = now
+		case !signs && m.active != 0:
+			m.active, m.stopped = 0, now
+		}
+	}
+}
+
+// learned returns the state with a clear answer about the record of a key. The
+// record of one name has one key, so that of a key it has replaced is gone.
+func (l *loader) learned(s *state, key *Key, presence published.Presence) *state {
+	at := s.index(key)
+	if at < 0 {
+		return s // it went while the DNS was asked
+	}
+	next := *s
+	next.keys, next.marks = nil, nil
+	for i, k := range s.keys {
+		m := s.marks[i]
+		if i == at {
+			m.presence, m.asked = presence, uint32(l.now().Unix())
+		} else if presence == published.There && k.Selector == key.Selector {
+			continue
+		}
+		next.keys, next.marks = append(next.keys, k), append(next.marks, m)
+	}
+	l.choose(&next)
+	return &next
+}
+
+// index returns where a key is among those of the state, or -1. The state may be
+// nil.
+func (s *state) index(key *Key) int {
+	if s == nil || s.marks == nil {
+		return -1
+	}
+	return slices.IndexFunc(s.keys, key.Equal)
+}
+
+// has reports whether the last clear answer about the record of a key was this.
+func (s *state) has(key *Key, presence published.Presence) bool {
+	at := s.index(key)
+	return at >= 0 && s.marks[at].presence == presence
 }
 
 func holderOf(holders []*file, c claim) int {

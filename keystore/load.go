@@ -22,7 +22,18 @@ type Options struct {
 	MinBits   int       // the least size of an RSA key; MinBits when lower
 	// RequireSafe refuses key files that group or others can read or write.
 	RequireSafe bool
+	Check       Check
+	State       string // directory that keeps what Check learns over a restart; "" for none
 }
+
+// Check says what the answers of the DNS are for.
+type Check string
+
+const (
+	CheckOff  Check = ""     // it is not asked: the newest key signs
+	CheckWarn Check = "warn" // the newest key signs, and it is told what the DNS lacks
+	CheckOn   Check = "on"   // the newest key that is published signs
+)
 
 // Load reads the key directory. Files that have not changed since previous,
 // which may be nil, are not read again, and a file that is no longer usable
@@ -78,13 +89,16 @@ type loader struct {
 	Options
 	recent  recent
 	reading [64]sync.Mutex // of a domain, by its name: one reads its files at a time
+	now     func() time.Time
+
+	remembered map[print]mark // from the time before the start
 
 	// Of the last scan.
 	misfits map[string][]Problem // by unit: names that give no domain
 	outside map[string]string    // links that lead out of the directory: unit and its domain
 }
 
-func newLoader(options Options) *loader { return &loader{Options: options} }
+func newLoader(options Options) *loader { return &loader{Options: options, now: time.Now} }
 
 // scan lists the directory and returns the units by domain.
 func (l *loader) scan() (map[string][]string, error) {
@@ -236,7 +250,7 @@ func (l *loader) build(units []string, previous *state) *state {
 			}
 		}
 	}
-	return newState(withMissing(files, previous, now), folder, previous)
+	return l.newState(withMissing(files, previous, now), folder, previous)
 }
 
 // units returns the units that a state is of, of nil none.

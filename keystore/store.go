@@ -21,6 +21,9 @@ type Store struct {
 	log     *slog.Logger
 	current atomic.Pointer[Snapshot]
 
+	changed atomic.Bool           // what is known of keys has, and is not written yet
+	nudge   func(names ...string) // of domains with new keys, if not nil
+
 	reload  sync.Mutex // one reload at a time; it guards what follows
 	scans   uint32
 	missing map[string]bool // domains with a key that is in force for a moment yet
@@ -36,6 +39,16 @@ const few = 1000
 // Open loads the key directory for the first time and logs what is wrong in it.
 func Open(options Options, log *slog.Logger) (*Store, error) {
 	s := &Store{loader: newLoader(options), log: log, missing: make(map[string]bool)}
+	if options.State != "" {
+		marks, err := recall(options.State)
+		switch {
+		case err != nil && marks == nil:
+			return nil, err
+		case err != nil:
+			log.Warn("what was known of the keys is lost in part", "err", err)
+		}
+		s.loader.remembered = marks
+	}
 	start := time.Now()
 	units, err := s.loader.scan()
 	if err != nil {
@@ -302,9 +315,18 @@ func (s *Store) apply(changed map[string][]string) {
 	s.replace(added, gone)
 	slices.SortFunc(changes, func(a, b change) int { return strings.Compare(a.name, b.name) })
 	s.logProblems(before.misfits, s.Snapshot().misfits)
+	var news []string
 	for _, c := range changes {
 		s.logProblems(c.was.problems, c.now.problems)
-		s.logChange(c.name, c.was, c.now)
+		if s.logChange(c.name, c.was, c.now) {
+			news = append(news, c.name)
+		}
+	}
+	if len(changes) > 0 {
+		s.changed.Store(true)
+	}
+	if s.nudge != nil && len(news) > 0 {
+		s.nudge(news...)
 	}
 }
 
@@ -330,23 +352,32 @@ func (s *Store) replace(added map[string]*domain, gone []string) {
 	s.current.Store(&after)
 }
 
-// logChange says which keys of a domain came, changed and went.
-func (s *Store) logChange(name string, was, now *state) {
+// logChange says which keys of a domain came, changed and went, and reports
+// whether there are new ones.
+func (s *Store) logChange(name string, was, now *state) (news bool) {
 	for _, key := range now.keys {
 		switch old := was.find(key); {
 		case old == nil:
 			logKey(s.log, "key added", key)
-		case !old.Equal(key):
+		case !slices.ContainsFunc(was.keys, key.Equal):
 			logKey(s.log, "key replaced", key)
+		default:
+			continue
 		}
+		news = true
 	}
-	if before, after := was.signers(), now.signers(); before != "" && after != "" && before != after {
-		s.log.Info("other keys sign now", "domain", name, "before", before, "now", after)
-	}
+	s.logSigners(name, was, now)
 	for _, key := range was.keys {
 		if now.find(key) == nil {
 			s.log.Info("key removed", "domain", key.Domain, "selector", key.Selector, "file", key.File)
 		}
+	}
+	return news
+}
+
+func (s *Store) logSigners(name string, was, now *state) {
+	if before, after := was.signers(), now.signers(); before != "" && after != "" && before != after {
+		s.log.Info("other keys sign now", "domain", name, "before", before, "now", after)
 	}
 }
 

@@ -68,7 +68,7 @@ func off(value string) bool {
 // companion, which runs in the same environment.
 func known(name string) bool {
 	switch name {
-	case "SIGNPOST_MILTER", "SIGNPOST_POSTFIX_CONFIG", "SIGNPOST_RESOLVER", "SIGNPOST_PASSWORD":
+	case "SIGNPOST_MILTER", "SIGNPOST_POSTFIX_CONFIG", "SIGNPOST_PASSWORD":
 		return true
 	}
 	return slices.ContainsFunc(options(), func(o milter.Setting) bool {

@@ -9,11 +9,17 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
+	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/libcrypto"
 	"signpost/milter"
 )
+
+// firstAnswers is how long a start waits for the DNS to say which of several keys
+// of a domain is published.
+const firstAnswers = 3 * time.Second
 
 // serve signs until ctx ends, and then drains. It reads the keys again at each
 // hangup.
@@ -42,12 +48,19 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		store.Watch(ctx, settings.rescan)
-	}()
-	go reloadOnHangup(ctx, store, server.Counters(), hangup, log)
+	var background sync.WaitGroup
+	background.Go(func() { store.Remember(ctx) })
+	hurry := func() {}
+	if settings.Keys.Check != keystore.CheckOff {
+		checker := keystore.NewChecker(store, settings.dns)
+		first, cancel := context.WithTimeout(ctx, firstAnswers)
+		checker.First(first)
+		cancel()
+		background.Go(func() { checker.Run(ctx) })
+		hurry = func() { checker.Hurry() }
+	}
+	background.Go(func() { store.Watch(ctx, settings.rescan) })
+	go reloadOnHangup(ctx, store, server.Counters(), hurry, hangup, log)
 
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
@@ -70,21 +83,22 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		log.Warn("connections were cut off; the MTA tries their messages again", "after", settings.drain)
 		err = nil
 	}
-	<-watched
+	background.Wait()
 	log.Info("stopped", counts(server.Counters())...)
 	return errors.Join(failed, err)
 }
 
-// reloadOnHangup reads the keys again on SIGHUP, and says what was done so far.
-func reloadOnHangup(ctx context.Context, store *keystore.Store, counters *milter.Counters, hangup <-chan os.Signal, log *slog.Logger) {
+// reloadOnHangup reads the keys and asks the DNS again on SIGHUP, and says what was done so far.
+func reloadOnHangup(ctx context.Context, store *keystore.Store, counters *milter.Counters, hurry func(), hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
 			if err := store.Reload(); err == nil {
-				log.Info("keys reloaded", "domains", len(store.Snapshot().Domains()))
+				log.Info("keys reloaded", "domains", store.Snapshot().Len())
 			}
+			hurry()
 			log.Info("since the start", counts(counters)...)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore"
+	"signpost/keystore/published"
 	"signpost/milter"
 )
 
@@ -23,6 +25,7 @@ type settings struct {
 	peers        []netip.Prefix
 	limits       milter.Limits
 	rescan       time.Duration
+	dns          keystore.DNS
 	drain        time.Duration
 	logFormat    string
 	logLevel     slog.Level
@@ -64,6 +67,9 @@ func readSettings(c *cli.Context, environ []string) (*settings, error) {
 		logLevel:  milter.Parsed(&r.Reader, "log-level", parseLevel),
 	}
 	s.limits.HeaderBytes = s.HeaderBytes
+	s.Keys.State = r.Get("state").Text
+	s.Keys.Check = keystore.Check(strings.TrimSuffix(r.oneOf("dns-check", "on", "warn", "off"), "off"))
+	s.dns = keystore.DNS{Resolver: milter.Parsed(&r.Reader, "resolver", resolver), Rate: float64(r.Number("dns-rate", 1, 10_000))}
 	r.images(s)
 	if r.Err != nil {
 		return nil, r.Err
@@ -86,6 +92,14 @@ func (r *reader) oneOf(name string, choices ...string) string {
 		r.Fail(v.Errorf("%q is none of %s", v.Text, strings.Join(choices, ", ")))
 	}
 	return v.Text
+}
+
+// resolver returns that of the system where no server is named.
+func resolver(server string) (*published.Resolver, error) {
+	if server == "" {
+		return published.System()
+	}
+	return published.At(server)
 }
 
 func parseLevel(value string) (level slog.Level, err error) {

@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,53 @@ type nameServer struct {
 	addr string // IP address; port 53
 
 	mu      sync.Mutex
-	records []dns.RR
+	records []dns.RR // never changed in place
+	queries int      // for TXT
+	fault   fault
+	old     []dns.RR // what it answers with the fault outdated
+}
+
+// A fault is a way in which a name server fails to answer.
+type fault string
+
+const (
+	working   fault = ""
+	silent    fault = "silent"
+	servfail  fault = "SERVFAIL"
+	refusing  fault = "REFUSED"
+	truncated fault = "truncated" // every answer by UDP, and by TCP none
+	garbled   fault = "garbled"
+	outdated  fault = "outdated" // it answers with what it had when that began
+)
+
+// fail makes the name server fail from now on.
+func (ns *nameServer) fail(f fault) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.fault, ns.old = f, ns.records
+}
+
+// asked returns how many queries for TXT there were.
+func (ns *nameServer) asked() int {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	return ns.queries
+}
+
+// view is what the name server has to say now.
+func (ns *nameServer) view() []dns.RR {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	return ns.records
+}
+
+// withdraw takes the records of a name away.
+func (ns *nameServer) withdraw(name string) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.records = slices.DeleteFunc(slices.Clone(ns.records), func(rr dns.RR) bool {
+		return strings.EqualFold(rr.Header().Name, dns.Fqdn(name))
+	})
 }
 
 // startDNS serves on port 53 of ip, UDP and TCP, until the test ends. It
@@ -81,17 +128,40 @@ func (ns *nameServer) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	question := query.Question[0]
 	exists := false
 	ns.mu.Lock()
-	for _, rr := range ns.records {
+	fault, records := ns.fault, ns.records
+	if question.Qtype == dns.TypeTXT {
+		ns.queries++
+	}
+	if fault == outdated {
+		records = ns.old
+	}
+	ns.mu.Unlock()
+	udp := w.LocalAddr().Network() == "udp"
+	switch fault {
+	case silent:
+		return
+	case servfail, refusing:
+		w.WriteMsg(reply.SetRcode(query, dns.StringToRcode[string(fault)]))
+		return
+	case truncated:
+		if reply.Truncated = true; udp {
+			w.WriteMsg(reply)
+		}
+		return
+	case garbled:
+		w.Write([]byte("\x00\x01garbled"))
+		return
+	}
+	for _, rr := range records {
 		exists = exists || dns.IsSubDomain(question.Name, rr.Header().Name)
 		if strings.EqualFold(rr.Header().Name, question.Name) && rr.Header().Rrtype == question.Qtype {
 			reply.Answer = append(reply.Answer, dns.Copy(rr))
 		}
 	}
-	ns.mu.Unlock()
 	if !exists {
 		reply.Rcode = dns.RcodeNameError
 	}
-	if w.LocalAddr().Network() == "udp" {
+	if udp {
 		size := dns.MinMsgSize
 		if edns := query.IsEdns0(); edns != nil {
 			size = max(size, int(edns.UDPSize()))

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/miekg/dns"
 )
 
 // A sink is a receiving mail server that keeps every message exactly as it
@@ -17,7 +19,8 @@ type sink struct {
 	received []delivery
 	deferred int
 	refuse   bool
-	sevenBit bool // offers neither 8BITMIME nor SMTPUTF8
+	sevenBit bool          // offers neither 8BITMIME nor SMTPUTF8
+	dns      []*nameServer // whose views are kept with each delivery
 	conns    map[net.Conn]bool
 }
 
@@ -28,6 +31,8 @@ type delivery struct {
 	from string
 	to   []string
 	data []byte // as on the wire, lines end in CRLF
+
+	views [][]dns.RR // what each of the sink's name servers had to say then
 }
 
 // startSink receives on port 25 of ip until the test ends.
@@ -154,9 +159,7 @@ func (s *sink) serve(conn net.Conn) {
 			if d.data, err = readData(in); err != nil {
 				return
 			}
-			s.mu.Lock()
-			s.received = append(s.received, d)
-			s.mu.Unlock()
+			s.keep(d)
 			d = delivery{}
 			say("250 ok")
 		case "RSET", "NOOP":
@@ -169,6 +172,22 @@ func (s *sink) serve(conn net.Conn) {
 			say("502 no such command")
 		}
 	}
+}
+
+// watch makes the sink keep what the name servers say with each delivery.
+func (s *sink) watch(servers ...*nameServer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dns = servers
+}
+
+func (s *sink) keep(d delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ns := range s.dns {
+		d.views = append(d.views, ns.view())
+	}
+	s.received = append(s.received, d)
 }
 
 func (s *sink) refuses() bool {

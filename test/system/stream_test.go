@@ -133,6 +133,13 @@ func (s *stream) counts() (accepted, refused int) {
 	return len(s.accepted), len(s.refused)
 }
 
+// last is the last message that was accepted.
+func (s *stream) last() sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted[len(s.accepted)-1]
+}
+
 // awaitMore waits until n more messages were begun after now and accepted.
 func (s *stream) awaitMore(n int) {
 	s.p.w.t.Helper()

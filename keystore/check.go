@@ -1,0 +1,302 @@
+package keystore
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+)
+
+// DNS says how a Checker asks.
+type DNS struct {
+	Resolver *published.Resolver
+	Rate     float64 // queries per second, at the most
+}
+
+// How often the record of a key is asked for. A key that is not known to be
+// published is asked for soon, then less and less often; one that is, lazily.
+const (
+	firstPause  = time.Second
+	longPause   = 5 * time.Minute
+	lazyPause   = time.Hour
+	pauseGrows  = 1.6
+	askPatience = 3 * time.Second
+)
+
+const (
+	// askers is how many domains are asked for at one time.
+	askers = 8
+	// mostUrgent is how many domains are asked for more often than lazily.
+	mostUrgent = 10_000
+	// everywhere is about how many queries it takes to ask all name servers of a
+	// zone, which have to be found first.
+	everywhere = 8
+)
+
+// Checker asks the DNS in the background whether the keys of a store are
+// published, and tells the store. Nothing waits for it but a start.
+type Checker struct {
+	store *Store
+	dns   DNS
+	limit *rate.Limiter
+
+	mu      sync.Mutex
+	urgent  map[string]*urgent
+	asking  map[string]bool
+	hurry   bool // ask for all again, as fast as the limit allows
+	failing bool // the last answers were none
+}
+
+// urgent is a domain that is asked for soon.
+type urgent struct {
+	next  time.Time
+	pause time.Duration
+	texts map[string]string // by selector: what was said last
+}
+
+// NewChecker returns a checker that has not asked yet. The store tells it of new
+// keys from now on.
+func NewChecker(store *Store, dns DNS) *Checker {
+	c := &Checker{
+		store: store, dns: dns, limit: rate.NewLimiter(rate.Limit(dns.Rate), max(int(dns.Rate), everywhere)),
+		urgent: make(map[string]*urgent), asking: make(map[string]bool),
+	}
+	store.watched(c.Hurry)
+	return c
+}
+
+// Hurry asks for the domains soon, or without any for all.
+func (c *Checker) Hurry(names ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(names) == 0 {
+		c.hurry = true
+		for _, u := range c.urgent {
+			u.next, u.pause = time.Now(), firstPause
+		}
+	}
+	for _, name := range names {
+		if len(c.urgent) < mostUrgent || c.urgent[name] != nil {
+			c.urgent[name] = &urgent{next: time.Now().Add(firstPause), pause: firstPause}
+		}
+	}
+}
+
+// First asks for the domains that have several keys, of which the right one must
+// sign from the first message on, and returns when that is known or ctx ends.
+func (c *Checker) First(ctx context.Context) {
+	var running sync.WaitGroup
+	free := make(chan struct{}, 4*askers)
+	for name, d := range c.store.Snapshot().shards.all() {
+		if known := d.state.Load(); len(known.keys) < 2 || ctx.Err() != nil {
+			continue
+		}
+		free <- struct{}{}
+		running.Go(func() {
+			c.check(ctx, name)
+			<-free
+		})
+	}
+	running.Wait()
+}
+
+// Run asks until ctx ends.
+func (c *Checker) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	jobs := make(chan string)
+	defer close(jobs)
+	for range askers {
+		running.Go(func() {
+			for name := range jobs {
+				c.check(ctx, name)
+				c.mu.Lock()
+				delete(c.asking, name)
+				c.mu.Unlock()
+			}
+		})
+	}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	c.Hurry()
+	sweep := sweep{store: c.store}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		for _, name := range append(c.due(now), sweep.due(now, c.hurries())...) {
+			if !c.begin(name) {
+				continue
+			}
+			select {
+			case jobs <- name:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// begin reports whether to ask for a domain, which nobody does already.
+func (c *Checker) begin(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking[name] {
+		return false
+	}
+	c.asking[name] = true
+	return true
+}
+
+// hurries reports whether Hurry was called for all, once.
+func (c *Checker) hurries() (hurry bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hurry, c.hurry = c.hurry, false
+	return hurry
+}
+
+// due returns the urgent domains whose time has come, those that have waited
+// longest first.
+func (c *Checker) due(now time.Time) (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, u := range c.urgent {
+		if !u.next.After(now) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return c.urgent[a].next.Compare(c.urgent[b].next) })
+	return names
+}
+
+// check asks for the keys of a domain, and settles when to do so again.
+func (c *Checker) check(ctx context.Context, name string) {
+	known := c.store.Snapshot().state(name)
+	texts := make(map[string]string)
+	settled := true
+	for i, key := range known.keys {
+		was := published.Unknown
+		if known.marks != nil {
+			was = known.marks[i].presence
+		}
+		answer := c.ask(ctx, key, was)
+		if ctx.Err() != nil {
+			return
+		}
+		c.note(answer)
+		texts[key.Selector] = answer.Text
+		if answer.Presence != published.Unknown {
+			c.store.learn(name, key, answer)
+		}
+		settled = settled && answer.Presence == published.There
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.urgent[name]
+	switch {
+	case settled:
+		delete(c.urgent, name)
+	case u == nil && len(c.urgent) >= mostUrgent:
+	default:
+		if u == nil {
+			u = &urgent{pause: firstPause}
+			c.urgent[name] = u
+		}
+		u.texts = texts
+		u.next = time.Now().Add(jittered(u.pause))
+		u.pause = min(time.Duration(float64(u.pause)*pauseGrows), longPause)
+	}
+}
+
+// ask asks about one key. A key that is not known to be published is asked for at
+// all name servers, so that nothing in a cache holds it up; that a record is gone
+// is believed when they all say so.
+func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence) published.KeyAnswer {
+	want, err := record.ForKey(key.Signer.Public())
+	if err != nil {
+		return published.KeyAnswer{Text: err.Error()}
+	}
+	name := record.Name(key.Selector, key.Domain)
+	if was == published.There {
+		_ = c.limit.Wait(ctx) // it fails with ctx alone, and then so does what follows
+		if answer := c.dns.Resolver.Key(ctx, name, want); answer.Presence != published.Missing {
+			return answer
+		}
+	}
+	_ = c.limit.WaitN(ctx, everywhere)
+	return c.dns.Resolver.KeyEverywhere(ctx, name, want, askPatience)
+}
+
+// note says once that the DNS does not answer, and once that it does again.
+func (c *Checker) note(answer published.KeyAnswer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fails := answer.Presence == published.Unknown
+	switch {
+	case fails && !c.failing:
+		c.store.log.Warn("the DNS cannot say whether a key is published, so what signs stays as it is", "err", answer.Text)
+	case !fails && c.failing:
+		c.store.log.Info("the DNS answers again")
+	}
+	c.failing = fails
+}
+
+// Said returns what the DNS said last about the keys of a domain that is not
+// settled, by selector, and when it will be asked next.
+func (c *Checker) Said(name string) (texts map[string]string, next time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if u := c.urgent[name]; u != nil {
+		return u.texts, u.next
+	}
+	return nil, time.Time{}
+}
+
+// jittered keeps many that began together from staying together.
+func jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
+
+// sweep goes over all domains again and again, each once in lazyPause, and once
+// at first as fast as it goes.
+type sweep struct {
+	store *Store
+	names []string // still to come of this round
+	last  time.Time
+	fast  bool
+}
+
+// due returns the domains whose turn has come.
+func (s *sweep) due(now time.Time, hurry bool) []string {
+	if hurry {
+		s.names, s.fast = s.store.Snapshot().Domains(), true
+	}
+	if len(s.names) == 0 {
+		s.names, s.fast = s.store.Snapshot().Domains(), false
+		rand.Shuffle(len(s.names), func(i, j int) { s.names[i], s.names[j] = s.names[j], s.names[i] })
+		s.last = now
+	}
+	n := len(s.names)
+	if s.fast {
+		n = min(n, askers)
+	} else {
+		total := s.store.Snapshot().Len()
+		n = min(n, int(int64(total)*int64(now.Sub(s.last))/int64(lazyPause)))
+		if n == 0 {
+			return nil
+		}
+	}
+	due := s.names[:n]
+	s.names, s.last = s.names[n:], now
+	return due
+}

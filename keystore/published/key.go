@@ -1,0 +1,93 @@
+package published
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"signpost/keystore/record"
+)
+
+// Presence is whether a key record is in the DNS, as far as it said so clearly.
+type Presence uint8
+
+const (
+	Unknown Presence = iota // it could not be asked, or its servers differ
+	There                   // the record is there, and verifies what the key signs
+	Missing                 // there is no such record, another key's, or one that is not usable
+)
+
+func (p Presence) String() string {
+	return [...]string{"unknown", "there", "missing"}[p]
+}
+
+// KeyAnswer is what the DNS says of the record of a key.
+type KeyAnswer struct {
+	Presence Presence
+	Text     string // for people; with Unknown it says why
+}
+
+// Key asks the resolver whether the record of want stands at name, the whole
+// name of a key record. What a cache has is good enough for it.
+func (r *Resolver) Key(ctx context.Context, name string, want record.DKIM) KeyAnswer {
+	answer, err := r.Lookup(ctx, name, dns.TypeTXT)
+	return judgeKey(name, want, answer, err)
+}
+
+// KeyEverywhere asks all name servers of the zone that has the record, past all
+// caches. It is There when all that answer have it, Missing when none has it, and
+// Unknown when they differ. Where none of them can be reached it is what the
+// resolver says.
+func (r *Resolver) KeyEverywhere(ctx context.Context, name string, want record.DKIM, patience time.Duration) KeyAnswer {
+	owner := name
+	answer, err := r.Lookup(ctx, name, dns.TypeTXT)
+	if err == nil {
+		owner = answer.Owner()
+	}
+	cached := judgeKey(name, want, answer, err)
+	zone, err := r.NameServers(ctx, owner)
+	if err != nil {
+		return cached
+	}
+	var have, lack []string
+	var last KeyAnswer
+	for _, reply := range zone.Ask(ctx, owner, dns.TypeTXT, patience) {
+		switch said := judgeKey(owner, want, reply.Answer, reply.Err); said.Presence {
+		case There:
+			have = append(have, reply.Server.String())
+		case Missing:
+			lack, last = append(lack, reply.Server.String()), said
+		}
+	}
+	switch {
+	case len(have) == 0 && len(lack) == 0:
+		return cached
+	case len(lack) == 0:
+		return KeyAnswer{There, fmt.Sprintf("published at all %d name servers that answer", len(have))}
+	case len(have) == 0:
+		return last
+	}
+	return KeyAnswer{Unknown, "name servers differ: not yet at " + strings.Join(lack, ", ")}
+}
+
+func judgeKey(name string, want record.DKIM, answer *Answer, err error) KeyAnswer {
+	if err != nil {
+		return KeyAnswer{Unknown, err.Error()}
+	}
+	texts := answer.TXT()
+	switch {
+	case len(texts) == 0 && answer.NXDomain:
+		return KeyAnswer{Missing, "no such name"}
+	case len(texts) == 0:
+		return KeyAnswer{Missing, "no TXT record at this name"}
+	}
+	for _, f := range record.LintDKIM(name, texts, want) {
+		if f.Level == record.Fault {
+			return KeyAnswer{Missing, f.What}
+		}
+	}
+	return KeyAnswer{There, "published"}
+}

@@ -1,0 +1,280 @@
+package system
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-msgauth/dkim"
+	"github.com/miekg/dns"
+)
+
+// A rotation is a domain whose keys change under a steady stream of mail. Each
+// message is verified against the DNS as it was when the message arrived, at
+// every name server: not one may fail.
+type rotation struct {
+	*world
+	d       *daemon
+	p       *postfix
+	s       *stream
+	second  *nameServer // of the zone, beside the world's own
+	options []string    // of the daemon
+}
+
+const rotated = "rotate.example"
+
+// startRotation begins with one key, which is published, and mail that it signs.
+func startRotation(t *testing.T, options ...string) *rotation {
+	t.Helper()
+	w := newWorld(t)
+	r := &rotation{world: w, options: options}
+	if r.second = startDNS(t, w.net+".54"); r.second == nil {
+		t.Fatal("no place for a second name server")
+	}
+	for _, ns := range []*nameServer{w.dns, r.second} {
+		ns.publish(t, rotated, fmt.Sprintf("@ IN SOA ns1 root 1 7200 900 1209600 60\n@ IN NS ns1\n@ IN NS ns2\nns1 IN A %s.53\nns2 IN A %s.54\n", w.net, w.net))
+	}
+	w.sink.watch(w.dns, r.second)
+	r.publish("s1", r.drop("s1"), r.dns, r.second)
+	r.start()
+	// A second door, behind which a replica of the daemon may stand.
+	w.services = "588 inet n - n - - smtpd -o smtpd_milters=inet:" + w.net + ".9:8891\n"
+	// Postfix asks no DNS, for that is to fail.
+	r.p = w.startPostfix(w.milterAddr(), "relayhost = ["+w.net+".25]:25", "smtpd_peername_lookup = no")
+	r.s = r.p.startStream(2, rotated)
+	r.awaitSigner("s1")
+	return r
+}
+
+func (r *rotation) start() { r.d = r.startDaemon(r.options...) }
+
+// restart stops the daemon as a container engine does, and starts it again.
+func (r *rotation) restart() {
+	r.t.Helper()
+	r.d.kill(syscall.SIGTERM)
+	r.start()
+}
+
+// drop makes a key and drops it into the key directory.
+func (r *rotation) drop(selector string) key {
+	r.t.Helper()
+	k := newKey(r.t, "rsa")
+	r.dropKey(rotated+"/"+selector+".private", k)
+	return k
+}
+
+func (r *rotation) publish(selector string, k key, servers ...*nameServer) {
+	r.t.Helper()
+	for _, ns := range servers {
+		ns.publish(r.t, selector+"._domainkey."+rotated, k.record)
+	}
+}
+
+func (r *rotation) withdraw(selector string) {
+	for _, ns := range []*nameServer{r.dns, r.second} {
+		ns.withdraw(selector + "._domainkey." + rotated)
+	}
+}
+
+// awaitSigner waits until the key signs what is sent from now on.
+func (r *rotation) awaitSigner(selector string) {
+	r.t.Helper()
+	before := len(r.sink.all())
+	await(r.t, "messages signed with "+selector, func() bool {
+		signed := 0
+		for _, d := range r.sink.all()[before:] {
+			if slices.Equal(signatures(d.data), []signature{rsaSignature(rotated, selector)}) {
+				signed++
+			}
+		}
+		return signed >= 5
+	})
+}
+
+// staysWith lets the daemon ask the DNS a few times more, and asserts that the
+// same key signs all along.
+func (r *rotation) staysWith(selector string) {
+	r.t.Helper()
+	before := len(r.sink.all())
+	asked := r.dns.asked() + r.second.asked()
+	await(r.t, "the daemon to ask the DNS", func() bool { return r.dns.asked()+r.second.asked() >= asked+2 })
+	r.s.awaitMore(10)
+	for _, d := range r.sink.all()[before:] {
+		r.mustBeOneOf(d.data, []signature{rsaSignature(rotated, selector)})
+	}
+}
+
+// end ends the mail, and lets everything that arrived be judged.
+func (r *rotation) end() {
+	r.t.Helper()
+	r.s.end()
+	await(r.t, "everything to arrive", func() bool { return len(r.sink.all()) >= len(r.s.accepted) })
+	signers := make(map[string]int)
+	for _, d := range r.sink.all() {
+		for i, view := range d.views {
+			if err := verifyAt(d.data, view); err != nil {
+				r.t.Fatalf("at name server %d of those that there were when it arrived: %v\n%s", i+1, err, start(d.data))
+			}
+		}
+		for _, s := range signatures(d.data) {
+			signers[s.selector]++
+		}
+	}
+	r.t.Logf("%d messages, signed with %v", len(r.sink.all()), signers)
+}
+
+// verifyAt asserts that a message is signed, and that all of its signatures
+// verify with the records.
+func verifyAt(message []byte, records []dns.RR) error {
+	results, err := dkim.VerifyWithOptions(bytes.NewReader(message), &dkim.VerifyOptions{
+		LookupTXT: func(name string) ([]string, error) {
+			for _, rr := range records {
+				if txt, ok := rr.(*dns.TXT); ok && strings.EqualFold(rr.Header().Name, dns.Fqdn(name)) {
+					return []string{strings.Join(txt.Txt, "")}, nil
+				}
+			}
+			return nil, fmt.Errorf("%s is not in the DNS", name)
+		},
+	})
+	if err == nil && len(results) == 0 {
+		err = errors.New("it is not signed")
+	}
+	for _, result := range results {
+		err = errors.Join(err, result.Err)
+	}
+	return err
+}
+
+// The whole life of a rotation, with the daemon restarted at each stage.
+func TestRotationUnderMail(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]func(t *testing.T) []string{
+		"without state": func(*testing.T) []string { return nil },
+		"with state":    func(t *testing.T) []string { return []string{"--state=" + stateDir(t)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := startRotation(t, options(t)...)
+			next := r.drop("s2") // pending
+			r.staysWith("s1")
+			r.restart()
+			r.staysWith("s1")
+
+			r.publish("s2", next, r.dns) // half of the name servers have it
+			r.staysWith("s1")
+			r.restart()
+			r.staysWith("s1")
+
+			published := time.Now()
+			r.publish("s2", next, r.second)
+			r.awaitSigner("s2") // active, and s1 is retiring
+			t.Logf("from published to five messages signed: %v", time.Since(published))
+			r.restart()
+			r.awaitSigner("s2")
+
+			r.removeKey(rotated + "/s1.private") // retired
+			r.awaitSigner("s2")
+			r.withdraw("s1")
+			r.restart()
+			r.awaitSigner("s2")
+			r.end()
+		})
+	}
+}
+
+// A DNS that does not answer, or not well, changes nothing of what signs, at any
+// stage; and the rotation goes on when it is back.
+func TestRotationWithFailingDNS(t *testing.T) {
+	t.Parallel()
+	for _, f := range []fault{silent, servfail, refusing, truncated, garbled, outdated} {
+		t.Run(string(f), func(t *testing.T) {
+			t.Parallel()
+			r := startRotation(t, "--state="+stateDir(t))
+			next := r.drop("s2")
+			r.staysWith("s1")
+			r.dns.fail(f)
+			r.second.fail(f)
+			r.publish("s2", next, r.dns, r.second)
+			r.staysWith("s1")
+			r.restart() // what worked before is known from the state
+			r.staysWith("s1")
+			r.dns.fail(working)
+			r.second.fail(working)
+			r.awaitSigner("s2")
+			r.dns.fail(f)
+			r.second.fail(f)
+			r.restart()
+			r.awaitSigner("s2")
+			r.end()
+		})
+	}
+}
+
+// The record of the active key is taken away by mistake: another one that is
+// published signs, and where there is none, the same goes on. Then nobody could
+// have known, and the messages in between do not count.
+func TestRecordGoesUnderActiveKey(t *testing.T) {
+	t.Parallel()
+	r := startRotation(t)
+	second := r.drop("s2")
+	r.publish("s2", second, r.dns, r.second)
+	r.awaitSigner("s2")
+	r.s.end()
+	judged := len(r.sink.all())
+	r.withdraw("s2")
+	r.d.signal(syscall.SIGHUP) // asks at once
+	r.s = r.p.startStream(2, rotated)
+	r.awaitSigner("s1")
+	r.publish("s2", second, r.dns, r.second)
+	r.d.signal(syscall.SIGHUP)
+	r.awaitSigner("s2")
+	r.s.end()
+	for _, d := range r.sink.all()[judged:] {
+		r.mustBeOneOf(d.data, []signature{rsaSignature(rotated, "s1")}, []signature{rsaSignature(rotated, "s2")})
+	}
+}
+
+// Two replicas on one key directory go through a rotation, each by itself.
+func TestRotationOfReplicas(t *testing.T) {
+	t.Parallel()
+	r := startRotation(t)
+	listen := "inet:" + r.net + ".9:8891"
+	r.startDaemon("--listen=" + listen)
+	submission := *r.p
+	submission.addr = r.net + ".1:588"
+	other := submission.startStream(2, rotated)
+	other.awaitMore(5)
+	next := r.drop("s2")
+	r.staysWith("s1")
+	r.publish("s2", next, r.dns, r.second)
+	for _, s := range []*stream{r.s, other} {
+		await(t, "both replicas to sign with s2", func() bool {
+			s.awaitMore(2)
+			last := r.sink.find("Subject: " + s.last().id + "\r\n")
+			return len(last) > 0 && slices.Equal(signatures(last[0].data), []signature{rsaSignature(rotated, "s2")})
+		})
+	}
+	other.end()
+	r.end()
+}
+
+// stateDir is a folder that the daemon may write to.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(filepath.Join(os.Getenv(homeEnv), "worlds"), "state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chown(dir, daemonUser, daemonUser); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
