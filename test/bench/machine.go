@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// printMachine says what was measured on, and what.
+func printMachine(w io.Writer, o options) {
+	fmt.Fprintf(w, "## Machine\n\n")
+	fmt.Fprintf(w, "- %s, %d cores\n", find("/proc/cpuinfo", `model name\s*: (.*)`), runtime.NumCPU())
+	fmt.Fprintf(w, "- %s, Linux %s\n", find("/etc/os-release", `PRETTY_NAME="(.*)"`), find("/proc/sys/kernel/osrelease", `(.*)`))
+	fmt.Fprintf(w, "- %s, %s, Postfix %s\n", runtime.Version(), said(`(OpenSSL \S+)`, "openssl", "version"), said(`= (\S+)`, "postconf", "-d", "mail_version"))
+	for entry := range strings.SplitSeq(o.daemons, ",") {
+		name, program, _ := strings.Cut(entry, "=")
+		fmt.Fprintf(w, "- %s: %s\n", name, said(`(.+)`, program, "--version"))
+	}
+	for _, name := range []string{"opendkim", "rspamd", "dkimpy-milter"} {
+		fmt.Fprintf(w, "- %s %s (Debian)\n", name, said(`(.+)`, "dpkg-query", "-W", "-f", "${Version}", name))
+	}
+	fmt.Fprintf(w, "- %d rounds of %v\n", o.rounds, o.span)
+}
+
+// find returns what a regular expression matches in a file.
+func find(path, expression string) string {
+	content, err := os.ReadFile(path)
+	return match(string(content), err, expression)
+}
+
+// said returns what a regular expression matches in the output of a command.
+func said(expression, name string, args ...string) string {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return match(string(out), err, expression)
+}
+
+func match(text string, err error, expression string) string {
+	if found := regexp.MustCompile(expression).FindStringSubmatch(text); err == nil && found != nil {
+		return strings.TrimSpace(found[1])
+	}
+	return "unknown"
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command line.
+type options struct {
+	daemons string
+	peers   string
+	only    string
+	parts   string
+	domains string
+	layouts string
+	rounds  int
+	span    time.Duration
+	warm    time.Duration
+}
+
+func run(args []string) error {
+	if len(args) == 3 && args[0] == nothingName {
+		ln, err := net.Listen(args[1], args[2])
+		if err != nil {
+			return err
+		}
+		return serveNothing(ln, nil)
+	}
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&o.daemons, "daemons", "signpostd=bin/signpostd", "builds of signpostd, as NAME=PROGRAM, commas between; the first is the one that targets are for")
+	flags.StringVar(&o.peers, "peers", "nothing,opendkim,rspamd,dkimpy", "other milters, commas between")
+	flags.StringVar(&o.parts, "parts", "direct,postfix,scale", "what to measure, commas between")
+	flags.StringVar(&o.only, "only", "", "only scenarios of the part direct whose name contains one of these texts, commas between, such as 4KiB")
+	flags.StringVar(&o.domains, "domains", "1,1000,10000,100000", "numbers of domains of the part scale, commas between")
+	flags.StringVar(&o.layouts, "layouts", "flat", "key directories of the part scale: flat, folder, or both with a comma between")
+	flags.IntVar(&o.rounds, "rounds", 3, "rounds, over which medians are taken")
+	flags.DurationVar(&o.span, "span", 1500*time.Millisecond, "how long one run takes")
+	flags.DurationVar(&o.warm, "warm", 300*time.Millisecond, "how long a milter is warmed up before a run")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("argument %q; hint: there are only options, see -help", flags.Arg(0))
+	}
+	home := os.Getenv(homeEnv)
+	if home == "" {
+		code, err := runInside()
+		if err == nil && code != 0 {
+			os.Exit(code)
+		}
+		return err
+	}
+	if err := enterWorld(home); err != nil {
+		return err
+	}
+	return measure(home, o)
+}
+
+// measure does all that the options ask for.
+func measure(home string, o options) error {
+	b := &bench{dir: home, rounds: o.rounds, span: o.span, warm: o.warm}
+	var err error
+	if b.contenders, err = contenders(o); err != nil {
+		return err
+	}
+	if b.keys, err = makeKeys(home); err != nil {
+		return err
+	}
+	printMachine(os.Stdout, o)
+	if strings.Contains(o.parts, "direct") {
+		all := make(map[string]map[string]*result)
+		var done []scenario
+		for _, sc := range scenarios() {
+			if !selected(sc.name, o.only) {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "bench: %s\n", sc.name)
+			all[sc.name] = b.run(sc)
+			done = append(done, sc)
+		}
+		b.printDirect(os.Stdout, done, all)
+	}
+	return b.failed
+}
+
+// selected reports whether a name is asked for.
+func selected(name, only string) bool {
+	if only == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(only, ",") {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// contenders are the milters that the options ask for.
+func contenders(o options) ([]contender, error) {
+	known := []contender{nothing(), openDKIM(), rspamd(), dkimpy()}
+	var list []contender
+	for _, c := range known {
+		for name := range strings.SplitSeq(o.peers, ",") {
+			if name == c.name {
+				list = append(list, c)
+			}
+		}
+	}
+	for entry := range strings.SplitSeq(o.daemons, ",") {
+		name, program, ok := strings.Cut(entry, "=")
+		if _, err := os.Stat(program); !ok || err != nil {
+			return nil, fmt.Errorf("-daemons %q: want NAME=PROGRAM: %v; hint: make build", entry, err)
+		}
+		list = append(list, signpostd(name, program))
+	}
+	return list, nil
+}

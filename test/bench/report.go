@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// printDirect prints what the milters did when they were spoken to directly.
+func (b *bench) printDirect(w io.Writer, done []scenario, all map[string]map[string]*result) {
+	fmt.Fprintf(w, "\n## Milters, spoken to as Postfix does (unix socket, one message a connection, RSA-2048, unless named)\n\n")
+	t := table{head: []string{"body and sessions", "milter", "messages/s", "message ms", "end p50 ms", "p99 ms", "max ms", "CPU µs", "peak MiB"}}
+	var notes []string
+	for _, sc := range done {
+		for _, c := range b.contenders {
+			r := all[sc.name][c.name]
+			if r.cannot != "" {
+				t.add(sc.name, c.name, "-", "-", "-", "-", "-", "-", "-")
+				notes = append(notes, fmt.Sprintf("- %s, %s: %s", sc.name, c.name, firstLine(r.cannot)))
+				continue
+			}
+			t.add(sc.name, c.name, number(median(r.rates)), number(median(r.whole)), number(median(r.p50)),
+				number(median(r.p99)), number(r.max), number(median(r.cpu)), number(r.peak))
+		}
+	}
+	t.print(w)
+	printNotes(w, notes)
+
+	fmt.Fprintf(w, "## Ratios of messages/s within a round\n\n")
+	t = table{head: []string{"body and sessions"}}
+	var of []string
+	for _, c := range b.contenders {
+		if c.ours {
+			for _, other := range b.contenders {
+				if !other.ours {
+					t.head = append(t.head, c.name+" / "+other.name)
+					of = append(of, c.name+"/"+other.name)
+				}
+			}
+		}
+	}
+	for _, sc := range done {
+		row := []string{sc.name}
+		for _, pair := range of {
+			mine, theirs, _ := strings.Cut(pair, "/")
+			row = append(row, times(ratio(all[sc.name][mine], all[sc.name][theirs])))
+		}
+		t.add(row...)
+	}
+	t.print(w)
+}
+
+// ratio is that of messages per second, the median of those within a round; 0
+// when there is none.
+func ratio(a, b *result) float64 {
+	if a == nil || b == nil || a.cannot != "" || b.cannot != "" {
+		return 0
+	}
+	var ratios []float64
+	for i := range min(len(a.rates), len(b.rates)) {
+		ratios = append(ratios, a.rates[i]/b.rates[i])
+	}
+	if len(ratios) == 0 {
+		return 0
+	}
+	return median(ratios)
+}
+
+func times(x float64) string {
+	if x == 0 {
+		return "-"
+	}
+	return number(x) + "x"
+}
+
+func printNotes(w io.Writer, notes []string) {
+	for _, note := range notes {
+		fmt.Fprintln(w, note)
+	}
+	if len(notes) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
