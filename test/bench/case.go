@@ -93,6 +93,14 @@ type runner struct {
 	result    *result
 }
 
+// signatures is how many of those there are to make it makes.
+func (c contender) signatures(keys int) int {
+	if c.name == nothingName || c.name == noMilter {
+		return 0
+	}
+	return keys
+}
+
 // run puts all contenders through a scenario, in turns.
 func (b *bench) run(sc scenario) map[string]*result {
 	results := make(map[string]*result)
@@ -107,24 +115,20 @@ func (b *bench) run(sc scenario) map[string]*result {
 		}
 		p, s, err := b.start(c, sc.selectors, sc.tcp)
 		if err != nil {
-			b.fail(r, sc, err)
+			b.fail(r, sc.name, err)
 			continue
 		}
 		defer p.stop()
-		signatures := len(sc.selectors)
-		if c.name == nothingName {
-			signatures = 0
-		}
 		r.process = p
 		r.generator = newGenerator(load{sessions: sc.sessions, size: sc.size, perConnection: sc.perConnection,
-			signatures: signatures}, b.keys.public, s.network, s.address)
+			signatures: r.signatures(len(sc.selectors))}, b.keys.public, s.network, s.address)
 		runners = append(runners, r)
 	}
 	for range b.rounds {
 		for _, r := range runners {
 			if r.result.cannot == "" {
 				if err := r.round(b.warm, b.span); err != nil {
-					b.fail(r, sc, err)
+					b.fail(r, sc.name, err)
 				}
 			}
 		}
@@ -132,7 +136,7 @@ func (b *bench) run(sc scenario) map[string]*result {
 	for _, r := range runners {
 		peak, err := r.process.memory("VmHWM")
 		if err != nil && r.result.cannot == "" {
-			b.fail(r, sc, err)
+			b.fail(r, sc.name, err)
 		}
 		r.result.peak = peak
 	}
@@ -161,10 +165,10 @@ func (r *runner) round(warm, span time.Duration) error {
 
 // fail notes that a contender has no result. That is fatal for ours, but only
 // when all others had their turn.
-func (b *bench) fail(r *runner, sc scenario, err error) {
+func (b *bench) fail(r *runner, where string, err error) {
 	r.result.cannot = err.Error()
-	if r.ours || r.name == nothingName {
-		fmt.Fprintf(os.Stderr, "bench: error: %s, %s: %v\n", sc.name, r.name, err)
-		b.failed = fmt.Errorf("%s, %s: %w", sc.name, r.name, err)
+	if r.ours || r.signatures(1) == 0 {
+		fmt.Fprintf(os.Stderr, "bench: error: %s, %s: %v\n", where, r.name, err)
+		b.failed = fmt.Errorf("%s, %s: %w", where, r.name, err)
 	}
 }

@@ -96,6 +96,17 @@ func measure(home string, o options) error {
 		}
 		b.printDirect(os.Stdout, done, all)
 	}
+	if strings.Contains(o.parts, "postfix") {
+		one, err := b.throughPostfix(false)
+		if err != nil {
+			return err
+		}
+		many, err := b.throughPostfix(true)
+		if err != nil {
+			return err
+		}
+		b.printPostfix(os.Stdout, one, many)
+	}
 	return b.failed
 }
 

@@ -106,7 +106,7 @@ func rspamd() contender {
 		}
 		var signers []string
 		for _, selector := range selectors {
-			file := map[string]string{rsaKey: k.rsa, ed25519Key: k.ed25519}[selector]
+			file := map[string]string{rsaKey: k.rsa, ed25519Key: k.seed}[selector] // it takes no PEM for Ed25519
 			signers = append(signers, fmt.Sprintf(`{ selector = "%s"; path = "%s"; }`, selector, file))
 		}
 		err := writeLines(conf,

@@ -86,3 +86,24 @@ func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
 }
+
+// printPostfix prints what was measured through Postfix.
+func (b *bench) printPostfix(w io.Writer, one, many map[string]*result) {
+	fmt.Fprintf(w, "## Through Postfix (10 sessions, 4 KiB, RSA-2048, queue in memory, delivery by discard)\n\n")
+	t := table{head: []string{"milter", "one a session: messages/s", "milter's share of CPU %", "many a session: messages/s", "milter's share of CPU %"}}
+	var notes []string
+	for _, c := range append([]contender{{name: noMilter}}, b.contenders...) {
+		row := []string{c.name}
+		for _, r := range []*result{one[c.name], many[c.name]} {
+			if r.cannot != "" {
+				row = append(row, "-", "-")
+				notes = append(notes, fmt.Sprintf("- through Postfix, %s: %s", c.name, firstLine(r.cannot)))
+				continue
+			}
+			row = append(row, number(median(r.rates)), number(median(r.cpu)))
+		}
+		t.add(row...)
+	}
+	t.print(w)
+	printNotes(w, notes)
+}
