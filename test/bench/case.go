@@ -52,6 +52,8 @@ type bench struct {
 	span       time.Duration // of a measured run
 	warm       time.Duration // before it
 	failed     error         // of ours, at last
+	scaleKeys  keys          // of the key directory made last
+	scaleFiles [][]byte      // private keys of it
 	folders    int
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -9,6 +10,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Selectors, which are the names of the algorithms too.
@@ -40,7 +42,11 @@ func makeKeys(dir string) (keyFiles, error) {
 	if err != nil {
 		return k, err
 	}
-	k.public = keys{rsaKey: private.Public(), ed25519Key: public}
+	bySelector := map[string]crypto.PublicKey{rsaKey: private.Public(), ed25519Key: public}
+	k.public = func(name string) crypto.PublicKey {
+		selector, _, _ := strings.Cut(name, ".")
+		return bySelector[selector]
+	}
 	for path, key := range map[string]any{k.rsa: private, k.ed25519: edPrivate} {
 		content, err := keyPEM(key)
 		if err != nil {

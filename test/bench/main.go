@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -107,7 +108,34 @@ func measure(home string, o options) error {
 		}
 		b.printPostfix(os.Stdout, one, many)
 	}
+	if strings.Contains(o.parts, "scale") {
+		scales, err := b.scales(o)
+		if err != nil {
+			return err
+		}
+		printScale(os.Stdout, scales)
+	}
 	return b.failed
+}
+
+// scales measures each build with each number of domains in each layout.
+func (b *bench) scales(o options) (scales []*scale, err error) {
+	for number := range strings.SplitSeq(o.domains, ",") {
+		domains, err := strconv.Atoi(number)
+		if err != nil || domains < 1 || domains > 999_999 {
+			return nil, fmt.Errorf("-domains %q: want a number from 1 to 999999", number)
+		}
+		for layout := range strings.SplitSeq(o.layouts, ",") {
+			name, program, _ := strings.Cut(strings.Split(o.daemons, ",")[0], "=")
+			fmt.Fprintf(os.Stderr, "bench: %d domains, %s\n", domains, layout)
+			sc, err := b.scale(name, program, domains, layout)
+			if err != nil {
+				return nil, fmt.Errorf("%s with %d domains, layout %s: %w", name, domains, layout, err)
+			}
+			scales = append(scales, sc)
+		}
+	}
+	return scales, nil
 }
 
 // selected reports whether a name is asked for.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // printDirect prints what the milters did when they were spoken to directly.
@@ -106,4 +107,17 @@ func (b *bench) printPostfix(w io.Writer, one, many map[string]*result) {
 	}
 	t.print(w)
 	printNotes(w, notes)
+}
+
+// printScale prints what many domains cost.
+func printScale(w io.Writer, scales []*scale) {
+	fmt.Fprintf(w, "## Many domains (RSA-2048 key each, 4 KiB, 8 sessions)\n\n")
+	t := table{head: []string{"domains", "layout", "first signature ms", "settled after ms", "dropped key used after ms", "idle MiB", "after reload MiB", "peak MiB",
+		"first domain /s", "last /s", "random /s", "inotify watches"}}
+	for _, sc := range scales {
+		ms := func(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+		t.add(fmt.Sprint(sc.domains), sc.layout, ms(sc.first), ms(sc.settled), ms(sc.drop), number(sc.idle), number(sc.reloaded), number(sc.peak),
+			number(sc.rates["first"]), number(sc.rates["last"]), number(sc.rates["random"]), fmt.Sprint(sc.watches))
+	}
+	t.print(w)
 }

@@ -21,8 +21,8 @@ type sample struct {
 	added      []field
 }
 
-// keys are the public keys by selector. All domains share them.
-type keys map[string]crypto.PublicKey
+// keys returns the public key of a record's name, or nil.
+type keys func(name string) crypto.PublicKey
 
 // verify checks the signatures of a sample with another implementation.
 func (k keys) verify(m mail, s sample) error {
@@ -54,8 +54,7 @@ func (k keys) verify(m mail, s sample) error {
 
 // lookup answers as the DNS would.
 func (k keys) lookup(name string) ([]string, error) {
-	selector, _, _ := strings.Cut(name, ".")
-	switch key := k[selector].(type) {
+	switch key := k(name).(type) {
 	case *rsa.PublicKey:
 		der, err := x509.MarshalPKIXPublicKey(key)
 		return []string{"v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(der)}, err

@@ -71,6 +71,18 @@ func (s *session) run(until time.Time) error {
 	}
 }
 
+// single sends one message on a connection of its own.
+func (s *session) single() ([]field, error) {
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	added, err := s.send(true)
+	if err != nil {
+		return nil, errors.Join(err, s.conn.Close())
+	}
+	return added, s.disconnect()
+}
+
 // require sees to it that the message sent last was signed.
 func (s *session) require(added []field) error {
 	if len(added) != s.signatures {
