@@ -3,6 +3,7 @@
 DOMAINS   ?=
 ENGINE    ?=
 FUZZTIME  ?= 30s
+BENCH     ?=
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 RSA       ?=
 
@@ -12,11 +13,11 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 export DOMAINS ENGINE VERSION RSA
 
-.PHONY: help setup build images up down test lint bench fuzz clean go
+.PHONY: help setup build images up down test lint bench microbench fuzz clean go
 
 help: ## show this
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z]*\):.*## /  \1 - /p' Makefile | awk -F ' - ' '{ printf "%-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## /  \1 - /p' Makefile | awk -F ' - ' '{ printf "%-11s %s\n", $$1, $$2 }'
 
 setup: go ## install what up and test need, and start the container engine
 	@sh test/setup.sh tests
@@ -46,7 +47,13 @@ test: setup ## everything: vet, unit, command line, whole system, containers
 lint: go ## gofmt, vet, staticcheck, govulncheck, shell syntax
 	@sh test/lint.sh $(STATICCHECK) $(GOVULNCHECK)
 
-bench: go ## benchmarks
+bench: build ## signpostd against other milters that sign, as root (BENCH='-only 4KiB -rounds 5', BENCH=-help)
+	@sh test/setup.sh bench
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o build/signpostd-go ./cmd/signpostd
+	@go build -buildvcs=false -o build/bench ./test/bench
+	@build/bench -daemons signpostd=bin/signpostd,signpostd-go=build/signpostd-go $(BENCH)
+
+microbench: go ## Go benchmarks of the parts, for benchstat
 	@go test -run '^$$' -bench . -benchmem ./...
 
 fuzz: go ## every fuzz target for FUZZTIME each

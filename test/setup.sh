@@ -6,6 +6,7 @@
 #   setup.sh build   a C compiler and OpenSSL, for a signpostd that signs with libcrypto
 #   setup.sh base    what making the base image needs
 #   setup.sh mta     Postfix on this machine, not configured and not started
+#   setup.sh bench   Postfix, and other milters that sign
 #   setup.sh tests   Postfix, other people's verifiers and name servers, shells, a C compiler for the race detector
 set -eu
 cd "$(dirname "$0")/.."
@@ -76,7 +77,7 @@ install_missing() {
 		fail "apt-get could not install$missing; hint: the whole output is in $log"
 	}
 	# Only their programs are wanted, not daemons that nobody asked for.
-	for service in opendkim:opendkim bind9:named nsd:nsd knot:knot; do
+	for service in opendkim:opendkim rspamd:rspamd dkimpy-milter:dkimpy-milter bind9:named nsd:nsd knot:knot; do
 		case " $missing " in *" ${service%:*} "*)
 			[ ! -d /run/systemd/system ] || as_root systemctl disable --now "${service#*:}" >>$log 2>&1 || :
 			;;
@@ -103,6 +104,15 @@ base)
 	;;
 mta)
 	need postfix command -v postfix
+	;;
+bench)
+	need postfix command -v postfix
+	need opendkim command -v opendkim
+	need rspamd command -v rspamd
+	need dkimpy-milter command -v dkimpy-milter
+	need python3-nacl /usr/bin/python3 -c 'import nacl.signing'
+	need openssl command -v openssl
+	need iproute2 command -v ip
 	;;
 tests)
 	need postfix command -v postfix
@@ -131,7 +141,7 @@ tests)
 	needs_libcrypto
 	;;
 *)
-	fail "unknown part \"${1:-}\"; hint: one of go, build, engine, base, mta, tests"
+	fail "unknown part \"${1:-}\"; hint: one of go, build, engine, base, mta, bench, tests"
 	;;
 esac
 install_missing

@@ -23,8 +23,11 @@ func printMachine(w io.Writer, o options) {
 	for _, name := range []string{"opendkim", "rspamd", "dkimpy-milter"} {
 		fmt.Fprintf(w, "- %s %s (Debian)\n", name, said(`(.+)`, "dpkg-query", "-W", "-f", "${Version}", name))
 	}
-	fmt.Fprintf(w, "- %d rounds of %v\n", o.rounds, o.span)
+	fmt.Fprintf(w, "- %d rounds of %v\n\n", o.rounds, o.span)
 }
+
+// unknown stands for what cannot be found out.
+const unknown = "unknown"
 
 // find returns what a regular expression matches in a file.
 func find(path, expression string) string {
@@ -42,5 +45,5 @@ func match(text string, err error, expression string) string {
 	if found := regexp.MustCompile(expression).FindStringSubmatch(text); err == nil && found != nil {
 		return strings.TrimSpace(found[1])
 	}
-	return "unknown"
+	return unknown
 }

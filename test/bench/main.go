@@ -41,7 +41,7 @@ func run(args []string) error {
 	}
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.StringVar(&o.daemons, "daemons", "signpostd=bin/signpostd", "builds of signpostd, as NAME=PROGRAM, commas between; the first is the one that targets are for")
+	flags.StringVar(&o.daemons, "daemons", "signpostd=bin/signpostd", "builds of signpostd, as NAME=PROGRAM, commas between; the targets are for the first")
 	flags.StringVar(&o.peers, "peers", "nothing,opendkim,rspamd,dkimpy", "other milters, commas between")
 	flags.StringVar(&o.parts, "parts", "direct,postfix,scale", "what to measure, commas between")
 	flags.StringVar(&o.only, "only", "", "only scenarios of the part direct whose name contains one of these texts, commas between, such as 4KiB")
@@ -84,37 +84,40 @@ func measure(home string, o options) error {
 		return err
 	}
 	printMachine(os.Stdout, o)
+	var f figures
 	if strings.Contains(o.parts, "direct") {
-		all := make(map[string]map[string]*result)
 		var done []scenario
+		f.direct = make(map[string]map[string]*result)
 		for _, sc := range scenarios() {
-			if !selected(sc.name, o.only) {
-				continue
+			if selected(sc.name, o.only) {
+				fmt.Fprintf(os.Stderr, "bench: %s\n", sc.name)
+				f.direct[sc.name] = b.run(sc)
+				done = append(done, sc)
 			}
-			fmt.Fprintf(os.Stderr, "bench: %s\n", sc.name)
-			all[sc.name] = b.run(sc)
-			done = append(done, sc)
 		}
-		b.printDirect(os.Stdout, done, all)
+		b.printDirect(os.Stdout, done, f.direct)
+		if f.signature, err = librarySignature(); err != nil {
+			return err
+		}
+		fmt.Printf("One RSA-2048 signature by `openssl speed`: %s µs\n\n", number(f.signature))
 	}
 	if strings.Contains(o.parts, "postfix") {
-		one, err := b.throughPostfix(false)
-		if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: through Postfix")
+		if f.one, err = b.throughPostfix(false); err != nil {
 			return err
 		}
-		many, err := b.throughPostfix(true)
-		if err != nil {
+		if f.many, err = b.throughPostfix(true); err != nil {
 			return err
 		}
-		b.printPostfix(os.Stdout, one, many)
+		b.printPostfix(os.Stdout, f.one, f.many)
 	}
 	if strings.Contains(o.parts, "scale") {
-		scales, err := b.scales(o)
-		if err != nil {
+		if f.scales, err = b.scales(o); err != nil {
 			return err
 		}
-		printScale(os.Stdout, scales)
+		printScale(os.Stdout, f.scales)
 	}
+	printTargets(os.Stdout, b.targets(f))
 	return b.failed
 }
 

@@ -13,11 +13,14 @@ import (
 type contender struct {
 	name string
 	ours bool
+	pure bool // and signs RSA with Go's own code
 	// start runs it in a folder of its own, to sign with the keys of the
 	// selectors and listen on the socket.
 	start func(dir string, k keyFiles, selectors []string, socket socket) (*process, error)
 	// able tells why it cannot do a case, or nothing.
 	able func(selectors []string) string
+	// selectors to sign with instead of those of the scenario.
+	selectors []string
 }
 
 // A socket is where a milter listens.
@@ -51,7 +54,8 @@ func nothing() contender {
 
 // signpostd is a build of ours, with one key or with both.
 func signpostd(name, program string) contender {
-	return contender{name: name, ours: true, start: func(dir string, k keyFiles, selectors []string, s socket) (*process, error) {
+	pure := said(`(crypto/rsa)`, program, "--version") != unknown
+	return contender{name: name, ours: true, pure: pure, start: func(dir string, k keyFiles, selectors []string, s socket) (*process, error) {
 		of := filepath.Join(dir, "keys", domainMark)
 		if err := os.MkdirAll(of, 0o755); err != nil {
 			return nil, err
