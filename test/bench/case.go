@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -41,6 +42,7 @@ type result struct {
 	whole    []float64 // median time of a message from MAIL to the answer, in milliseconds, by round
 	cpu      []float64 // microseconds a message, by round
 	peak     float64   // memory, in MiB
+	others   float64   // the machine's time that went elsewhere, in percent, at most
 	cannot   string    // why there is no result
 }
 
@@ -171,10 +173,13 @@ func (r *runner) round(warm, span time.Duration) error {
 	if _, err := r.generator.run(warm, r.process.cpu); err != nil {
 		return err
 	}
+	others := busy() - own()
 	m, err := r.generator.run(span, r.process.cpu)
 	if err != nil {
 		return err
 	}
+	// Most of what belongs to the sample's verification is our own, too.
+	others = busy() - own() - others - m.cpu*time.Duration(m.messages)
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	res := r.result
 	res.rates = append(res.rates, m.rate)
@@ -182,6 +187,7 @@ func (r *runner) round(warm, span time.Duration) error {
 	res.p99 = append(res.p99, ms(quantile(m.eom, 0.99)))
 	res.max = max(res.max, ms(m.eom[len(m.eom)-1]))
 	res.whole = append(res.whole, ms(quantile(m.whole, 0.5)))
+	res.others = max(res.others, 100*float64(others)/float64(m.elapsed)/float64(runtime.NumCPU()))
 	res.cpu = append(res.cpu, float64(m.cpu)/float64(time.Microsecond))
 	return nil
 }

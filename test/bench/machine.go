@@ -7,7 +7,10 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // printMachine says what was measured on, and what.
@@ -46,4 +49,28 @@ func match(text string, err error, expression string) string {
 		return strings.TrimSpace(found[1])
 	}
 	return unknown
+}
+
+// busy is the processor time that all of the machine has used so far.
+func busy() time.Duration {
+	// cpu user nice system idle iowait irq softirq steal (proc(5)). What a
+	// hypervisor gave to others was not there for us either.
+	fields := strings.Fields(find("/proc/stat", `cpu (.*)`))
+	total := 0
+	for i, field := range fields[:min(8, len(fields))] {
+		if i != 3 && i != 4 {
+			n, _ := strconv.Atoi(field)
+			total += n
+		}
+	}
+	return time.Duration(total) * tick
+}
+
+// own is the processor time that this process has used so far.
+func own() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -25,6 +25,9 @@ func (b *bench) printDirect(w io.Writer, done []scenario, all map[string]map[str
 		}
 	}
 	t.print(w)
+	if others := b.others(all); others > 10 {
+		notes = append(notes, fmt.Sprintf("- The machine was busy with something else: up to %.0f %% of a run's time. Run this again when it is not.", others))
+	}
 	printNotes(w, notes)
 
 	fmt.Fprintf(w, "## Ratios of messages/s within a round\n\n")
@@ -49,6 +52,17 @@ func (b *bench) printDirect(w io.Writer, done []scenario, all map[string]map[str
 		t.add(row...)
 	}
 	t.print(w)
+}
+
+// others is the most of the machine's time in any run that went elsewhere, in
+// percent.
+func (b *bench) others(all map[string]map[string]*result) (most float64) {
+	for _, results := range all {
+		for _, r := range results {
+			most = max(most, r.others)
+		}
+	}
+	return most
 }
 
 // ratio is that of messages per second, the median of those within a round; 0
