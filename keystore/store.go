@@ -23,6 +23,8 @@ type Store struct {
 
 	changed atomic.Bool           // what is known of keys has, and is not written yet
 	nudge   func(names ...string) // of domains with new keys, if not nil
+	reloads atomic.Int64
+	failed  atomic.Int64 // of the reloads
 
 	reload  sync.Mutex // one reload at a time; it guards what follows
 	scans   uint32
@@ -144,6 +146,10 @@ func (s *Store) pending() (took time.Duration, missing, outside int) {
 // Snapshot returns what is in force now.
 func (s *Store) Snapshot() *Snapshot { return s.current.Load() }
 
+// Reloads returns how often the directory was read again since the start, and
+// how often that failed.
+func (s *Store) Reloads() (reloads, failed int64) { return s.reloads.Load(), s.failed.Load() }
+
 // Reload reads what has changed in the directory and puts it in force. When the
 // directory itself cannot be read all keys stay in force; that is logged once.
 func (s *Store) Reload() error {
@@ -168,7 +174,9 @@ func (s *Store) Reload() error {
 			changed[name] = append(changed[name], unit)
 		}
 	})
+	s.reloads.Add(1)
 	if err != nil {
+		s.failed.Add(1)
 		s.loader.misfits = misfits
 		if err.Error() != s.failing {
 			s.log.Error("keys not reloaded, those in force stay", "err", err)

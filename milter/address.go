@@ -92,10 +92,11 @@ func (a Address) String() string {
 }
 
 // Listen opens the socket. A unix socket that nobody serves any more is
-// replaced; the directory it is in decides who may reach it.
-func (a Address) Listen() (net.Listener, error) {
+// replaced; the directory it is in decides who may reach it. The setting is
+// where the address came from, such as --listen; the error names it.
+func (a Address) Listen(setting string) (net.Listener, error) {
 	if a.Network == "unix" {
-		if err := a.removeStale(); err != nil {
+		if err := a.removeStale(setting); err != nil {
 			return nil, err
 		}
 	}
@@ -115,10 +116,10 @@ func (a Address) Listen() (net.Listener, error) {
 	if errors.As(err, &opErr) {
 		err = opErr.Err
 	}
-	hint := "give another with --listen"
+	hint := "give another with " + setting
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		hint = "something listens there already, perhaps another milter; give another port with --listen"
+		hint = "something listens there already, perhaps another milter; give another port with " + setting
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		hint = "no interface of this host has that address; inet:PORT listens on all"
 	case errors.Is(err, fs.ErrPermission):
@@ -131,18 +132,18 @@ func (a Address) Listen() (net.Listener, error) {
 
 // removeStale removes a unix socket that a killed process left behind, and
 // nothing else.
-func (a Address) removeStale() error {
+func (a Address) removeStale(setting string) error {
 	info, err := os.Lstat(a.Address)
 	if err != nil {
 		return nil // not there; any other error comes up in Listen
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("listening on %s: there is a file that is no socket; hint: remove it, or give another path with --listen", a)
+		return fmt.Errorf("listening on %s: there is a file that is no socket; hint: remove it, or give another path with %s", a, setting)
 	}
 	conn, err := net.DialTimeout("unix", a.Address, time.Second)
 	if err == nil {
 		conn.Close()
-		return fmt.Errorf("listening on %s: another process serves this socket; hint: stop it, or give another path with --listen", a)
+		return fmt.Errorf("listening on %s: another process serves this socket; hint: stop it, or give another path with %s", a, setting)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("listening on %s: a socket is there and cannot be asked whether it is in use: %w; hint: remove it", a, err)

@@ -45,7 +45,7 @@ func TestListenOnUnixSocket(t *testing.T) {
 	address := Address{"unix", path}
 	refused := func(wrong string) {
 		t.Helper()
-		if ln, err := address.Listen(); err == nil || !strings.Contains(err.Error(), wrong) {
+		if ln, err := address.Listen("--listen"); err == nil || !strings.Contains(err.Error(), wrong) {
 			t.Errorf("got %v, %v, want an error with %q", ln, err, wrong)
 		}
 	}
@@ -63,7 +63,7 @@ func TestListenOnUnixSocket(t *testing.T) {
 	}
 	stale.(*net.UnixListener).SetUnlinkOnClose(false)
 	stale.Close()
-	ln, err := address.Listen()
+	ln, err := address.Listen("--listen")
 	if err != nil {
 		t.Fatalf("over a stale socket: %v", err)
 	}
@@ -77,12 +77,12 @@ func TestListenOnUnixSocket(t *testing.T) {
 }
 
 func TestListenOnPortInUse(t *testing.T) {
-	ln, err := Address{"tcp", "127.0.0.1:0"}.Listen()
+	ln, err := Address{"tcp", "127.0.0.1:0"}.Listen("--listen")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	_, err = Address{"tcp", ln.Addr().String()}.Listen()
+	_, err = Address{"tcp", ln.Addr().String()}.Listen("--listen")
 	want := "listening on inet:" + ln.Addr().String() + ": bind: address already in use; hint: something listens there already"
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)

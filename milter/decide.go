@@ -109,6 +109,21 @@ func (r *Rules) Keys(author string, keys *keystore.Snapshot) (signing []*keystor
 	}
 }
 
+// Covering returns the domain that an author domain falls under: itself or, with
+// Subdomains, the nearest above it, that the keys name or that must be signed.
+func (r *Rules) Covering(author string, keys *keystore.Snapshot) (string, bool) {
+	for name := author; ; {
+		if _, err := keys.Signing(name); r.MustSign[name] || !errors.Is(err, keystore.ErrNoKey) {
+			return name, true
+		}
+		_, parent, ok := strings.Cut(name, ".")
+		if !r.Subdomains || !ok {
+			return "", false
+		}
+		name = parent
+	}
+}
+
 func (r *Rules) trusts(client Client) bool {
 	return client.Login != "" || client.Local || within(r.Trusted, client.Addr)
 }

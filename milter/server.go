@@ -60,6 +60,7 @@ type Server struct {
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
 	listeners map[net.Listener]struct{}
+	taken     int64      // connections taken in since the start
 	full      bool       // the bound on connections is reached, and that has been said
 	until     *time.Time // set by Shutdown
 
@@ -101,6 +102,14 @@ func NewServer(config Config) (*Server, error) {
 
 // Counters returns the counts since the start.
 func (s *Server) Counters() *Counters { return s.counters }
+
+// Sessions returns how many sessions are open now, and how many were begun
+// since the start.
+func (s *Server) Sessions() (open int, begun int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns), s.taken
+}
 
 // Serve serves peers until Shutdown, and then returns nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
@@ -209,6 +218,7 @@ func (s *Server) admit(nc net.Conn) (*session, string) {
 	}
 	session := s.newSession(nc)
 	s.conns[session.conn] = struct{}{}
+	s.taken++
 	s.ended.Add(1)
 	return session, ""
 }

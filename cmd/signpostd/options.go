@@ -47,6 +47,8 @@ func options() []milter.Setting {
 			Usage: "`DIRECTORY` to keep what the DNS said over a restart"},
 		{Name: "rescan", Variables: []string{"SIGNPOST_RESCAN"}, Default: "30s",
 			Usage: "read the key directory this `OFTEN` even if no change is told of"},
+		{Name: "http", Variables: []string{"SIGNPOST_HTTP"},
+			Usage: "serve a status page, metrics and readiness at `ADDRESS`: HOST:PORT, :PORT (all addresses) or unix:/PATH; off when empty"},
 		{Name: "log-format", Variables: []string{"SIGNPOST_LOG_FORMAT"}, Default: "text",
 			Usage: "`FORMAT` of the log: text or json"},
 		{Name: "log-level", Variables: []string{"SIGNPOST_LOG_LEVEL"}, Default: "info",

@@ -15,6 +15,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/libcrypto"
 	"signpost/milter"
+	"signpost/milter/status"
 )
 
 // firstAnswers is how long a start waits for the DNS to say which of several keys
@@ -24,26 +25,46 @@ const firstAnswers = 3 * time.Second
 // serve signs until ctx ends, and then drains. It reads the keys again at each
 // hangup.
 func serve(ctx context.Context, settings *settings, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) error {
-	server, err := milter.NewServer(milter.Config{
+	config := milter.Config{
 		Keys:   store.Snapshot,
 		Policy: settings.Policy,
 		Rules:  settings.Rules,
 		Peers:  settings.peers,
 		Limits: settings.limits,
 		Log:    log,
-	})
+	}
+	facts := &source{settings: settings, store: store}
+	var recorder *status.Recorder
+	if settings.http != (milter.Address{}) {
+		recorder = status.NewRecorder(status.DefaultDomains, facts.known)
+		config.Observe = recorder.Observe
+	}
+	server, err := milter.NewServer(config)
 	if err != nil {
 		return err
 	}
+	facts.server = server
 	var listeners []net.Listener
 	for _, address := range settings.listen {
-		ln, err := address.Listen()
+		ln, err := address.Listen("--listen")
 		if err != nil {
 			return err
 		}
 		// The server closes those that it serves, and a stop may come before that.
 		defer ln.Close()
 		listeners = append(listeners, ln)
+	}
+
+	if recorder != nil {
+		var sockets []string
+		for _, address := range settings.listen {
+			sockets = append(sockets, address.String())
+		}
+		web, err := serveHTTP(settings.http, status.NewHandler(facts.status(time.Now(), sockets), recorder, settings.peers, log), log)
+		if err != nil {
+			return err
+		}
+		defer web.stop()
 	}
 
 	ctx, stop := context.WithCancel(ctx)
@@ -68,12 +89,15 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		log.Info("listening", "addr", milter.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}.String(), "version", version, "rsa", libcrypto.Name())
 	}
 
+	facts.serving.Store(true)
+
 	var failed error
 	select {
 	case failed = <-ended:
 		failed = fmt.Errorf("serving: %w", failed)
 	case <-ctx.Done():
 	}
+	facts.serving.Store(false)
 	stop()
 	log.Info("shutting down, messages under way finish", "at most", settings.drain)
 	drain, cancel := context.WithTimeout(context.Background(), settings.drain)

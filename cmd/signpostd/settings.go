@@ -20,6 +20,7 @@ import (
 type settings struct {
 	milter.Signing
 	listen       []milter.Address
+	http         milter.Address // zero for none
 	autogenerate bool
 	check        bool
 	peers        []netip.Prefix
@@ -55,6 +56,7 @@ func readSettings(c *cli.Context, environ []string) (*settings, error) {
 	s := &settings{
 		Signing: *milter.ReadSigning(&r.Reader),
 		listen:  milter.Parsed(&r.Reader, "listen", milter.ParseAddresses),
+		http:    milter.Parsed(&r.Reader, "http", parseHTTP),
 		check:   c.Bool("check"),
 		peers:   milter.Parsed(&r.Reader, "allow-peers", milter.ParseNetworks),
 		limits: milter.Limits{

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"signpost/milter"
+	"signpost/milter/status"
+)
+
+// parseHTTP reads the address of --http: HOST:PORT or :PORT, or a socket as
+// --listen has it. Empty is off.
+func parseHTTP(text string) (milter.Address, error) {
+	kind, _, _ := strings.Cut(text, ":")
+	switch strings.ToLower(kind) {
+	case "inet", "inet6", "unix", "local":
+		return milter.ParseAddress(text)
+	}
+	switch {
+	case text == "":
+		return milter.Address{}, nil
+	case strings.HasPrefix(text, "/"):
+		return milter.ParseAddress(text)
+	}
+	if _, _, err := net.SplitHostPort(text); err != nil {
+		return milter.Address{}, fmt.Errorf("%q is no address; hint: write HOST:PORT, :PORT or unix:/PATH", text)
+	}
+	return milter.ParseAddress("inet:" + text)
+}
+
+// web serves the status page and what goes with it.
+type web struct {
+	server *http.Server
+	done   chan struct{}
+}
+
+// serveHTTP begins to serve at the address.
+func serveHTTP(address milter.Address, handler http.Handler, log *slog.Logger) (*web, error) {
+	ln, err := address.Listen("--http")
+	if err != nil {
+		return nil, err
+	}
+	w := &web{server: status.NewServer(handler, log), done: make(chan struct{})}
+	log.Info("status page", "addr", milter.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}.String())
+	go func() {
+		defer close(w.done)
+		// Mail goes on being signed without it.
+		if err := w.server.Serve(status.Bounded(ln)); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the status page is gone", "err", err)
+		}
+	}()
+	return w, nil
+}
+
+// stop lets requests under way finish, for a moment.
+func (w *web) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if w.server.Shutdown(ctx) != nil {
+		w.server.Close()
+	}
+	<-w.done
+}

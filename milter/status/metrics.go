@@ -1,0 +1,133 @@
+package status
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// DefaultKeys is how many keys have metrics of their own.
+const DefaultKeys = 1000
+
+// collector reads the metrics of keys and sessions from a Source when they are
+// asked for.
+type collector struct {
+	source *Source
+	limit  int // keys that have metrics of their own, those that need attention first
+
+	keys, stage, made, checked, failing, apart *prometheus.Desc
+	ready, unsignable                          *prometheus.Desc
+	open, begun, refused, reloads, failed      *prometheus.Desc
+	build                                      *prometheus.Desc
+}
+
+// NewRegistry returns all metrics of the daemon.
+func NewRegistry(source *Source, recorder *Recorder) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(recorder.Collectors()...)
+	r.MustRegister(newCollector(source, DefaultKeys), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func newCollector(source *Source, limit int) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("signpost_"+name, help, labels, nil)
+	}
+	key := []string{"domain", "selector", "algorithm"}
+	return &collector{
+		source: source, limit: limit,
+		keys:       desc("keys", "Keys in the key directory by stage, all of them.", "stage"),
+		stage:      desc("key_stage", "1 for the stage that the key is in.", append(key, "stage")...),
+		made:       desc("key_made_timestamp_seconds", "Time of the key's file.", key...),
+		checked:    desc("key_checked_timestamp_seconds", "When the DNS last answered clearly about the key's record.", key...),
+		failing:    desc("key_check_failing", "1 if the last question about the key's record had no clear answer, or its file cannot be used.", key...),
+		apart:      desc("keys_shown", "Keys that have metrics of their own, those that need attention first."),
+		ready:      desc("ready", "1 if all mail that must be signed can be."),
+		unsignable: desc("domains_unsignable", "Domains that must be signed and cannot be: their mail is refused for now."),
+		open:       desc("sessions", "Open milter sessions."),
+		begun:      desc("sessions_total", "Milter sessions begun."),
+		refused:    desc("connections_refused_total", "Connections refused or closed for what the peer did, by why.", "reason"),
+		reloads:    desc("key_reloads_total", "Times the key directory was read again."),
+		failed:     desc("key_reload_failures_total", "Times that failed; the keys stay as they were."),
+		build:      desc("build_info", "1, with what the program was built of.", "version", "rsa", "goversion"),
+	}
+}
+
+// Describe tells of all metrics.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{c.keys, c.stage, c.made, c.checked, c.failing, c.apart, c.ready, c.unsignable,
+		c.open, c.begun, c.refused, c.reloads, c.failed, c.build} {
+		out <- desc
+	}
+}
+
+// Collect reads them.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	count := func(desc *prometheus.Desc, value int64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
+	}
+	gauge(c.build, 1, c.source.Version, c.source.RSA, goVersion())
+
+	reasons, unsignable := c.source.NotReady()
+	gauge(c.ready, number(len(reasons) == 0))
+	gauge(c.unsignable, float64(unsignable))
+
+	open, begun := c.source.Sessions()
+	gauge(c.open, float64(open))
+	count(c.begun, begun)
+	for why, n := range c.source.Refused() {
+		count(c.refused, n, why)
+	}
+	reloads, failed := c.source.Reloads()
+	count(c.reloads, reloads)
+	count(c.failed, failed)
+
+	index := c.source.Index()
+	for _, stage := range Stages() {
+		gauge(c.keys, float64(index.stages[stage]), string(stage))
+	}
+	shown := 0
+	for _, name := range index.names {
+		if shown == c.limit {
+			break
+		}
+		domain, _ := c.source.Domain(name)
+		seen := make(map[[2]string]bool, len(domain.Keys))
+		for _, key := range domain.Keys {
+			labels := []string{valid(name), valid(key.Selector), valid(key.Algorithm)}
+			// Two files can claim one name. A metric twice would fail the whole scrape.
+			if shown == c.limit || seen[[2]string{key.Selector, key.Algorithm}] {
+				continue
+			}
+			seen[[2]string{key.Selector, key.Algorithm}] = true
+			shown++
+			gauge(c.stage, 1, append(labels, string(key.Stage))...)
+			gauge(c.failing, number(key.Failure != ""), labels...)
+			if !key.Made.IsZero() {
+				gauge(c.made, seconds(key.Made), labels...)
+			}
+			if !key.Checked.IsZero() {
+				gauge(c.checked, seconds(key.Checked), labels...)
+			}
+		}
+	}
+	gauge(c.apart, float64(shown))
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// valid is for names on disk: any other octets would fail the whole scrape.
+func valid(label string) string { return strings.ToValidUTF8(label, "\ufffd") }
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

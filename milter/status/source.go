@@ -1,0 +1,33 @@
+package status
+
+import (
+	"runtime"
+	"time"
+)
+
+// Source is where the facts come from. Its functions are called for each
+// request, by many goroutines at once.
+type Source struct {
+	Version string
+	RSA     string // which implementation makes RSA signatures
+	Started time.Time
+	Listen  []string // the milter sockets
+	// NotReady returns why mail that must be signed cannot be, one reason each;
+	// none when all is well. Unsignable is for how many domains that is so.
+	NotReady func() (reasons []string, unsignable int)
+	// Index returns the domains as they are now. It is called often: it should
+	// return the one it made before as long as nothing has changed.
+	Index func() *Index
+	// Domain returns one of them, all but its last hour.
+	Domain func(name string) (Domain, bool)
+	// Sessions returns how many milter sessions are open, and were begun.
+	Sessions func() (open int, begun int64)
+	// Refused returns how many connections were refused or closed, by why.
+	Refused func() map[string]int64
+	// Reloads returns how often the key directory was read again, and how often
+	// that failed.
+	Reloads func() (reloads, failed int64)
+}
+
+// goVersion is that of the runtime, such as go1.26.0.
+func goVersion() string { return runtime.Version() }

@@ -1,0 +1,123 @@
+package status
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"signpost/milter"
+)
+
+// Hour is what became of the messages of the last hour, the most frequent
+// first.
+type Hour []Count
+
+// Count is how many messages of the last hour had a result for a reason.
+type Count struct {
+	Reason   milter.Reason `json:"reason"`
+	Result   Result        `json:"result"`
+	Messages uint64        `json:"messages"`
+	Last     Example       `json:"last"`
+}
+
+// Example is the last of the messages that were counted.
+type Example struct {
+	Time   time.Time `json:"time"`
+	Queue  string    `json:"queue,omitempty"`
+	Client string    `json:"client"`
+	Author string    `json:"author,omitempty"` // author domain
+	Error  string    `json:"error,omitempty"`
+}
+
+// minutes of a window: an hour, the minute that runs included.
+const minutes = 60
+
+// window counts messages by the minute and keeps the last of them. Whoever
+// uses it holds the lock of its series.
+type window struct {
+	counts [minutes]uint32
+	latest int64 // the minute of the last count, in minutes since 1970
+	last   last
+}
+
+// last is an Example before it is put into words, which most never are.
+type last struct {
+	time   time.Time
+	queue  string
+	author string
+	client milter.Client
+	err    error
+}
+
+func (w *window) add(now time.Time, o *milter.Outcome) {
+	w.advance(now)
+	w.counts[w.latest%minutes]++
+	w.last = last{now, clipped(o.QueueID), clipped(o.Author), o.Client, o.Err}
+	w.last.client.Login = clipped(o.Client.Login)
+}
+
+// advance empties the minutes that have passed without a count. A clock that
+// was set back goes on in the minute it had.
+func (w *window) advance(now time.Time) {
+	minute := now.Unix() / 60
+	for m := max(w.latest, minute-minutes); m < minute; {
+		m++
+		w.counts[m%minutes] = 0
+	}
+	w.latest = max(w.latest, minute)
+}
+
+func (w *window) sum(now time.Time) (sum uint64) {
+	w.advance(now)
+	for _, n := range w.counts {
+		sum += uint64(n)
+	}
+	return sum
+}
+
+func (l *last) example() Example {
+	e := Example{Time: l.time, Queue: l.queue, Client: l.client.String(), Author: l.author}
+	if l.err != nil {
+		e.Error = l.err.Error()
+	}
+	return e
+}
+
+// clipped keeps what a peer sends from being kept: little of it, and not the
+// whole of which it is a part.
+func clipped(s string) string {
+	const most = 255
+	if len(s) <= most {
+		return s
+	}
+	return string([]byte(s[:most]))
+}
+
+// add puts the counts of another window to those of the same reason and result.
+func (h Hour) add(c Count) Hour {
+	i := slices.IndexFunc(h, func(have Count) bool { return have.Reason == c.Reason && have.Result == c.Result })
+	if i < 0 {
+		return append(h, c)
+	}
+	h[i].Messages += c.Messages
+	if c.Last.Time.After(h[i].Last.Time) {
+		h[i].Last = c.Last
+	}
+	return h
+}
+
+func (h Hour) sort() {
+	slices.SortFunc(h, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Result, b.Result))
+	})
+}
+
+// Messages returns how many messages had the result.
+func (h Hour) Messages(result Result) (n uint64) {
+	for _, c := range h {
+		if c.Result == result {
+			n += c.Messages
+		}
+	}
+	return n
+}
