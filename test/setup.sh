@@ -7,7 +7,7 @@
 #   setup.sh base    what making the base image needs
 #   setup.sh mta     Postfix on this machine, not configured and not started
 #   setup.sh bench   Postfix, and other milters that sign
-#   setup.sh tests   Postfix, other people's verifiers and name servers, shells, a C compiler for the race detector
+#   setup.sh tests   Postfix, other people's verifiers and name servers, shells, a browser, promtool, a C compiler for the race detector
 set -eu
 cd "$(dirname "$0")/.."
 log=build/setup.log
@@ -77,7 +77,7 @@ install_missing() {
 		fail "apt-get could not install$missing; hint: the whole output is in $log"
 	}
 	# Only their programs are wanted, not daemons that nobody asked for.
-	for service in opendkim:opendkim rspamd:rspamd dkimpy-milter:dkimpy-milter bind9:named nsd:nsd knot:knot; do
+	for service in opendkim:opendkim rspamd:rspamd dkimpy-milter:dkimpy-milter bind9:named nsd:nsd knot:knot prometheus:prometheus; do
 		case " $missing " in *" ${service%:*} "*)
 			[ ! -d /run/systemd/system ] || as_root systemctl disable --now "${service#*:}" >>$log 2>&1 || :
 			;;
@@ -132,6 +132,8 @@ tests)
 	need knot command -v knotd
 	need knot-dnsutils command -v knsupdate
 	need iproute2 command -v ip
+	need chromium command -v chromium
+	need prometheus command -v promtool
 	need man-db command -v man
 	need groff-base command -v groff
 	need fish command -v fish

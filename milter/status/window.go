@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"signpost/milter"
@@ -53,6 +54,9 @@ func (w *window) add(now time.Time, o *milter.Outcome) {
 	w.advance(now)
 	w.counts[w.latest%minutes]++
 	w.last = last{now, clipped(o.QueueID), clipped(o.Author), o.Client, o.Err}
+	if o.Reason != milter.Signed {
+		w.last.author = strings.Clone(w.last.author) // it may be a part of a long From field
+	}
 	w.last.client.Login = clipped(o.Client.Login)
 }
 
@@ -78,7 +82,7 @@ func (w *window) sum(now time.Time) (sum uint64) {
 func (l *last) example() Example {
 	e := Example{Time: l.time, Queue: l.queue, Client: l.client.String(), Author: l.author}
 	if l.err != nil {
-		e.Error = l.err.Error()
+		e.Error = clipped(l.err.Error())
 	}
 	return e
 }
