@@ -43,8 +43,8 @@ func TestMetrics(t *testing.T) {
 		`signpost_build_info{goversion="go1.`, `rsa="crypto/rsa",version="1.2.3"} 1`,
 		`signpost_keys{stage="active"} 2`, `signpost_keys{stage="retired"} 0`,
 		`signpost_key_stage{algorithm="rsa",domain="example.org",selector="s20261125",stage="pending"} 1`,
-		`signpost_key_made_timestamp_seconds{algorithm="ed25519",domain="quiet.example",selector="k1"} 1.76`,
-		`signpost_key_checked_timestamp_seconds{algorithm="rsa",domain="example.org",selector="mail"} 1.76`,
+		`signpost_key_made_timestamp_seconds{algorithm="ed25519",domain="quiet.example",selector="k1"} 1.7`,
+		`signpost_key_checked_timestamp_seconds{algorithm="rsa",domain="example.org",selector="mail"} 1.7`,
 		`signpost_key_check_failing{algorithm="",domain="broken.example",selector=""} 1`,
 		`signpost_connections_refused_total{reason="frame"} 1`, "signpost_sessions 3", "signpost_sessions_total 17",
 		"signpost_key_reload_failures_total 1", "signpost_ready 1", "signpost_signing_seconds_count 1234", "go_goroutines", "process_cpu_seconds_total")

@@ -1,0 +1,229 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"signpost/milter"
+)
+
+// hostile are names and texts that would do harm if they were not made safe.
+func hostile() []Domain {
+	script := `<script>document.title="owned"</script><img src=x onerror='document.title="owned"'>`
+	long := strings.Repeat("verylonglabel", 60) + ".example"
+	return []Domain{
+		{Name: script, Problems: []string{script}, Keys: []Key{{Selector: script, Algorithm: script, File: script, Stage: Broken,
+			Evidence: script, Failure: script + "\u202egnitirw esrever\u202c", Advice: script, RecordName: script, RecordValue: script}}},
+		{Name: "\u202emoc.elpmaxe", Keys: []Key{{Selector: "\u2066x\x1b[31m", Stage: Pending, Evidence: strings.Repeat("\u202e<b>", 3000),
+			RecordName: "\"onmouseover=alert(1) ", RecordValue: strings.Repeat("A", 5000)}}},
+		{Name: long, Keys: []Key{{Selector: strings.Repeat("s", 300), Stage: Active, Algorithm: "rsa", Bits: 4096,
+			Evidence: strings.Repeat("e", 2000), RecordName: long, RecordValue: strings.Repeat("B", 4000)}}},
+	}
+}
+
+// TestBrowser looks at the pages with a real browser. go test -artifacts keeps
+// its screenshots.
+func TestBrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("chromium is missing; hint: sh test/setup.sh tests")
+	}
+	profile, err := os.MkdirTemp("", "signpost-chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(profile) })
+	allocated, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(time.Minute))...)
+	t.Cleanup(cancel)
+	main, cancel := chromedp.NewContext(allocated)
+	t.Cleanup(cancel)
+	if err := chromedp.Run(main); err != nil {
+		t.Fatal(err)
+	}
+
+	source := sourceOf(someDomains())
+	source.NotReady = func() ([]string, int) { return []string{"missing.example: no key"}, 1 }
+	recorder := recorderOf(source, 0)
+	someMail(recorder)
+	some := serve(t, source, recorder).URL
+	bad := sourceOf(hostile())
+	bad.NotReady = func() ([]string, int) { return []string{hostile()[0].Name, hostile()[2].Name}, 2 }
+	badMail := recorderOf(bad, 0)
+	badMail.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.NoKey, Author: hostile()[0].Name, Err: errors.New(hostile()[0].Name)},
+		QueueID: hostile()[0].Name, Client: milter.Client{Login: hostile()[0].Name}})
+	hurt := serve(t, bad, badMail).URL
+	thousand := sourceOf(manyDomains(1000))
+	many := serve(t, thousand, recorderOf(thousand, 0)).URL
+
+	for _, test := range []struct {
+		name, url string
+		width     int64
+		dark      bool
+		noScript  bool
+	}{
+		{"light", some, 1200, false, false},
+		{"dark", some, 1200, true, false},
+		{"phone-light", some, 360, false, false},
+		{"phone-dark", some, 320, true, false},
+		{"no-script", some, 1200, false, true},
+		{"hostile", hurt, 1200, false, false},
+		{"hostile-phone", hurt, 320, true, false},
+		{"thousand", many + "/?limit=1000", 1200, false, false},
+		{"search-phone", many + "/?q=d00077", 360, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tab, cancel := chromedp.NewContext(main)
+			defer cancel()
+			tab, cancel = context.WithTimeout(tab, 20*time.Second)
+			defer cancel()
+			var complaints []string
+			chromedp.ListenTarget(tab, func(event any) {
+				switch e := event.(type) {
+				case *runtime.EventExceptionThrown:
+					complaints = append(complaints, e.ExceptionDetails.Error())
+				case *runtime.EventConsoleAPICalled:
+					complaints = append(complaints, fmt.Sprint(e.Type, e.Args))
+				}
+			})
+			scheme := "light"
+			if test.dark {
+				scheme = "dark"
+			}
+			var scrolled, width int64
+			var title, background, badge string
+			var screenshot []byte
+			err := chromedp.Run(tab,
+				chromedp.EmulateViewport(test.width, 800),
+				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+				emulation.SetScriptExecutionDisabled(test.noScript),
+				chromedp.Navigate(test.url),
+				chromedp.Evaluate("document.documentElement.scrollWidth", &scrolled),
+				chromedp.Evaluate("document.documentElement.clientWidth", &width),
+				chromedp.Evaluate("getComputedStyle(document.body).backgroundColor", &background),
+				chromedp.Evaluate("getComputedStyle(document.querySelector('.badge')).borderRadius", &badge),
+				chromedp.Title(&title),
+				chromedp.FullScreenshot(&screenshot, 90),
+			)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(t.ArtifactDir(), test.name+".jpeg"), screenshot, 0o644); err != nil {
+				t.Error(err)
+			}
+			if scrolled > width {
+				t.Errorf("the page is %d wide in a window of %d", scrolled, width)
+			}
+			if !strings.HasPrefix(title, "Signpost: ") {
+				t.Errorf("a name had its way: the title is %q", title)
+			}
+			want := "rgb(247, 246, 242)"
+			if test.dark {
+				want = "rgb(21, 23, 26)"
+			}
+			if background != want || badge != "16px" {
+				t.Errorf("the style does not apply: background %s, want %s", background, want)
+			}
+			if len(complaints) > 0 {
+				t.Error(complaints)
+			}
+		})
+	}
+
+	t.Run("contrast", func(t *testing.T) {
+		for _, scheme := range []string{"light", "dark"} {
+			tab, cancel := chromedp.NewContext(main)
+			var poor []string
+			err := chromedp.Run(tab,
+				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+				chromedp.Navigate(some),
+				chromedp.Evaluate(poorContrast, &poor))
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range poor {
+				t.Errorf("%s: %s", scheme, text)
+			}
+		}
+	})
+
+	t.Run("copy", func(t *testing.T) {
+		tab, cancel := chromedp.NewContext(main)
+		defer cancel()
+		tab, cancel = context.WithTimeout(tab, 20*time.Second)
+		defer cancel()
+		var name, value string
+		var hidden bool
+		evaluate := func(expression string, result any) chromedp.Action {
+			return chromedp.Evaluate(expression, result, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+				return p.WithAwaitPromise(true).WithUserGesture(true)
+			})
+		}
+		// press presses a button and waits until it says that it has copied.
+		press := func(what string) chromedp.Action {
+			return evaluate(fmt.Sprintf(`new Promise((done) => {
+				const button = document.querySelector("details[open] [data-copy=%s]");
+				const copied = () => button.textContent === "Copied" && done(true);
+				new MutationObserver(copied).observe(button, {childList: true, characterData: true, subtree: true});
+				button.click();
+			})`, what), nil)
+		}
+		const clipboard = "navigator.clipboard.readText()"
+		var fallback string
+		err := chromedp.Run(tab,
+			browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-read"}, browser.PermissionSettingGranted),
+			browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-write"}, browser.PermissionSettingGranted),
+			chromedp.Navigate(some),
+			press("value"), evaluate(clipboard, &value),
+			press("name"), evaluate(clipboard, &name),
+			// As over plain http from another host.
+			chromedp.Navigate(some),
+			evaluate("Object.defineProperty(navigator.clipboard, 'writeText', {value: () => Promise.reject()}), 0", nil),
+			press("value"), evaluate(clipboard, &fallback),
+			emulation.SetScriptExecutionDisabled(true),
+			chromedp.Navigate(some),
+			evaluate("document.querySelector('[data-copy]').hidden", &hidden),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fallback != recordValue {
+			t.Errorf("without a clipboard, %q is copied", fallback)
+		}
+		if name != "s20261125._domainkey.example.org" || value != recordValue {
+			t.Errorf("copied %q and %q", name, value)
+		}
+		if !hidden {
+			t.Error("without JavaScript there is a button that does nothing")
+		}
+	})
+}
+
+// poorContrast lists texts with less contrast than WCAG 2.1 AA asks for (1.4.3).
+const poorContrast = `(() => {
+  const parse = (c) => c.match(/[\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; })
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; } };
+  const poor = [];
+  for (const e of document.querySelectorAll("body *")) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || ["SCRIPT", "STYLE"].includes(e.tagName)) continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(ratio.toFixed(2) + " " + e.tagName + "." + e.className + " " + e.textContent.slice(0, 40));
+  }
+  return poor;
+})()`
