@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +31,8 @@ func TestMain(m *testing.M) {
 //
 //	key rsa:2048|ed25519 FILE   make a private key
 //	waitfor FILE [TEXT]         wait until a file is there, with the text in it
+//	http SOCKET PATH CODE       get a page, which has the code, as standard output
+//	waithttp SOCKET PATH CODE   the same as soon as it has the code
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -33,6 +40,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"key":     makeKey,
 			"waitfor": waitFor,
+			"http":    func(ts *testscript.TestScript, _ bool, args []string) { getHTTP(ts, args, 0) },
+			"waithttp": func(ts *testscript.TestScript, _ bool, args []string) {
+				getHTTP(ts, args, 20*time.Second)
+			},
 		},
 		Setup: func(e *testscript.Env) error {
 			// A path of its own, for a unix socket has little room.
@@ -61,6 +72,27 @@ func makeKey(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[1])
 	ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
 	ts.Check(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+}
+
+func getHTTP(ts *testscript.TestScript, args []string, patience time.Duration) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", args[0])
+		}}}
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		resp, err := client.Get("http://signpostd" + args[1])
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if strings.HasPrefix(resp.Status, args[2]) {
+			fmt.Fprintf(ts.Stdout(), "%s", body)
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: %s, want %s: %s", args[1], resp.Status, args[2], body)
+		}
+	}
 }
 
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {

@@ -115,12 +115,12 @@ func TestBrowser(t *testing.T) {
 				chromedp.Evaluate("getComputedStyle(document.body).backgroundColor", &background),
 				chromedp.Evaluate("getComputedStyle(document.querySelector('.badge')).borderRadius", &badge),
 				chromedp.Title(&title),
-				chromedp.FullScreenshot(&screenshot, 90),
+				chromedp.FullScreenshot(&screenshot, 100),
 			)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(t.ArtifactDir(), test.name+".jpeg"), screenshot, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(t.ArtifactDir(), test.name+".png"), screenshot, 0o644); err != nil {
 				t.Error(err)
 			}
 			if scrolled > width {

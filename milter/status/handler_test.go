@@ -39,6 +39,15 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// What is to be pasted into the DNS is there whole, however large the key.
+func TestLongRecord(t *testing.T) {
+	t.Parallel()
+	long := "v=DKIM1; k=rsa; p=" + strings.Repeat("A", 6000)
+	source := sourceOf([]Domain{{Name: "example.org", Keys: []Key{{Selector: "s", Stage: Pending, RecordName: "s._domainkey.example.org", RecordValue: long}}}})
+	_, body := get(t, serve(t, source, recorderOf(source, 0)).URL)
+	contains(t, body, "<code>"+long+"</code>")
+}
+
 func TestSearchAndPages(t *testing.T) {
 	t.Parallel()
 	source := sourceOf(manyDomains(1000))

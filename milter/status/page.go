@@ -124,6 +124,9 @@ func (v *View) When(t time.Time) string { return relative(t, v.Now) }
 // Age is how long the daemon has been signing.
 func (v *View) Age() string { return span(v.Now.Sub(v.Started)) }
 
+// Span says how long ago a time is.
+func (v *View) Span(t time.Time) string { return span(v.Now.Sub(t)) }
+
 // Stamp writes a time for machines and for those who want it exactly.
 func (v *View) Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
