@@ -158,3 +158,30 @@ func FuzzPlain(f *testing.F) {
 		}
 	})
 }
+
+func benchmarkPage(b *testing.B, path string) {
+	source := sourceOf(manyDomains(100_000))
+	handler := NewHandler(source, recorderOf(source, 0), localhost, slog.New(slog.DiscardHandler))
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest("GET", path, nil)
+		r.RemoteAddr = "127.0.0.1:4000"
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code, w.Body)
+		}
+	}
+}
+
+// With 100,000 domains.
+func BenchmarkPage(b *testing.B)    { benchmarkPage(b, "/") }
+func BenchmarkSearch(b *testing.B)  { benchmarkPage(b, "/?q=77") }
+func BenchmarkMetrics(b *testing.B) { benchmarkPage(b, "/metrics") }
+
+func BenchmarkIndex(b *testing.B) {
+	domains := manyDomains(100_000)
+	for b.Loop() {
+		sourceOf(domains)
+	}
+}
