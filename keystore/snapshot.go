@@ -179,6 +179,13 @@ func (s *Snapshot) Count() (usable, unread int) {
 	return usable, unread
 }
 
+// Read reports whether the files of a domain have been read. To ask for its keys
+// reads them.
+func (s *Snapshot) Read(name string) bool {
+	known := s.known(name)
+	return known == nil || known.unread == nil
+}
+
 // shards are the domains by name, in parts so that a change to one domain copies
 // few of them.
 type shards [256]map[string]*domain

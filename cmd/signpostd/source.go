@@ -24,6 +24,7 @@ type source struct {
 
 	mu       sync.Mutex
 	indexed  *keystore.Snapshot // that index and problems are of
+	unread   int                // domains that were not read then
 	index    *status.Index
 	problems map[string][]keystore.Problem // by domain
 }
@@ -87,7 +88,8 @@ func (s *source) problemsOf(name string, keys *keystore.Snapshot) []keystore.Pro
 // indexKeys makes the index of the keys, unless it is there already. The lock
 // is held.
 func (s *source) indexKeys(keys *keystore.Snapshot) {
-	if keys == s.indexed {
+	_, unread := keys.Count()
+	if keys == s.indexed && unread == s.unread {
 		return
 	}
 	s.problems = make(map[string][]keystore.Problem)
@@ -100,6 +102,13 @@ func (s *source) indexKeys(keys *keystore.Snapshot) {
 	s.index = status.NewIndex(func(yield func(status.Summary) bool) {
 		var stages []status.Stage
 		for _, name := range names {
+			if !keys.Read(name) {
+				// To read all at once would take minutes: what is wrong shows as they are read.
+				if !yield(status.Summary{Name: name}) {
+					return
+				}
+				continue
+			}
 			signing, _, err := s.settings.Rules.Keys(name, keys)
 			sum := status.Summary{Name: name, Stages: stages[:0]}
 			for _, key := range keys.Keys(name) {
@@ -118,7 +127,7 @@ func (s *source) indexKeys(keys *keystore.Snapshot) {
 			}
 		}
 	})
-	s.indexed = keys
+	s.indexed, s.unread = keys, unread
 }
 
 // stageOf says at which stage a usable key is. Without the DNS check the newest
