@@ -85,6 +85,8 @@ func TestJSON(t *testing.T) {
 	contains(t, body, `"must_be_signed": true`, `"next_check": "2026-11-25T12:01:10Z"`, `"active": 2`)
 	_, body = get(t, server.URL+"/status.json?domain=other.example")
 	contains(t, body, `"matching": 0`, `"domains": []`)
+	_, body = get(t, server.URL+"/status.json?domain=quiet.example")
+	contains(t, body, `"last_hour": []`)
 }
 
 func TestReadiness(t *testing.T) {

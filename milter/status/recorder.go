@@ -197,7 +197,7 @@ func (s *series) signer(r *Recorder, selector, algorithm string) prometheus.Coun
 // Hour returns what became of the messages of the last hour, of all domains.
 func (r *Recorder) Hour() Hour {
 	now := r.now()
-	var sum Hour
+	sum := Hour{}
 	for _, s := range *r.series.Load() {
 		sum = s.addTo(sum, now)
 	}
@@ -212,9 +212,9 @@ func (r *Recorder) Hour() Hour {
 func (r *Recorder) DomainHour(domain string) (hour Hour, apart bool) {
 	s := (*r.series.Load())[domain]
 	if s == nil {
-		return nil, len(*r.series.Load()) < r.limit
+		return Hour{}, len(*r.series.Load()) < r.limit
 	}
-	hour = s.addTo(nil, r.now())
+	hour = s.addTo(Hour{}, r.now())
 	hour.sort()
 	return hour, true
 }
