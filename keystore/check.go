@@ -57,7 +57,7 @@ type Checker struct {
 type urgent struct {
 	next  time.Time
 	pause time.Duration
-	texts map[string]string // by selector: what was said last
+	said  map[string]published.KeyAnswer // the last, by selector
 }
 
 // NewChecker returns a checker that has not asked yet. The store tells it of new
@@ -182,7 +182,7 @@ func (c *Checker) due(now time.Time) (names []string) {
 // check asks for the keys of a domain, and settles when to do so again.
 func (c *Checker) check(ctx context.Context, name string) {
 	known := c.store.Snapshot().state(name)
-	texts := make(map[string]string)
+	said := make(map[string]published.KeyAnswer)
 	settled := true
 	for i, key := range known.keys {
 		was := published.Unknown
@@ -194,7 +194,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 			return
 		}
 		c.note(answer)
-		texts[key.Selector] = answer.Text
+		said[key.Selector] = answer
 		if answer.Presence != published.Unknown {
 			c.store.learn(name, key, answer)
 		}
@@ -212,7 +212,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 			u = &urgent{pause: firstPause}
 			c.urgent[name] = u
 		}
-		u.texts = texts
+		u.said = said
 		u.next = time.Now().Add(jittered(u.pause))
 		u.pause = min(time.Duration(float64(u.pause)*pauseGrows), longPause)
 	}
@@ -253,11 +253,11 @@ func (c *Checker) note(answer published.KeyAnswer) {
 
 // Said returns what the DNS said last about the keys of a domain that is not
 // settled, by selector, and when it will be asked next.
-func (c *Checker) Said(name string) (texts map[string]string, next time.Time) {
+func (c *Checker) Said(name string) (said map[string]published.KeyAnswer, next time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if u := c.urgent[name]; u != nil {
-		return u.texts, u.next
+		return u.said, u.next
 	}
 	return nil, time.Time{}
 }

@@ -28,6 +28,7 @@ func (s *Store) learn(name string, key *Key, answer published.KeyAnswer) {
 	d.state.Store(now)
 	unlock()
 	s.changed.Store(true)
+	s.revision.Add(1)
 	before := published.Unknown
 	if at := was.index(key); at >= 0 {
 		before = was.marks[at].presence

@@ -20,6 +20,28 @@ const (
 	Broken    Stage = "broken"    // its file is no usable key
 )
 
+// Stages returns all stages in the order of a key's life.
+func Stages() []Stage { return []Stage{Pending, Published, Active, Retiring, Retired, Broken} }
+
+// Meaning says in words what a stage means.
+func (s Stage) Meaning() string {
+	switch s {
+	case Pending:
+		return "waits until its record is in the DNS"
+	case Published:
+		return "in the DNS, another key signs"
+	case Active:
+		return "signs"
+	case Retiring:
+		return "signs no more; its record must stay for mail under way"
+	case Retired:
+		return "no longer needed; its record can go"
+	case Broken:
+		return "cannot be used"
+	}
+	return ""
+}
+
 // Overlap is how long a key that signs no more is retiring: mail queues keep a
 // message for five days (RFC 5321, section 4.5.4.1).
 const Overlap = 7 * 24 * time.Hour

@@ -21,10 +21,11 @@ type Store struct {
 	log     *slog.Logger
 	current atomic.Pointer[Snapshot]
 
-	changed atomic.Bool           // what is known of keys has, and is not written yet
-	nudge   func(names ...string) // of domains with new keys, if not nil
-	reloads atomic.Int64
-	failed  atomic.Int64 // of the reloads
+	revision atomic.Int64
+	changed  atomic.Bool           // what is known of keys has, and is not written yet
+	nudge    func(names ...string) // of domains with new keys, if not nil
+	reloads  atomic.Int64
+	failed   atomic.Int64 // of the reloads
 
 	reload  sync.Mutex // one reload at a time; it guards what follows
 	scans   uint32
@@ -58,7 +59,10 @@ func Open(options Options, log *slog.Logger) (*Store, error) {
 	}
 	s.took = time.Since(start)
 	snapshot := s.loader.snapshot(units)
-	snapshot.noticed = func(read *state) { s.logProblems(nil, read.problems) }
+	snapshot.noticed = func(read *state) {
+		s.logProblems(nil, read.problems)
+		s.revision.Add(1)
+	}
 	s.logProblems(nil, snapshot.misfits)
 	s.current.Store(snapshot)
 	if snapshot.Len() <= few {
@@ -358,7 +362,12 @@ func (s *Store) replace(added map[string]*domain, gone []string) {
 		delete(shard(name), name)
 	}
 	s.current.Store(&after)
+	s.revision.Add(1)
 }
+
+// Revision is a number that grows when anything that is known of the keys
+// changes.
+func (s *Store) Revision() int64 { return s.revision.Load() }
 
 // logChange says which keys of a domain came, changed and went, and reports
 // whether there are new ones.

@@ -34,6 +34,9 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		Log:    log,
 	}
 	facts := &source{settings: settings, store: store}
+	if settings.Keys.Check != keystore.CheckOff {
+		facts.checker = keystore.NewChecker(store, settings.dns)
+	}
 	var recorder *status.Recorder
 	if settings.http != (milter.Address{}) {
 		recorder = status.NewRecorder(status.DefaultDomains, facts.known)
@@ -72,8 +75,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 	var background sync.WaitGroup
 	background.Go(func() { store.Remember(ctx) })
 	hurry := func() {}
-	if settings.Keys.Check != keystore.CheckOff {
-		checker := keystore.NewChecker(store, settings.dns)
+	if checker := facts.checker; checker != nil {
 		first, cancel := context.WithTimeout(ctx, firstAnswers)
 		checker.First(first)
 		cancel()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/libcrypto"
+	"signpost/keystore/published"
 	"signpost/keystore/record"
 	"signpost/milter"
 	"signpost/milter/status"
@@ -20,11 +20,11 @@ type source struct {
 	settings *settings
 	store    *keystore.Store
 	server   *milter.Server
-	serving  atomic.Bool // between the start and the end of serving
+	checker  *keystore.Checker // nil when the DNS is not asked
+	serving  atomic.Bool       // between the start and the end of serving
 
 	mu       sync.Mutex
-	indexed  *keystore.Snapshot // that index and problems are of
-	unread   int                // domains that were not read then
+	indexed  int64 // the revision that index and problems are of
 	index    *status.Index
 	problems map[string][]keystore.Problem // by domain
 }
@@ -88,8 +88,8 @@ func (s *source) problemsOf(name string, keys *keystore.Snapshot) []keystore.Pro
 // indexKeys makes the index of the keys, unless it is there already. The lock
 // is held.
 func (s *source) indexKeys(keys *keystore.Snapshot) {
-	_, unread := keys.Count()
-	if keys == s.indexed && unread == s.unread {
+	revision := s.store.Revision()
+	if s.index != nil && revision == s.indexed {
 		return
 	}
 	s.problems = make(map[string][]keystore.Problem)
@@ -100,7 +100,8 @@ func (s *source) indexKeys(keys *keystore.Snapshot) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	s.index = status.NewIndex(func(yield func(status.Summary) bool) {
-		var stages []status.Stage
+		var stages []keystore.Stage
+		now := time.Now()
 		for _, name := range names {
 			if !keys.Read(name) {
 				// To read all at once would take minutes: what is wrong shows as they are read.
@@ -109,14 +110,15 @@ func (s *source) indexKeys(keys *keystore.Snapshot) {
 				}
 				continue
 			}
-			signing, _, err := s.settings.Rules.Keys(name, keys)
+			_, _, err := s.settings.Rules.Keys(name, keys)
 			sum := status.Summary{Name: name, Stages: stages[:0]}
-			for _, key := range keys.Keys(name) {
-				sum.Stages = append(sum.Stages, stageOf(key, signing))
+			for _, key := range keys.Status(name, now) {
+				sum.Stages = append(sum.Stages, key.Stage)
+				sum.Attention = max(sum.Attention, attention(key))
 			}
 			for _, p := range s.problems[name] {
 				if !p.InForce {
-					sum.Stages = append(sum.Stages, status.Broken)
+					sum.Stages = append(sum.Stages, keystore.Broken)
 				}
 			}
 			if err != nil || len(s.problems[name]) > 0 {
@@ -127,52 +129,94 @@ func (s *source) indexKeys(keys *keystore.Snapshot) {
 			}
 		}
 	})
-	s.indexed, s.unread = keys, unread
+	s.indexed = revision
 }
 
-// stageOf says at which stage a usable key is. Without the DNS check the newest
-// signs, so those that do not have signed before.
-func stageOf(key *keystore.Key, signing []*keystore.Key) status.Stage {
-	if slices.Contains(signing, key) {
-		return status.Active
+// attention says whether somebody should look at a key: at one that signs and
+// that nobody can verify, or at one that waits.
+func attention(key keystore.Status) status.Attention {
+	switch {
+	case key.Stage == keystore.Active && key.Presence == published.Missing:
+		return status.Urgent
+	case key.Stage == keystore.Pending || key.Stage == keystore.Retired:
+		return status.Waits
 	}
-	return status.Retiring
+	return status.Fine
 }
 
 // domain returns what there is to show of a domain.
 func (s *source) domain(name string) (status.Domain, bool) {
 	keys := s.store.Snapshot()
 	must := s.settings.Rules.MustSign[name]
-	signing, _, err := s.settings.Rules.Keys(name, keys)
+	_, _, err := s.settings.Rules.Keys(name, keys)
 	d := status.Domain{Name: name, Must: must, Keys: []status.Key{}}
 	if err != nil && must {
 		d.Problems = append(d.Problems, fmt.Sprintf("its mail is refused for now: %v", err))
 	}
-	for _, key := range slices.Backward(keys.Keys(name)) {
-		d.Keys = append(d.Keys, shownKey(key, stageOf(key, signing)))
+	said, next := s.said(name)
+	for _, key := range slices.Backward(keys.Status(name, time.Now())) {
+		d.Keys = append(d.Keys, shownKey(key, said[key.Selector], next))
 	}
 	for _, p := range s.problemsOf(name, keys) {
 		if p.InForce {
 			d.Problems = append(d.Problems, p.String())
 			continue
 		}
-		d.Keys = append(d.Keys, status.Key{File: p.File, Stage: status.Broken, Failure: p.Err.Error()})
+		d.Keys = append(d.Keys, status.Key{File: p.File, Stage: keystore.Broken, Failure: p.Err.Error()})
 	}
 	return d, must || len(d.Keys) > 0
 }
 
-func shownKey(key *keystore.Key, stage status.Stage) status.Key {
+// said returns what the DNS said of the keys of a domain that is not settled.
+func (s *source) said(name string) (map[string]published.KeyAnswer, time.Time) {
+	if s.checker == nil {
+		return nil, time.Time{}
+	}
+	return s.checker.Said(name)
+}
+
+// shownKey says what there is to say of a key, of which the DNS said that last, if
+// it is not settled.
+func shownKey(key keystore.Status, said published.KeyAnswer, next time.Time) status.Key {
 	shown := status.Key{
 		Selector:   key.Selector,
 		Algorithm:  string(key.Algorithm),
 		Bits:       key.Bits,
 		File:       key.File,
-		Stage:      stage,
+		Stage:      key.Stage,
+		Since:      key.Since,
 		Made:       key.ModTime,
+		Checked:    key.Asked,
+		Next:       next,
 		RecordName: record.Name(key.Selector, key.Domain),
+		Advice:     advice(key),
 	}
-	if value, err := record.ForKey(crypto.PublicKey(key.Signer.Public())); err == nil {
+	switch {
+	case said.Presence == published.Unknown:
+		shown.Failure = said.Text
+		if key.Presence == published.There {
+			shown.Evidence = "published"
+		}
+	default:
+		shown.Evidence = said.Text
+	}
+	if value, err := record.ForKey(key.Signer.Public()); err == nil {
 		shown.RecordValue = value.String()
 	}
 	return shown
+}
+
+// advice says what to do next about a key.
+func advice(key keystore.Status) string {
+	switch {
+	case key.Stage == keystore.Active && key.Presence == published.Missing:
+		return "publish this record: nobody can verify the mail that this key signs"
+	case key.Stage == keystore.Pending:
+		return "publish this record; the key signs as soon as it is seen"
+	case key.Stage == keystore.Retiring:
+		return "leave its record in the DNS until " + key.Since.Add(keystore.Overlap).UTC().Format(time.DateOnly)
+	case key.Stage == keystore.Retired:
+		return "move the file away and take its record out of the DNS: signpost rotate --finish " + key.Domain
+	}
+	return ""
 }

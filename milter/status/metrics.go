@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"signpost/keystore"
 )
 
 // DefaultKeys is how many keys have metrics of their own.
@@ -89,7 +91,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count(c.failed, failed)
 
 	index := c.source.Index()
-	for _, stage := range Stages() {
+	for _, stage := range keystore.Stages() {
 		gauge(c.keys, float64(index.stages[stage]), string(stage))
 	}
 	shown := 0

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/keystore"
 	"signpost/milter"
 )
 
@@ -44,7 +45,7 @@ func newPage() *page {
 		"grouped": grouped,
 		"symbol":  symbol,
 		"reason":  reasonMeaning,
-		"stages":  Stages,
+		"stages":  keystore.Stages,
 		"hour":    func(v shown, h Hour, all bool) hourShown { return hourShown{v, h, all} },
 		"within":  func(v shown, d Domain) domainShown { return domainShown{v, d} },
 	}).Parse(read("page.html")))
@@ -134,17 +135,17 @@ func (v *View) Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:
 func (h Hour) Refused() uint64 { return h.Messages(TempFail) }
 
 // symbol stands beside the word of a stage, so that colour is not all there is.
-func symbol(s Stage) string {
+func symbol(s keystore.Stage) string {
 	switch s {
-	case Pending:
+	case keystore.Pending:
 		return "◔"
-	case Published:
+	case keystore.Published:
 		return "◑"
-	case Active:
+	case keystore.Active:
 		return "●"
-	case Retiring:
+	case keystore.Retiring:
 		return "◌"
-	case Retired:
+	case keystore.Retired:
 		return "○"
 	}
 	return "✕"

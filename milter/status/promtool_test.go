@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"signpost/keystore"
 )
 
 const (
@@ -66,7 +68,7 @@ func TestKeyMetricsAreBounded(t *testing.T) {
 func TestMetricsOfHostileNames(t *testing.T) {
 	t.Parallel()
 	domains := hostile()
-	domains = append(domains, Domain{Name: "\xff\xfe\n\"", Keys: []Key{{Stage: Broken}, {Stage: Broken}}})
+	domains = append(domains, Domain{Name: "\xff\xfe\n\"", Keys: []Key{{Stage: keystore.Broken}, {Stage: keystore.Broken}}})
 	source := sourceOf(domains)
 	resp, body := get(t, serve(t, source, recorderOf(source, 0)).URL+"/metrics")
 	if resp.StatusCode != 200 || !strings.Contains(body, "signpost_keys_shown 4") {

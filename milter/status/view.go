@@ -1,65 +1,34 @@
 // Package status shows what signpostd does, to people and to machines: a status
 // page, the same as JSON, health and readiness, and metrics for Prometheus.
 //
-// It knows nothing of keys and the DNS. What it shows comes from a Source, and
-// from the outcomes of messages that a Recorder is told of.
+// It reads no keys and asks no DNS. What it shows comes from a Source, and from
+// the outcomes of messages that a Recorder is told of.
 package status
 
-import "time"
+import (
+	"time"
 
-// Stage is where a key is in its life.
-type Stage string
-
-// The stages of a key.
-const (
-	Pending   Stage = "pending"   // not in the DNS
-	Published Stage = "published" // in the DNS, not signing
-	Active    Stage = "active"    // signing
-	Retiring  Stage = "retiring"  // was active, its record must stay for mail under way
-	Retired   Stage = "retired"   // its record can go
-	Broken    Stage = "broken"    // file unreadable or key unusable
+	"signpost/keystore"
 )
-
-// Stages returns all stages in the order of a key's life.
-func Stages() []Stage { return []Stage{Pending, Published, Active, Retiring, Retired, Broken} }
-
-// Meaning says in words what a stage means.
-func (s Stage) Meaning() string {
-	switch s {
-	case Pending:
-		return "waits until its record is in the DNS"
-	case Published:
-		return "in the DNS, another key signs"
-	case Active:
-		return "signs"
-	case Retiring:
-		return "signs no more; its record must stay for mail under way"
-	case Retired:
-		return "no longer needed; its record can go"
-	case Broken:
-		return "cannot be used"
-	}
-	return ""
-}
 
 // Key is a key of a domain, or a file that should be one. Fields that do not
 // apply are empty. Texts from the DNS and names on disk stand as they are: what
 // shows them makes them safe.
 type Key struct {
-	Selector    string    `json:"selector"`
-	Algorithm   string    `json:"algorithm"` // rsa or ed25519
-	Bits        int       `json:"bits"`
-	File        string    `json:"file"`
-	Stage       Stage     `json:"stage"`
-	Since       time.Time `json:"since,omitzero"`      // when it came to the stage
-	Made        time.Time `json:"made,omitzero"`       // the time of the file
-	Evidence    string    `json:"evidence,omitempty"`  // what the DNS says
-	Checked     time.Time `json:"checked,omitzero"`    // when the DNS last answered clearly
-	Next        time.Time `json:"next_check,omitzero"` // when it is asked again
-	Failure     string    `json:"failure,omitempty"`   // why the last question had no clear answer, or what is wrong with the file
-	RecordName  string    `json:"record_name,omitempty"`
-	RecordValue string    `json:"record_value,omitempty"` // of the TXT record, in one piece
-	Advice      string    `json:"advice,omitempty"`       // what to do next
+	Selector    string         `json:"selector"`
+	Algorithm   string         `json:"algorithm"` // rsa or ed25519
+	Bits        int            `json:"bits"`
+	File        string         `json:"file"`
+	Stage       keystore.Stage `json:"stage"`
+	Since       time.Time      `json:"since,omitzero"`      // when it came to the stage
+	Made        time.Time      `json:"made,omitzero"`       // the time of the file
+	Evidence    string         `json:"evidence,omitempty"`  // what the DNS says
+	Checked     time.Time      `json:"checked,omitzero"`    // when the DNS last answered clearly
+	Next        time.Time      `json:"next_check,omitzero"` // when it is asked again
+	Failure     string         `json:"failure,omitempty"`   // why the last question had no clear answer, or what is wrong with the file
+	RecordName  string         `json:"record_name,omitempty"`
+	RecordValue string         `json:"record_value,omitempty"` // of the TXT record, in one piece
+	Advice      string         `json:"advice,omitempty"`       // what to do next
 }
 
 // Domain is a domain that the key directory or a setting names.
@@ -75,14 +44,14 @@ type Domain struct {
 // View is what there is to see at one moment: all of it but for the domains,
 // of which it has a page.
 type View struct {
-	Version  string        `json:"version"`
-	Started  time.Time     `json:"started"`
-	Now      time.Time     `json:"now"`
-	Ready    bool          `json:"ready"`
-	NotReady []string      `json:"not_ready,omitempty"` // why not
-	Listen   []string      `json:"listen"`              // the milter sockets
-	Keys     map[Stage]int `json:"keys"`
-	Hour     Hour          `json:"last_hour"` // of all domains, and of mail from others
+	Version  string                 `json:"version"`
+	Started  time.Time              `json:"started"`
+	Now      time.Time              `json:"now"`
+	Ready    bool                   `json:"ready"`
+	NotReady []string               `json:"not_ready,omitempty"` // why not
+	Listen   []string               `json:"listen"`              // the milter sockets
+	Keys     map[keystore.Stage]int `json:"keys"`
+	Hour     Hour                   `json:"last_hour"` // of all domains, and of mail from others
 
 	Query     string   `json:"query,omitempty"`
 	Domain    string   `json:"exact_domain,omitempty"`

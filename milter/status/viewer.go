@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"signpost/keystore"
 )
 
 // question is what a request asks for.
@@ -41,7 +43,7 @@ func (v *viewer) view(q question) *View {
 		Ready:     len(reasons) == 0,
 		NotReady:  few(reasons),
 		Listen:    v.source.Listen,
-		Keys:      make(map[Stage]int),
+		Keys:      make(map[keystore.Stage]int),
 		Hour:      v.recorder.Hour(),
 		Query:     q.query,
 		Domain:    q.domain,
@@ -49,7 +51,7 @@ func (v *viewer) view(q question) *View {
 		Attention: index.attention,
 		Domains:   []Domain{},
 	}
-	for _, stage := range Stages() {
+	for _, stage := range keystore.Stages() {
 		view.Keys[stage] = index.stages[stage]
 	}
 	var names []string
