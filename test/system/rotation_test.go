@@ -2,8 +2,11 @@ package system
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,13 +31,14 @@ type rotation struct {
 	options []string    // of the daemon
 }
 
+// rotated is its domain.
 const rotated = "rotate.example"
 
 // startRotation begins with one key, which is published, and mail that it signs.
 func startRotation(t *testing.T, options ...string) *rotation {
 	t.Helper()
 	w := newWorld(t)
-	r := &rotation{world: w, options: options}
+	r := &rotation{world: w, options: append(options, "--http="+w.net+".8:8892")}
 	if r.second = startDNS(t, w.net+".54"); r.second == nil {
 		t.Fatal("no place for a second name server")
 	}
@@ -111,6 +115,37 @@ func (r *rotation) staysWith(selector string) {
 	}
 }
 
+// awaitStages waits until the daemon shows these stages, by selector.
+func (r *rotation) awaitStages(want map[string]string) {
+	r.t.Helper()
+	var got map[string]string
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("stages %v, want %v", got, want)
+		}
+	}()
+	await(r.t, "the stages to be as they should", func() bool {
+		got = make(map[string]string)
+		response, err := http.Get("http://" + r.net + ".8:8892/status.json?domain=" + rotated)
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		var view struct {
+			Domains []struct {
+				Keys []struct{ Selector, Stage string }
+			}
+		}
+		if err := json.NewDecoder(response.Body).Decode(&view); err != nil || len(view.Domains) != 1 {
+			return false
+		}
+		for _, key := range view.Domains[0].Keys {
+			got[key.Selector] = key.Stage
+		}
+		return maps.Equal(got, want)
+	})
+}
+
 // end ends the mail, and lets everything that arrived be judged.
 func (r *rotation) end() {
 	r.t.Helper()
@@ -162,7 +197,8 @@ func TestRotationUnderMail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startRotation(t, options(t)...)
-			next := r.drop("s2") // pending
+			next := r.drop("s2")
+			r.awaitStages(map[string]string{"s1": "active", "s2": "pending"})
 			r.staysWith("s1")
 			r.restart()
 			r.staysWith("s1")
@@ -174,10 +210,12 @@ func TestRotationUnderMail(t *testing.T) {
 
 			published := time.Now()
 			r.publish("s2", next, r.second)
-			r.awaitSigner("s2") // active, and s1 is retiring
+			r.awaitSigner("s2")
+			r.awaitStages(map[string]string{"s1": "retiring", "s2": "active"})
 			t.Logf("from published to five messages signed: %v", time.Since(published))
 			r.restart()
 			r.awaitSigner("s2")
+			r.awaitStages(map[string]string{"s1": "retiring", "s2": "active"})
 
 			r.removeKey(rotated + "/s1.private") // retired
 			r.awaitSigner("s2")
