@@ -150,7 +150,7 @@ func TestFaultsAreFound(t *testing.T) {
 			// after one message, which is another one than was signed.
 			l, span := load{sessions: 1, size: 1 << 10, signatures: 1}, time.Minute
 			if test.messages == 0 {
-				l.size, span = 2<<10, 0
+				l.size, span = 8<<10, 0
 			}
 			g := newGenerator(l, b.keys.public, s.network, s.address)
 			if _, err := g.run(span, noUsage); err == nil || !strings.Contains(err.Error(), test.want) {

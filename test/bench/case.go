@@ -173,13 +173,10 @@ func (r *runner) round(warm, span time.Duration) error {
 	if _, err := r.generator.run(warm, r.process.cpu); err != nil {
 		return err
 	}
-	others := busy() - own()
 	m, err := r.generator.run(span, r.process.cpu)
 	if err != nil {
 		return err
 	}
-	// Most of what belongs to the sample's verification is our own, too.
-	others = busy() - own() - others - m.cpu*time.Duration(m.messages)
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	res := r.result
 	res.rates = append(res.rates, m.rate)
@@ -187,7 +184,7 @@ func (r *runner) round(warm, span time.Duration) error {
 	res.p99 = append(res.p99, ms(quantile(m.eom, 0.99)))
 	res.max = max(res.max, ms(m.eom[len(m.eom)-1]))
 	res.whole = append(res.whole, ms(quantile(m.whole, 0.5)))
-	res.others = max(res.others, 100*float64(others)/float64(m.elapsed)/float64(runtime.NumCPU()))
+	res.others = max(res.others, 100*float64(m.others)/float64(m.elapsed)/float64(runtime.NumCPU()))
 	res.cpu = append(res.cpu, float64(m.cpu)/float64(time.Microsecond))
 	return nil
 }

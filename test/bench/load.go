@@ -50,6 +50,7 @@ type measurement struct {
 	eom      []time.Duration // from writing the end of a message to the answer, sorted
 	whole    []time.Duration // from writing MAIL to the answer, sorted
 	cpu      time.Duration   // of the milter, per message
+	others   time.Duration   // processor time that neither the milter nor this process used
 }
 
 // run measures for that long and then verifies a sample. Whatever is missing or
@@ -59,6 +60,7 @@ func (g *generator) run(span time.Duration, usage func() (time.Duration, error))
 	if err != nil {
 		return nil, err
 	}
+	others := busy() - own()
 	start := time.Now()
 	errs := make([]error, len(g.sessions))
 	var wg sync.WaitGroup
@@ -74,6 +76,7 @@ func (g *generator) run(span time.Duration, usage func() (time.Duration, error))
 	if err != nil {
 		return nil, err
 	}
+	m.others = busy() - own() - others - (after - before)
 	var samples []sample
 	for _, s := range g.sessions {
 		m.messages += s.messages

@@ -169,7 +169,7 @@ func (p *postfix) awaitPort(milter string) error {
 			return conn.Close()
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("Postfix takes no mail: %w: %s", err, p.said("fatal"))
+			return fmt.Errorf("no mail is taken by Postfix: %w: %s", err, p.said("fatal"))
 		}
 	}
 }
