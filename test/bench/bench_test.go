@@ -33,8 +33,8 @@ func buildSignpostd(t *testing.T) string {
 	return program
 }
 
-// startSignpostd runs the daemon.
-func startSignpostd(t *testing.T, b *bench, program string, selectors []string, tcp bool) (*process, socket) {
+// runSignpostd runs the daemon.
+func runSignpostd(t *testing.T, b *bench, program string, selectors []string, tcp bool) (*process, socket) {
 	t.Helper()
 	p, s, err := b.start(signpostd("signpostd", program), selectors, tcp)
 	if err != nil {
@@ -63,7 +63,7 @@ func TestSignpostdIsMeasured(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := &bench{dir: t.TempDir(), keys: b.keys}
-			p, s := startSignpostd(t, b, program, test.selectors, test.load.tcp)
+			p, s := runSignpostd(t, b, program, test.selectors, test.load.tcp)
 			test.load.signatures = len(test.selectors)
 			g := newGenerator(test.load, b.keys.public, s.network, s.address)
 			m, err := g.run(100*time.Millisecond, p.cpu)
@@ -108,7 +108,7 @@ func noUsage() (time.Duration, error) { return 0, nil }
 // session 0 sends.
 func signatureOf(t *testing.T, b *bench) field {
 	t.Helper()
-	_, s := startSignpostd(t, b, buildSignpostd(t), []string{rsaKey}, false)
+	_, s := runSignpostd(t, b, buildSignpostd(t), []string{rsaKey}, false)
 	one := newGenerator(load{sessions: 1, size: 1 << 10, perConnection: 1, signatures: 1}, b.keys.public, s.network, s.address).sessions[0]
 	added, err := one.single()
 	if err != nil || len(added) != 1 {

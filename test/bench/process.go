@@ -19,6 +19,8 @@ type process struct {
 	cmd *exec.Cmd
 	log string // file of what it says
 	end chan struct{}
+
+	started time.Time
 }
 
 // startProcess runs a program, whose output goes to the file.
@@ -30,6 +32,7 @@ func startProcess(log string, name string, args ...string) (*process, error) {
 	defer out.Close()
 	p := &process{cmd: exec.Command(name, args...), log: log, end: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ type scale struct {
 	peak     float64       // at any time, in MiB
 	settled  time.Duration // from the start until nothing happens any more
 	watches  int
-	rates    map[string]float64 // messages per second for the first, last and a random domain
+	rates    map[string][]float64 // messages per second, by round, for the first, last and a random domain
 }
 
 // domain is the name of a domain by number.
@@ -93,52 +93,35 @@ func (b *bench) addKey(dir, layout string, n int) error {
 
 // scale measures a build of signpostd with that many domains.
 func (b *bench) scale(name, program string, domains int, layout string) (*scale, error) {
-	sc := &scale{daemon: name, domains: domains, layout: layout, rates: make(map[string]float64)}
+	sc := &scale{daemon: name, domains: domains, layout: layout, rates: make(map[string][]float64)}
 	keys, err := b.keyDirectory(domains, layout)
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(keys)
 	s := socket{"unix", keys + ".sock"}
-	start := time.Now()
-	p, err := startProcess(keys+".log", program, "--keys="+keys, "--listen="+s.milter(), "--selector="+flatSelector)
+	p, err := startSignpostd(keys+".log", program, keys, s, "--selector="+flatSelector)
 	if err != nil {
 		return nil, err
 	}
 	defer p.stop()
-	if sc.first, err = b.awaitSignature(p, s, domains-1, start); err != nil {
+	if sc.first, err = b.awaitSignature(p, s, domains-1, p.started); err != nil {
 		return nil, err
 	}
 	if err := p.awaitQuiet(); err != nil {
 		return nil, err
 	}
-	sc.settled = time.Since(start) - quiet
+	sc.settled = time.Since(p.started) - quiet
 	if sc.idle, err = p.memory("VmRSS"); err != nil {
 		return nil, err
 	}
 	sc.watches = p.watches()
 
-	for _, which := range []struct {
-		name   string
-		domain func() int
-	}{
-		{"first", func() int { return 0 }},
-		{"last", func() int { return domains - 1 }},
-		{"random", func() int { return mathrand.IntN(domains) }},
-	} {
-		g := newGenerator(load{sessions: 8, size: 4 << 10, perConnection: 1, signatures: 1,
-			domain: func() string { return domain(which.domain()) }}, b.scaleKeys, s.network, s.address)
-		if _, err := g.run(b.warm, p.cpu); err != nil {
-			return nil, fmt.Errorf("%s domain: %w", which.name, err)
-		}
-		m, err := g.run(b.span, p.cpu)
-		if err != nil {
-			return nil, fmt.Errorf("%s domain: %w", which.name, err)
-		}
-		sc.rates[which.name] = m.rate
+	if err := b.scaleRates(sc, p, s); err != nil {
+		return nil, err
 	}
 
-	start = time.Now()
+	start := time.Now()
 	if err := b.addKey(keys, layout, domains); err != nil {
 		return nil, err
 	}
@@ -156,4 +139,37 @@ func (b *bench) scale(name, program string, domains int, layout string) (*scale,
 	}
 	sc.peak, err = p.memory("VmHWM")
 	return sc, err
+}
+
+// scaleRates measures the first, the last and a random domain in turns.
+func (b *bench) scaleRates(sc *scale, p *process, s socket) error {
+	pick := map[string]func() int{
+		"first":  func() int { return 0 },
+		"last":   func() int { return sc.domains - 1 },
+		"random": func() int { return mathrand.IntN(sc.domains) },
+	}
+	generators := make(map[string]*generator)
+	for which, number := range pick {
+		generators[which] = newGenerator(load{sessions: 8, size: 4 << 10, perConnection: 1, signatures: 1,
+			domain: func() string { return domain(number()) }}, b.scaleKeys, s.network, s.address)
+	}
+	for range b.rounds {
+		for _, which := range []string{"first", "last", "random"} {
+			if _, err := generators[which].run(b.warm, p.cpu); err != nil {
+				return fmt.Errorf("%s domain: %w", which, err)
+			}
+			m, err := generators[which].run(b.span/2, p.cpu)
+			if err != nil {
+				return fmt.Errorf("%s domain: %w", which, err)
+			}
+			sc.rates[which] = append(sc.rates[which], m.rate)
+		}
+	}
+	return nil
+}
+
+// lastToFirst is the ratio of the last domain's messages per second to the
+// first's, the median of those within a round.
+func (sc *scale) lastToFirst() float64 {
+	return ratio(&result{rates: sc.rates["last"]}, &result{rates: sc.rates["first"]})
 }

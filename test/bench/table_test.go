@@ -48,7 +48,7 @@ func TestTargets(t *testing.T) {
 			"fast": of(3100, 400, 4), "plain": of(1500, 800, 6), "fast" + bothSuffix: of(3000, 420, 4),
 		}},
 		many:   map[string]*result{"fast": of(800, 17, 0), "opendkim": of(400, 40, 0), "rspamd": of(700, 25, 0)},
-		scales: []*scale{{domains: 100_000, layout: flat, first: 2 * time.Second, drop: time.Second, idle: 119, reloaded: 121, rates: map[string]float64{"first": 100, "last": 96}}},
+		scales: []*scale{{domains: 100_000, layout: flat, first: 2 * time.Second, drop: time.Second, idle: 119, reloaded: 121, rates: map[string][]float64{"first": {100}, "last": {96}}}},
 	}
 	var got []string
 	for _, x := range b.targets(f) {
