@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +60,9 @@ func run(args []string) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("argument %q; hint: there are only options, see -help", flags.Arg(0))
 	}
+	if err := o.check(); err != nil {
+		return err
+	}
 	home := os.Getenv(homeEnv)
 	if home == "" {
 		code, err := runInside()
@@ -71,6 +75,28 @@ func run(args []string) error {
 		return err
 	}
 	return measure(home, o)
+}
+
+// check finds what would measure nothing.
+func (o options) check() error {
+	for option, list := range map[string][2]string{
+		"-parts":   {o.parts, "direct,postfix,scale"},
+		"-peers":   {o.peers, "nothing,opendkim,rspamd,dkimpy"},
+		"-layouts": {o.layouts, flat + "," + folder},
+	} {
+		for name := range strings.SplitSeq(list[0], ",") {
+			if !slices.Contains(strings.Split(list[1], ","), name) && (name != "" || option != "-peers") {
+				return fmt.Errorf("%s %q: want some of %s, commas between", option, name, list[1])
+			}
+		}
+	}
+	if !slices.ContainsFunc(scenarios(), func(sc scenario) bool { return selected(sc.name, o.only) }) {
+		return fmt.Errorf("-only %q: no scenario has that in its name; hint: names are like \"4KiB x8 TCP\"", o.only)
+	}
+	if o.rounds < 1 || o.span <= 0 || o.warm < 0 {
+		return fmt.Errorf("-rounds %d, -span %v, -warm %v: want at least one round, some time, and no less than no time", o.rounds, o.span, o.warm)
+	}
+	return nil
 }
 
 // measure does all that the options ask for.
