@@ -98,8 +98,8 @@ func (l *loader) mark(s, previous *state) {
 	for i, key := range s.keys {
 		if at := previous.index(key); at >= 0 {
 			s.marks[i] = previous.marks[at]
-		} else if len(l.remembered) > 0 {
-			s.marks[i] = l.remembered[fingerprint(key)]
+		} else if before := l.remembered.Load(); before != nil {
+			s.marks[i] = (*before)[fingerprint(key)]
 		}
 	}
 }

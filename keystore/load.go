@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -91,7 +92,9 @@ type loader struct {
 	reading [64]sync.Mutex // of a domain, by its name: one reads its files at a time
 	now     func() time.Time
 
-	remembered map[print]mark // from the time before the start
+	// remembered is what was known before the start, until all has been read: a
+	// key that comes later is a new one.
+	remembered atomic.Pointer[map[print]mark]
 
 	// Of the last scan.
 	misfits map[string][]Problem // by unit: names that give no domain

@@ -50,7 +50,7 @@ func Open(options Options, log *slog.Logger) (*Store, error) {
 		case err != nil:
 			log.Warn("what was known of the keys is lost in part", "err", err)
 		}
-		s.loader.remembered = marks
+		s.loader.remembered.Store(&marks)
 	}
 	start := time.Now()
 	units, err := s.loader.scan()
@@ -126,6 +126,7 @@ func (s *Store) settle() {
 			nothing = append(nothing, name)
 		}
 	}
+	s.loader.remembered.Store(nil)
 	s.replace(nil, nothing)
 	snapshot := s.Snapshot()
 	usable, _ := snapshot.Count()
