@@ -13,7 +13,7 @@ build() {
 # The linker warns of functions of the C library that want its shared files, which libcrypto has
 # for its engines and sockets. Nothing here reaches them.
 with_libcrypto() {
-	CGO_ENABLED=1 build -tags openssl,netgo,osusergo -o bin/signpostd \
+	CGO_ENABLED=1 build -tags openssl,netgo,osusergo,urfave_cli_no_docs -o bin/signpostd \
 		-ldflags "$ldflags -linkmode external -extldflags '-static'" ./cmd/signpostd 2>build/libcrypto.log
 }
 
@@ -23,4 +23,4 @@ CGO_ENABLED=0 build -ldflags "$ldflags" -o build/probe ./test/probe
 	sh test/setup.sh build && with_libcrypto && exit
 	echo "build: without libcrypto, so RSA signatures take three times as long; hint: see build/setup.log and build/libcrypto.log" >&2
 }
-CGO_ENABLED=0 build -ldflags "$ldflags" -o bin/signpostd ./cmd/signpostd
+CGO_ENABLED=0 build -tags urfave_cli_no_docs -ldflags "$ldflags" -o bin/signpostd ./cmd/signpostd

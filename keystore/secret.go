@@ -139,7 +139,6 @@ func rsaKey(p, q *big.Int, e int) (*rsa.PrivateKey, error) {
 	key.Precomputed.Dp = new(big.Int).Mod(key.D, pMinus)
 	key.Precomputed.Dq = new(big.Int).Mod(key.D, qMinus)
 	key.Precomputed.Qinv = new(big.Int).ModInverse(q, p)
-	key.Precompute()
 	return key, nil
 }
 

@@ -27,7 +27,7 @@ const unwatched = time.Second
 // kilobyte of the kernel's memory, and some of ours. With more, only the
 // directory itself is watched: a new domain is in force at once, and a change
 // within a folder after the next scan.
-const maxFolders = 10_000
+const maxFolders = 5000
 
 // idle is how many times longer than a scan takes there is none: so scans take
 // two percent of a processor at the most.

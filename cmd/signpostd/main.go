@@ -78,10 +78,13 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// manyDomains is from where on the keys, which live long, are most of the memory
-// in use. To let half as much garbage again gather would cost more than to collect
-// it, which takes 50 ms of one processor for each of some ten thousand messages.
-const manyDomains = 10_000
+// garbagePercent says how much garbage may gather, as a part of what lives: with
+// many domains some 8 MiB, for their keys live long and are most of the memory in
+// use. A message makes 2 KiB of it.
+func garbagePercent(domains int) int {
+	const garbage, domain = 8 << 20, 700
+	return max(10, min(50, 100*garbage/(domains*domain+1)))
+}
 
 // start loads the keys and then checks them or serves.
 func start(ctx context.Context, settings *settings, log *slog.Logger) error {
@@ -104,9 +107,7 @@ func start(ctx context.Context, settings *settings, log *slog.Logger) error {
 	if settings.check {
 		store.ReadAll()
 	}
-	if store.Snapshot().Len() > manyDomains {
-		debug.SetGCPercent(20)
-	}
+	debug.SetGCPercent(garbagePercent(store.Snapshot().Len()))
 	unsigned, err := warnUnsigned(settings, store.Snapshot(), log)
 	if err != nil {
 		return err

@@ -11,11 +11,12 @@ import "C"
 import (
 	"crypto"
 	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"runtime"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -35,7 +36,7 @@ type signer struct {
 	key    *C.EVP_PKEY
 }
 
-// Signer returns a signer for RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section
+// Signer takes a key whose precomputed values need not be there, and returns a signer for RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section
 // 8.2), which any number of goroutines may use at once. A key of more than two
 // primes is returned as it is.
 func Signer(key *rsa.PrivateKey) (crypto.Signer, error) {
@@ -45,16 +46,32 @@ func Signer(key *rsa.PrivateKey) (crypto.Signer, error) {
 	if !begin() {
 		return nil, errors.New("libcrypto does not start")
 	}
-	der := x509.MarshalPKCS1PrivateKey(key)
-	defer clear(der)
+	if key.Precomputed.Qinv == nil {
+		key.Precompute()
+	}
+	numbers, sizes := little(key.N, big.NewInt(int64(key.E)), key.D, key.Primes[0], key.Primes[1],
+		key.Precomputed.Dp, key.Precomputed.Dq, key.Precomputed.Qinv)
+	defer clear(numbers)
 	var reason failure
-	loaded := C.signpost_load((*C.uchar)(&der[0]), C.long(len(der)), reason.buffer())
+	loaded := C.signpost_load((*C.uchar)(&numbers[0]), (*C.size_t)(&sizes[0]), reason.buffer())
 	if loaded == nil {
 		return nil, reason.err("taking the key")
 	}
 	s := &signer{public: key.PublicKey, key: loaded}
 	runtime.AddCleanup(s, func(key *C.EVP_PKEY) { C.EVP_PKEY_free(key) }, loaded)
 	return s, nil
+}
+
+// little returns numbers one after the other, in bytes of which the lowest comes
+// first, and how many bytes each has.
+func little(values ...*big.Int) (numbers []byte, sizes []C.size_t) {
+	for _, v := range values {
+		bytes := v.Bytes()
+		slices.Reverse(bytes)
+		numbers, sizes = append(numbers, bytes...), append(sizes, C.size_t(len(bytes)))
+		clear(bytes)
+	}
+	return numbers, sizes
 }
 
 // Public returns the *rsa.PublicKey.

@@ -7,8 +7,9 @@ const char *signpost_version(void);
 
 int signpost_begin(void);
 
-// The key of a PKCS#1 RSAPrivateKey, or NULL.
-EVP_PKEY *signpost_load(const unsigned char *der, long size, char *reason);
+// The key of eight numbers, the lowest byte first, or NULL: n, e, d, p, q, d mod p-1, d mod q-1,
+// 1/q mod p.
+EVP_PKEY *signpost_load(const unsigned char *numbers, const size_t *sizes, char *reason);
 
 // The length of the signature, or 0.
 size_t signpost_sign(EVP_PKEY *key, const unsigned char *digest, unsigned char *signature, size_t size, char *reason);
