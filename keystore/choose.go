@@ -11,9 +11,9 @@ import (
 // order puts the keys of one domain in order of age, the newest last: by the
 // modification time of the file, then by the natural order of the selector, so
 // that s10 is newer than s9. Times count in seconds, for Kubernetes writes all
-// files of a Secret in one go, and in any order.
+// files of a Secret in one go, and in any order. Keys of one name stay as they are.
 func order(keys []*Key) {
-	slices.SortFunc(keys, func(a, b *Key) int {
+	slices.SortStableFunc(keys, func(a, b *Key) int {
 		return cmp.Or(
 			cmp.Compare(a.ModTime.Unix(), b.ModTime.Unix()),
 			naturalCompare(a.Selector, b.Selector),

@@ -88,7 +88,7 @@ func (l *loader) newState(files []*file, folder *Problem, previous *state) *stat
 // mark puts the keys in order, with what is known of each.
 func (l *loader) mark(s, previous *state) {
 	if l.Check != CheckOff {
-		s.keys = append(s.keys, l.replaced(s.keys, previous)...)
+		s.keys = append(l.replaced(s.keys, previous), s.keys...)
 	}
 	order(s.keys)
 	if l.Check == CheckOff {

@@ -68,7 +68,8 @@ func (s *Snapshot) remember(dir string) error {
 }
 
 // recall reads what remember wrote. A file that is not there is no error; one
-// that cannot be used is, and what could be read of it counts.
+// that is damaged is, and what could be read of it counts. Nothing, and an error,
+// is for a directory or a file that cannot be read.
 func recall(dir string) (map[print]mark, error) {
 	file := filepath.Join(dir, stateFile)
 	data, err := os.ReadFile(file)
@@ -89,11 +90,11 @@ func recall(dir string) (map[print]mark, error) {
 }
 
 func parseState(data []byte) (map[print]mark, error) {
+	marks := make(map[print]mark)
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	if !lines.Scan() || lines.Text() != stateHeader {
-		return nil, fmt.Errorf("it does not begin with %q", stateHeader)
+		return marks, fmt.Errorf("it does not begin with %q", stateHeader)
 	}
-	marks := make(map[print]mark)
 	for n := 2; lines.Scan(); n++ {
 		p, m, err := parseMark(strings.Fields(lines.Text()))
 		if err != nil {

@@ -52,6 +52,12 @@ func (r *Resolver) KeyEverywhere(ctx context.Context, name string, want record.D
 	if err != nil {
 		return cached
 	}
+	return zone.key(ctx, owner, want, patience, cached)
+}
+
+// key is KeyEverywhere for the name servers of the zone; cached is the answer of
+// the resolver.
+func (zone *NameServers) key(ctx context.Context, owner string, want record.DKIM, patience time.Duration, cached KeyAnswer) KeyAnswer {
 	var have, lack []string
 	var last KeyAnswer
 	for _, reply := range zone.Ask(ctx, owner, dns.TypeTXT, patience) {

@@ -1,0 +1,298 @@
+package keystore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+)
+
+// zone is a DNS of key records, which answers as a resolver does; it has no
+// name servers, so that what it says counts.
+type zone struct {
+	mu      sync.Mutex
+	texts   map[string]string // by name
+	fails   bool
+	queries map[string]int
+}
+
+// serve answers on a port of its own until the test ends.
+func (z *zone) serve(t testing.TB) *published.Resolver {
+	t.Helper()
+	started := make(chan struct{})
+	server := &dns.Server{Addr: "127.0.0.1:0", Net: "udp", Handler: z, NotifyStartedFunc: func() { close(started) }}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.ListenAndServe() }()
+	<-started
+	t.Cleanup(func() { _ = server.Shutdown(); <-done })
+	return &published.Resolver{Servers: []string{server.PacketConn.LocalAddr().String()}, Patience: time.Second, Attempts: 1}
+}
+
+func (z *zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	reply := new(dns.Msg).SetReply(query)
+	reply.RecursionAvailable = true
+	name := strings.TrimSuffix(query.Question[0].Name, ".")
+	text, ok := z.texts[name]
+	switch {
+	case z.fails:
+		reply.Rcode = dns.RcodeServerFailure
+	case query.Question[0].Qtype != dns.TypeTXT:
+	case ok:
+		z.queries[name]++
+		reply.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: query.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: split(text)}}
+	default:
+		reply.Rcode = dns.RcodeNameError
+	}
+	_ = w.WriteMsg(reply)
+}
+
+func split(text string) (parts []string) {
+	for ; len(text) > 255; text = text[255:] {
+		parts = append(parts, text[:255])
+	}
+	return append(parts, text)
+}
+
+func (z *zone) set(change func()) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	change()
+}
+
+// publish publishes the last key that the store has under these names.
+func (z *zone) publish(t testing.TB, store *Store, domain, selector string) {
+	t.Helper()
+	for _, key := range store.Snapshot().Keys(domain) {
+		if key.Selector == selector {
+			text, err := record.ForKey(key.Signer.Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			z.set(func() { z.texts[record.Name(selector, domain)] = text.String() })
+		}
+	}
+}
+
+// checked is a store with a checker, in a directory.
+func (d directory) checked(options Options) (*Store, *Checker, *zone, *journal) {
+	d.Helper()
+	log := &journal{}
+	options.Dir = d.path
+	store, err := Open(options, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		d.Fatal(err)
+	}
+	z := &zone{texts: make(map[string]string), queries: make(map[string]int)}
+	return store, NewChecker(store, DNS{Resolver: z.serve(d), Rate: 10_000}), z, log
+}
+
+func stages(s *Snapshot, domain string, now time.Time) map[string]Stage {
+	all := make(map[string]Stage)
+	for _, status := range s.Status(domain, now) {
+		all[status.Selector] = status.Stage
+	}
+	return all
+}
+
+// The life of two keys, step by step, and what the log says of it.
+func TestCheckerAndStages(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	d.write("a.example/s1.private", pkcs8(t, rsaKeys(1024, 0)))
+	d.write("a.example/s2.private", pkcs8(t, rsaKeys(1024, 1)))
+	store, checker, z, log := d.checked(Options{Check: CheckOn})
+	now := time.Now()
+	step := func(what string, want map[string]Stage, says string) {
+		t.Helper()
+		checker.check(t.Context(), "a.example")
+		if got := stages(store.Snapshot(), "a.example", now); !maps.Equal(got, want) {
+			t.Errorf("%s: stages %v, want %v", what, got, want)
+		}
+		if !strings.Contains(log.String(), says) {
+			t.Errorf("%s: the log does not say %q:\n%s", what, says, log)
+		}
+	}
+	step("nothing is published", map[string]Stage{"s1": Active, "s2": Pending}, "the key that signs is not published, so its mail cannot be verified; hint: publish its record")
+	z.publish(t, store, "a.example", "s2")
+	step("the second is", map[string]Stage{"s1": Retiring, "s2": Active}, `msg="other keys sign now" domain=a.example before=s1 now=s2`)
+	z.publish(t, store, "a.example", "s1")
+	step("both are", map[string]Stage{"s1": Retiring, "s2": Active}, "key is published")
+	z.set(func() { z.fails = true })
+	step("the DNS fails", map[string]Stage{"s1": Retiring, "s2": Active}, "the DNS cannot say whether a key is published, so what signs stays as it is")
+	z.set(func() { z.fails = false; delete(z.texts, "s2._domainkey.a.example") })
+	step("the second is gone", map[string]Stage{"s1": Active, "s2": Retiring}, "the record of a key is gone")
+	z.set(func() { clear(z.texts) })
+	step("both are gone", map[string]Stage{"s1": Active, "s2": Retiring}, "the record of the key that signs is gone, and no other key is published")
+	now = now.Add(8 * 24 * time.Hour)
+	step("a week later", map[string]Stage{"s1": Active, "s2": Retired}, "the DNS answers again")
+}
+
+// A key that is replaced in its file, under its name, goes on signing until the
+// record is that of the new one.
+func TestReplacedKeyWaitsForItsRecord(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	d.write("a.example.private", pkcs8(t, rsaKeys(1024, 0)))
+	store, checker, z, _ := d.checked(Options{Check: CheckOn})
+	z.publish(t, store, "a.example", "mail")
+	signer := func() int {
+		t.Helper()
+		checker.check(t.Context(), "a.example")
+		keys, err := store.Snapshot().Signing("a.example")
+		if err != nil || len(keys) != 1 {
+			t.Fatalf("%d keys sign, %v", len(keys), err)
+		}
+		return slices.IndexFunc([]int{0, 1, 2}, func(n int) bool { return rsaKeys(1024, n).PublicKey.Equal(keys[0].Signer.Public()) })
+	}
+	if got := signer(); got != 0 {
+		t.Fatalf("key %d signs at first", got)
+	}
+	for n := 1; n <= 2; n++ { // twice: the first to come is never published
+		d.write("a.example.private", pkcs8(t, rsaKeys(1024, n)))
+		if err := store.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if got := signer(); got != 0 {
+			t.Errorf("key %d signs, and the record is that of the one before", got)
+		}
+	}
+	z.publish(t, store, "a.example", "mail") // the last of that name
+	if got := signer(); got != 2 {
+		t.Errorf("key %d signs after the record of the last was published", got)
+	}
+	if keys := store.Snapshot().Keys("a.example"); len(keys) != 1 {
+		t.Errorf("%d keys are left", len(keys))
+	}
+}
+
+// With warn, and with off, the newest key signs at once.
+func TestCheckThatDoesNotDecide(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []Check{CheckWarn, CheckOff} {
+		d := newDirectory(t)
+		d.write("a.example/s1.private", pkcs8(t, rsaKeys(1024, 0)))
+		d.write("a.example/s2.private", pkcs8(t, rsaKeys(1024, 1)))
+		store, checker, z, log := d.checked(Options{Check: mode})
+		z.publish(t, store, "a.example", "s1")
+		checker.check(t.Context(), "a.example")
+		if got := describeSigning(store.Snapshot(), "a.example"); got != "s2:rsa" {
+			t.Errorf("with %q signs %s", mode, got)
+		}
+		if said := log.count("the key that signs is not published") > 0; said != (mode == CheckWarn) {
+			t.Errorf("with %q it is said: %t", mode, said)
+		}
+	}
+}
+
+// What was known before a restart is known after it, and a DNS that fails then
+// changes nothing.
+func TestStateOverRestart(t *testing.T) {
+	t.Parallel()
+	d, dir := newDirectory(t), t.TempDir()
+	d.write("a.example/s1.private", pkcs8(t, rsaKeys(1024, 0)))
+	d.write("a.example/s2.private", pkcs8(t, rsaKeys(1024, 1)))
+	store, checker, z, _ := d.checked(Options{Check: CheckOn, State: dir})
+	z.publish(t, store, "a.example", "s2")
+	checker.check(t.Context(), "a.example")
+	before := store.Snapshot().Status("a.example", time.Now())
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	store.Remember(ended)
+
+	again, checker, z, log := d.checked(Options{Check: CheckOn, State: dir})
+	z.set(func() { z.fails = true })
+	checker.First(t.Context())
+	for i, status := range again.Snapshot().Status("a.example", time.Now()) {
+		if want := before[i]; status.Stage != want.Stage || !status.Since.Equal(want.Since) || status.Presence != want.Presence || !status.Asked.Equal(want.Asked) {
+			t.Errorf("%s: %+v, before the restart %+v", status.Selector, status, want)
+		}
+	}
+	if got := describeSigning(again.Snapshot(), "a.example"); got != "s2:rsa" {
+		t.Errorf("after the restart signs %s", got)
+	}
+
+	// A state that is damaged or of something else is no reason not to start.
+	for _, damage := range []string{"", "hello\n", stateHeader + "\nx", stateHeader + "\na.example s1 zz there 1 1 1\n", "\xff\xfe"} {
+		if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(damage), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		damaged, _, _, log := d.checked(Options{Check: CheckOn, State: dir})
+		if got := describeSigning(damaged.Snapshot(), "a.example"); got != "s1:rsa" || log.count("what was known of the keys is lost in part") != 1 {
+			t.Errorf("with the state %q signs %s:\n%s", damage, got, log)
+		}
+	}
+	if _, err := Open(Options{Dir: d.path, Check: CheckOn, State: filepath.Join(dir, "nowhere")}, slog.New(slog.NewTextHandler(log, nil))); err == nil || !strings.Contains(err.Error(), "hint: ") {
+		t.Errorf("a state directory that is not there: %v", err)
+	}
+}
+
+func FuzzState(f *testing.F) {
+	f.Add([]byte(stateHeader + "\na.example s1 000102030405060708090a0b0c0d0e0f there 1800000000 1800000000 0\n"))
+	f.Add([]byte(stateHeader + "\na b c unknown 1 2 3"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		marks, err := parseState(data)
+		if err == nil && marks == nil {
+			t.Error("neither marks nor an error")
+		}
+	})
+}
+
+// With many domains each is asked for once in a round, and no more at one time
+// than the limit allows.
+func TestSweepAsksForAllOnce(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	const n = 300
+	for i := range n {
+		d.write(fmt.Sprintf("d%03d.example.private", i), ed25519PEM(t))
+	}
+	store, checker, z, _ := d.checked(Options{Check: CheckOn})
+	for i := range n {
+		z.publish(t, store, fmt.Sprintf("d%03d.example", i), "mail")
+	}
+	sweep := sweep{store: store}
+	now := time.Now()
+	due := sweep.due(now, true)
+	if len(due) != askers {
+		t.Errorf("%d are due at once", len(due))
+	}
+	for len(sweep.names) > 0 {
+		due = append(due, sweep.due(now, false)...)
+	}
+	slices.Sort(due)
+	if len(due) != n || len(slices.Compact(due)) != n {
+		t.Errorf("%d are due in the first round, want each of %d once", len(due), n)
+	}
+	// From then on, each within the hour.
+	due = nil
+	for range 3600 {
+		due = append(due, sweep.due(now, false)...)
+		now = now.Add(time.Second)
+	}
+	slices.Sort(due)
+	if got := len(slices.Compact(slices.Clone(due))); got < n*9/10 || len(due) > n {
+		t.Errorf("%d are due within an hour, %d of them different", len(due), got)
+	}
+	for _, name := range store.Snapshot().Domains() {
+		checker.check(t.Context(), name)
+	}
+	checker.mu.Lock()
+	defer checker.mu.Unlock()
+	if len(checker.urgent) != 0 {
+		t.Errorf("%d domains are asked for soon, though all are published", len(checker.urgent))
+	}
+}
