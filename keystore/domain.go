@@ -143,8 +143,7 @@ func (l *loader) choose(s *state) {
 	}
 }
 
-// learned returns the state with a clear answer about the record of a key. The
-// record of one name has one key, so that of a key it has replaced is gone.
+// learned returns the state with a clear answer about the record of a key.
 func (l *loader) learned(s *state, key *Key, presence published.Presence) *state {
 	at := s.index(key)
 	if at < 0 {
@@ -156,13 +155,18 @@ func (l *loader) learned(s *state, key *Key, presence published.Presence) *state
 		m := s.marks[i]
 		if i == at {
 			m.presence, m.asked = presence, uint32(l.now().Unix())
-		} else if presence == published.There && k.Selector == key.Selector {
-			continue
+		} else if presence == published.There && k.Selector == key.Selector && !s.hasFile(k) {
+			continue // it was replaced by key, which the world can verify now
 		}
 		next.keys, next.marks = append(next.keys, k), append(next.marks, m)
 	}
 	l.choose(&next)
 	return &next
+}
+
+// hasFile reports whether a key is that of a file, and not one that was replaced.
+func (s *state) hasFile(key *Key) bool {
+	return slices.ContainsFunc(s.files, func(f *file) bool { return f.Signer != nil && f.Key.Equal(key) })
 }
 
 // index returns where a key is among those of the state, or -1. The state may be
