@@ -214,6 +214,11 @@ func (m *model) assert() {
 	if usable > 0 && len(m.state.signing) == 0 {
 		m.Fatalf("nothing signs: %s\n%s", m.describe(), strings.Join(m.log, "\n"))
 	}
+	for _, f := range m.state.files {
+		if f.Signer != nil && f.gone == 0 && !slices.ContainsFunc(m.state.keys, f.Key.Equal) {
+			m.Fatalf("the key of %s is lost: %s\n%s", f.Selector, m.describe(), strings.Join(m.log, "\n"))
+		}
+	}
 	anyThere := false
 	for _, key := range m.state.keys {
 		anyThere = anyThere || m.there[m.name(key)]

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -147,14 +148,19 @@ func (s *secret) primes() (p, q *big.Int) {
 	return new(big.Int).SetBytes(s.data[:half]), new(big.Int).SetBytes(s.data[half:])
 }
 
-// recentSecrets is how many secrets are ready to sign at one time. Each takes
-// some 5 KiB in Go, and more in libcrypto.
-const recentSecrets = 2000
+// How many secrets are ready to sign at one time. Each takes some 5 KiB in Go,
+// and more in libcrypto. Of very many domains the mail of few comes again before
+// that of hundreds of others, and memory is dear.
+const (
+	recentSecrets = 2000
+	recentOfMany  = 500
+)
 
 // recent is which secrets are ready: a clock, whose hand passes over those that
 // were used since it last came by.
 type recent struct {
 	mu      sync.Mutex
+	most    int // 0: recentSecrets
 	secrets []*secret
 	hand    int
 }
@@ -167,7 +173,7 @@ func (c *recent) add(s *secret, r *ready) {
 		return // another goroutine was first
 	}
 	s.ready.Store(r)
-	if len(c.secrets) < recentSecrets {
+	if len(c.secrets) < cmp.Or(c.most, recentSecrets) {
 		c.secrets = append(c.secrets, s)
 		return
 	}

@@ -69,6 +69,9 @@ func Open(options Options, log *slog.Logger) (*Store, error) {
 		s.ReadAll()
 		return s, nil
 	}
+	if snapshot.Len() > 10*few {
+		s.loader.recent.most = recentOfMany
+	}
 	s.log.Info("keys found, they are read on first use and in the background", "keys", options.Dir, "domains", snapshot.Len())
 	return s, nil
 }

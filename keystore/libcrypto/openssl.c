@@ -2,6 +2,8 @@
 
 #include "openssl.h"
 
+#include <malloc.h>
+
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -10,7 +12,12 @@
 
 const char *signpost_version(void) { return OpenSSL_version(OPENSSL_VERSION); }
 
+// The C library would keep memory apart for each of the many threads that Go makes, of which
+// few sign at one time.
 int signpost_begin(void) {
+#ifdef M_ARENA_MAX
+	mallopt(M_ARENA_MAX, 2);
+#endif
 	return OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
