@@ -229,7 +229,7 @@ func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence) pub
 	name := record.Name(key.Selector, key.Domain)
 	if was == published.There {
 		_ = c.limit.Wait(ctx) // it fails with ctx alone, and then so does what follows
-		if answer := c.dns.Resolver.Key(ctx, name, want); answer.Presence != published.Missing {
+		if answer := published.Key(ctx, c.dns.Resolver, name, want); answer.Presence != published.Missing {
 			return answer
 		}
 	}

@@ -69,6 +69,19 @@ func proven(keys []*Key, marks []mark) []*Key {
 	return nil
 }
 
+// Choose returns the keys of a domain that a signpostd would sign with that starts
+// now, and is told which of them are published.
+func (s *Snapshot) Choose(name string, there func(*Key) bool) []*Key {
+	keys := s.Keys(name)
+	marks := make([]mark, len(keys))
+	for i, key := range keys {
+		if there(key) {
+			marks[i].presence = published.There
+		}
+	}
+	return proven(keys, marks)
+}
+
 // naturalCompare compares runs of digits by their value, all else by byte.
 func naturalCompare(a, b string) int {
 	for a != "" && b != "" {

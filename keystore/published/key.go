@@ -30,10 +30,10 @@ type KeyAnswer struct {
 	Text     string // for people; with Unknown it says why
 }
 
-// Key asks the resolver whether the record of want stands at name, the whole
-// name of a key record. What a cache has is good enough for it.
-func (r *Resolver) Key(ctx context.Context, name string, want record.DKIM) KeyAnswer {
-	answer, err := r.Lookup(ctx, name, dns.TypeTXT)
+// Key asks whether the record of want stands at name, the whole name of a key
+// record. What a cache has is good enough for it.
+func Key(ctx context.Context, source Source, name string, want record.DKIM) KeyAnswer {
+	answer, err := source.Lookup(ctx, name, dns.TypeTXT)
 	return judgeKey(name, want, answer, err)
 }
 

@@ -59,7 +59,7 @@ func TestKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &Resolver{Servers: []string{serve(t, test.handler)}, Patience: 300 * time.Millisecond, Attempts: 1}
-			got := r.Key(t.Context(), keyName, want)
+			got := Key(t.Context(), r, keyName, want)
 			if got.Presence != test.presence || !strings.Contains(got.Text, test.text) || got.Text == "" {
 				t.Errorf("got %s, %q", got.Presence, got.Text)
 			}

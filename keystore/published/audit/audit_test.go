@@ -87,6 +87,7 @@ func faults(t *testing.T) []fault {
 		{name: "dkim-is-spf", without: []string{key}, with: []string{key + ` TXT "v=spf1 mx -all"`}, want: []string{"dkim-other-record"}},
 		{name: "dkim-unsigned", selector: []string{}, want: []string{"dkim-unsigned"}, says: "signpost keygen dkim-unsigned.test"},
 		{name: "dkim-no-directory", change: func(o *Options) { o.Keys, o.KeysErr = nil, errNoKeys }, want: []string{"dkim-keys-unreadable"}},
+		{name: "dkim-waits", selector: []string{"e1", "s1"}, want: []string{"dkim-missing"}, says: "warning dkim-missing: e1._domainkey.dkim-waits.test"},
 		{name: "dkim-spare-missing", selector: []string{"e0", "e1", "s1"}, with: []string{"e1._domainkey " + text(other)}, want: []string{"dkim-missing"}, says: "warning dkim-missing: e0._domainkey.dkim-spare-missing.test"},
 		{name: "dkim-both", selector: []string{"e1", "s1"}, with: []string{"e1._domainkey " + text(other)}},
 		{name: "dkim-second-missing", selector: []string{"e1", "s1"}, want: []string{"dkim-missing"}},

@@ -31,7 +31,11 @@ func (a *audit) checkKeys(ctx context.Context, s *section) {
 		s.add(record.Fault, "dkim-keys-unreadable", a.domain, what, "no mail can be signed with the keys there", cmp.Or(hint, "name the key directory with --keys"))
 		return
 	}
-	domain, signing := a.signingKeys(s)
+	domain, _ := a.signingKeys(s)
+	signing := a.Keys.Choose(domain, func(key *keystore.Key) bool {
+		want, err := record.ForKey(key.Signer.Public())
+		return err == nil && published.Key(ctx, a.resolver, record.Name(key.Selector, key.Domain), want).Presence == published.There
+	})
 	for _, key := range a.Keys.Keys(domain) {
 		signs := slices.ContainsFunc(signing, key.Equal)
 		state := a.checkKey(ctx, s, key, signs)
