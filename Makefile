@@ -30,7 +30,7 @@ build: go ## static binaries in bin/ (RSA=go: without OpenSSL's libcrypto)
 images: build ## the images signpost and signpost-postfix
 	@sh docker/images.sh
 
-up: go ## send a message through Postfix and signpostd, verify it, print the DNS records (DOMAINS, SMTP_PORT, ENGINE=none)
+up: go ## send a message through Postfix and signpostd, verify it, print the DNS records (DOMAINS, SMTP_PORT, STATUS_PORT, ENGINE=none)
 	@MAKE='$(MAKE)' sh docker/up.sh
 
 down: ## stop what up started; keys stay

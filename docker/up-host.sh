@@ -20,6 +20,7 @@ stop() {
 start_signpostd() {
 	: >"$here/signpostd.log"
 	ALLOWED_SENDER_DOMAINS=$DOMAINS DKIM_AUTOGENERATE=yes SIGNPOST_KEYS=$keys SIGNPOST_LISTEN=inet:127.0.0.1:0 \
+		SIGNPOST_HTTP=127.0.0.1:$STATUS_PORT SIGNPOST_STATE=$here \
 		setsid bin/signpostd >"$here/signpostd.log" 2>&1 </dev/null &
 	echo $! >"$here/signpostd.pid"
 	tries=100 # of 0.1 s

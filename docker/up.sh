@@ -4,7 +4,7 @@
 #
 # In containers where an engine can be had; with ENGINE=none, or where none can, on this machine.
 # DOMAINS are the domains to send from; else those that have keys already, else example.org.
-# SMTP_PORT is where programs hand in mail.
+# SMTP_PORT is where programs hand in mail, STATUS_PORT where the status page is.
 set -eu
 cd "$(dirname "$0")/.."
 have=$(find opendkim-keys -maxdepth 1 -name '*.private' 2>/dev/null | sed 's|.*/||; s|\.private$||' | sort)
@@ -12,7 +12,8 @@ have=$(find opendkim-keys -maxdepth 1 -name '*.private' 2>/dev/null | sed 's|.*/
 DOMAINS=${DOMAINS:-$(echo $have)}
 DOMAINS=${DOMAINS:-example.org}
 SMTP_PORT=${SMTP_PORT:-1587}
-export DOMAINS SMTP_PORT
+STATUS_PORT=${STATUS_PORT:-8890}
+export DOMAINS SMTP_PORT STATUS_PORT
 mkdir -p build opendkim-keys
 
 . docker/engine.sh
@@ -40,6 +41,7 @@ cat <<END
 
 Postfix takes mail at 127.0.0.1:$SMTP_PORT, from senders at: $DOMAINS
     swaks --server 127.0.0.1:$SMTP_PORT --from you@$first --to someone@example.com
+The status page: http://127.0.0.1:$STATUS_PORT/
 The keys are in opendkim-keys/. Once the records are published: $check $first
 To stop: make down
 END

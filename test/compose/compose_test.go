@@ -18,6 +18,7 @@ func TestCompose(t *testing.T) {
 
 	swaksFrom(p, "example.org", "example.net")
 	locksTheDaemonIn(p)
+	showsKeys(p, "example.net")
 	p.until("both are healthy", func() bool {
 		return p.inspect(p.container("signpostd"), "{{.State.Health.Status}}") == "healthy" &&
 			p.inspect(p.container("mail"), "{{.State.Health.Status}}") == "healthy"

@@ -40,7 +40,7 @@ func newProject(t *testing.T, file string, env ...string) *project {
 	p.name = fmt.Sprintf("signpost-test-%d-%d", os.Getpid(), time.Now().UnixNano())
 	p.write("compose.yaml", string(content))
 	// Port 0: the engine chooses one that is free.
-	p.write(".env", strings.Join(append(env, "SMTP_PORT=0"), "\n")+"\n")
+	p.write(".env", strings.Join(append(env, "SMTP_PORT=0", "STATUS_PORT=0"), "\n")+"\n")
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := p.composeCommand("logs", "--no-color", "--tail=60").CombinedOutput()

@@ -7,8 +7,11 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -36,12 +39,13 @@ func locksTheDaemonIn(p *project) {
 	p.t.Helper()
 	daemon := p.container("signpostd")
 	for template, want := range map[string]string{
-		"{{.Config.User}}":                               "65532:65532",
-		"{{.HostConfig.ReadonlyRootfs}}":                 "true",
-		"{{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}": "[ALL] []",
-		"{{.HostConfig.SecurityOpt}}":                    "[no-new-privileges:true]",
-		"{{.HostConfig.Privileged}}":                     "false",
-		"{{.NetworkSettings.Ports}}":                     "map[8891/tcp:[]]", // nothing published
+		"{{.Config.User}}":                                       "65532:65532",
+		"{{.HostConfig.ReadonlyRootfs}}":                         "true",
+		"{{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}":         "[ALL] []",
+		"{{.HostConfig.SecurityOpt}}":                            "[no-new-privileges:true]",
+		"{{.HostConfig.Privileged}}":                             "false",
+		`{{index .NetworkSettings.Ports "8891/tcp"}}`:            "[]", // not published
+		`{{(index .NetworkSettings.Ports "8890/tcp" 0).HostIp}}`: "127.0.0.1",
 	} {
 		if got := p.inspect(daemon, template); got != want {
 			p.t.Errorf("signpostd: %s is %s, want %s", template, got, want)
@@ -49,6 +53,51 @@ func locksTheDaemonIn(p *project) {
 	}
 	if got := p.inspect(p.container("mail"), `{{(index .NetworkSettings.Ports "587/tcp" 0).HostIp}}`); got != "127.0.0.1" {
 		p.t.Errorf("Postfix is published on %s", got)
+	}
+}
+
+// showsKeys looks at the status page as somebody on this machine does, while a key
+// is dropped in beside the one that signs: it waits for its record.
+func showsKeys(p *project, domain string) {
+	p.t.Helper()
+	page := "http://127.0.0.1:" + p.inspect(p.container("signpostd"), `{{(index .NetworkSettings.Ports "8890/tcp" 0).HostPort}}`)
+	get := func(path string) (int, string) {
+		response, err := http.Get(page + path)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return response.StatusCode, string(body)
+	}
+	p.until("signpostd says that it is ready", func() bool { code, _ := get("/readyz"); return code == http.StatusOK })
+	private, _ := newKey(p.t, domain, "next")
+	folder := filepath.Join(p.dir, "opendkim-keys", domain)
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	p.write(filepath.Join("opendkim-keys", domain, "next.private"), private)
+	stages := regexp.MustCompile(`"selector":"(\w+)"[^}]*?"stage":"(\w+)"`)
+	p.until("the status page shows the new key", func() bool {
+		_, body := get("/status.json?domain=" + domain)
+		var got []string
+		for _, found := range stages.FindAllStringSubmatch(body, -1) {
+			got = append(got, found[1]+" "+found[2])
+		}
+		sort.Strings(got)
+		return strings.Join(got, ", ") == "mail active, next pending"
+	})
+	if _, body := get("/"); !strings.Contains(body, "next._domainkey."+domain) {
+		p.t.Errorf("the status page does not say what to publish:\n%s", body)
+	}
+	if _, body := get("/metrics"); !strings.Contains(body, "signpost_messages_total{") {
+		p.t.Errorf("no messages among the metrics:\n%s", body)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
