@@ -19,6 +19,7 @@ import (
 func answers() map[string]any {
 	return map[string]any{
 		"signpost keygen": keygenAnswer{},
+		"signpost rotate": rotateAnswer{},
 		"signpost keys":   keysAnswer{},
 		"signpost dns": struct {
 			Records []record.Object `json:"records"`

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ func keygenCommand() *cli.Command {
 			&cli.IntFlag{Name: "bits", Value: keystore.WeakBits, Usage: "`SIZE` of an RSA key"},
 			&cli.StringFlag{Name: "selector", Usage: "`SELECTOR` of the key (default: from the date, such as s20261122)"},
 			&cli.BoolFlag{Name: "flat", Usage: "make <domain>.private, as the image boky/postfix has it"},
-			&cli.BoolFlag{Name: "now", Usage: "make a key for a domain that has one already; it signs at once"},
+			&cli.BoolFlag{Name: "now", Usage: "make a key for a domain that has one already"},
 			jsonFlag(),
 		},
 		Action: keygen,
@@ -112,8 +111,7 @@ func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, th
 		}
 	}
 	if len(present) > 0 && !c.Bool("now") {
-		return nil, fmt.Errorf("%s has a key already, and a second one would sign at once, before the world can verify it; hint: make it with --keys %s, where signpostd does not look, and move it over when its record is published",
-			domain, filepath.Join(dir, ".next"))
+		return nil, fmt.Errorf("%s has a key already; hint: to change keys there is signpost rotate%s %s, and --now makes one beside it", domain, keysOption(dir), domain)
 	}
 	var keys []madeKey
 	for _, order := range wanted.orders(domain) {
@@ -128,7 +126,7 @@ func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, th
 		})
 	}
 	if len(present) > 0 {
-		warn(c, "%s: signpostd signs with the new key from now on; hint: publish its record at once", domain)
+		warn(c, "%s: signpostd signs with the new key as soon as its record is published, or at once with --dns-check=off; hint: publish it", domain)
 	}
 	if wanted.flat {
 		wanted.warnOfSelector(c, domain)

@@ -9,16 +9,9 @@ With --type both there are two keys, for they need two names in the DNS: the
 Ed25519 key has the selector of the RSA key with an "e" behind it, as in s20261122e.
 RSA keys of less than 1024 bits are refused.
 
-The newest key of a domain signs, and signpostd does not yet ask the DNS whether
-the world can verify it. So a domain that has a key gets no second one, unless
---now is given. To change keys, make the new one in a directory that signpostd does
-not look at, publish its record, and move the files over once it shows:
-
-   signpost keygen --keys /etc/opendkim/keys/.next example.org
-   signpost check --keys /etc/opendkim/keys/.next example.org
-   mkdir -p /etc/opendkim/keys/example.org
-   mkdir -p /etc/opendkim/keys/example.org
-   mv /etc/opendkim/keys/.next/example.org/* /etc/opendkim/keys/example.org/
+A domain that has a key gets no second one unless --now is given: to change keys
+there is "signpost rotate". Of several keys, the newest whose record is in the DNS
+signs, so one that is made beside another does no harm while it waits.
 
 --flat makes <domain>.private and <domain>.txt, as the image boky/postfix has them.
 The name of such a file has no selector. signpostd takes the one that its

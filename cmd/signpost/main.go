@@ -86,6 +86,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func verbs() []*cli.Command {
 	return []*cli.Command{
 		keygenCommand(),
+		rotateCommand(),
 		keysCommand(),
 		dnsCommand(),
 		checkCommand(),

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/keystore"
+	"signpost/keystore/published"
+)
+
+func rotateCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "rotate",
+		Usage:       "change the keys of domains without breaking mail",
+		UsageText:   "signpost rotate [options] DOMAIN... | --all",
+		Description: rotateDescription,
+		Flags: []cli.Flag{
+			keysFlag(),
+			selectorFlag(),
+			&cli.BoolFlag{Name: "all", Usage: "every domain of the key directory"},
+			&cli.BoolFlag{Name: "status", Usage: "make and move nothing, and say how far each domain is and what comes next"},
+			&cli.BoolFlag{Name: "due", Usage: "leave out domains whose keys are younger than --interval"},
+			&cli.StringFlag{Name: "interval", Value: "180d", Usage: "`TIME` that a key signs for, in days (d) or hours (h)"},
+			&cli.BoolFlag{Name: "finish", Usage: "archive the keys that are not needed any more, and say what to take out of the DNS"},
+			&cli.StringFlag{Name: "overlap", Value: "7d", Usage: "`TIME` that the record of an old key must stay, for the mail under way"},
+			&cli.BoolFlag{Name: "now", Usage: "finish before that time is over"},
+			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the old keys in place of none"},
+			&cli.StringFlag{Name: "publish-private", Usage: "with --finish, copy the old private keys to `DIR` for all the world to see, so that old mail proves nothing"},
+			resolverFlag(),
+			timeoutFlag(5 * time.Second),
+			jsonFlag(),
+		},
+		Action: rotate,
+	}
+}
+
+// rotator does one step for one domain after the other.
+type rotator struct {
+	c                 *cli.Context
+	dir               string
+	snapshot          *keystore.Snapshot
+	resolver          *published.Resolver
+	interval, overlap time.Duration
+	now               time.Time
+}
+
+func rotate(c *cli.Context) error {
+	r, domains, err := newRotator(c)
+	if err != nil {
+		return err
+	}
+	var answer rotateAnswer
+	code := 0
+	for result := range inOrder(domains, func(domain string) *rotated { return r.domain(c.Context, domain) }) {
+		if err := c.Context.Err(); err != nil {
+			return exitError{exitUnknown, fmt.Errorf("stopped before all was done: %w", err)}
+		}
+		answer.Domains = append(answer.Domains, result)
+		switch {
+		case result.code == exitFinding, result.code == exitUnknown && code == 0:
+			code = result.code
+		}
+		if !c.Bool("json") {
+			result.print(c, len(answer.Domains) > 1)
+		}
+	}
+	if c.Bool("json") {
+		if err := printJSON(c, answer); err != nil {
+			return err
+		}
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+func newRotator(c *cli.Context) (*rotator, []string, error) {
+	if c.Bool("all") == c.Args().Present() {
+		return nil, nil, usageError("give domains, or --all; hint: signpost rotate example.org")
+	}
+	if c.Bool("status") && c.Bool("finish") {
+		return nil, nil, usageError("--status changes nothing, and --finish does; hint: give one of them")
+	}
+	for _, name := range []string{"now", "revoke", "publish-private"} {
+		if c.IsSet(name) && !c.Bool("finish") {
+			return nil, nil, usageError("--%s goes with --finish", name)
+		}
+	}
+	r := &rotator{c: c, dir: c.String("keys"), now: time.Now()}
+	var err error
+	if r.interval, err = days(c, "interval"); err != nil {
+		return nil, nil, err
+	}
+	if r.overlap, err = days(c, "overlap"); err != nil {
+		return nil, nil, err
+	}
+	if r.resolver, err = resolverOf(c); err != nil {
+		return nil, nil, err
+	}
+	var domains []string
+	if !c.Bool("all") {
+		if domains, err = domainArgs(c); err != nil {
+			return nil, nil, err
+		}
+	}
+	if r.snapshot, err = loadKeys(c); err != nil {
+		return nil, nil, err
+	}
+	if c.Bool("all") {
+		domains = r.snapshot.Domains()
+	}
+	slices.Sort(domains)
+	return r, slices.Compact(domains), nil
+}
+
+// days reads a time such as 180d or 36h.
+func days(c *cli.Context, flag string) (time.Duration, error) {
+	text := c.String(flag)
+	if n, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 16); err == nil && strings.HasSuffix(text, "d") {
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, usageError("--%s: %q is no time; hint: write it like 180d or 36h", flag, text)
+	}
+	return d, nil
+}
+
+// resolverOf returns the resolver that --resolver names, or the system's.
+func resolverOf(c *cli.Context) (*published.Resolver, error) {
+	resolver, err := published.System()
+	if address := c.String("resolver"); address != "" {
+		if resolver, err = published.At(address); err != nil {
+			return nil, exitError{exitUsage, fmt.Errorf("--resolver: %w", err)}
+		}
+	}
+	if err != nil {
+		return nil, exitError{exitUnknown, err}
+	}
+	resolver.Patience = c.Duration("timeout")
+	return resolver, nil
+}
+
+// domain looks at one domain and does the step that is asked for.
+func (r *rotator) domain(ctx context.Context, name string) *rotated {
+	result := &rotated{Domain: name, Keys: []rotatedKey{}, Made: []madeKey{}, Retired: []retiredKey{}, Next: []string{}}
+	keys, err := r.snapshot.Ask(ctx, r.resolver, name, r.resolver.Patience)
+	if err == nil && len(keys) == 0 {
+		if _, err = r.snapshot.Signing(name); errors.Is(err, keystore.ErrNoKey) {
+			err = fmt.Errorf("%s has no key; hint: make the first one with signpost keygen%s %s", name, keysOption(r.dir), name)
+		}
+	}
+	if err != nil {
+		return result.fail(exitFinding, err)
+	}
+	plan, err := keystore.ReadRotation(r.dir, name)
+	if err != nil {
+		return result.fail(exitFinding, err)
+	}
+	s := &step{rotator: r, name: name, keys: keys, plan: plan, result: result}
+	s.look()
+	unknown := slices.IndexFunc(keys, func(key keystore.Asked) bool { return key.Said.Presence == published.Unknown })
+	switch {
+	case unknown >= 0 && !r.c.Bool("status"):
+		result.fail(exitUnknown, fmt.Errorf("%s: whether the key with selector %s is published is not known, so nothing was done: %s", name, keys[unknown].Selector, keys[unknown].Said.Text))
+	case r.c.Bool("finish"):
+		s.finish()
+	case !r.c.Bool("status"):
+		s.start()
+	}
+	s.describe()
+	return result
+}

@@ -1,0 +1,85 @@
+package main
+
+const rotateDescription = `Makes a new key beside the one that signs, and prints the record to publish.
+signpostd goes on signing with the old key until the new record is at all name
+servers of the zone, and then changes over by itself, so no mail is signed that the
+world cannot verify. The old record must stay for the mail under way, a week as
+--overlap says; then --finish moves the old private key to .retired in the key
+directory and prints what to take out of the DNS.
+
+Each step can be stopped and taken up again, on any host that has the key directory.
+How far a domain is stands in <domain>/.rotation there. A second run makes no second
+key: it prints the record again. --status makes and moves nothing.
+
+With --due only domains are begun whose keys are older than --interval, which is for
+cron:
+
+   0 4 * * *  signpost rotate --all --due && signpost rotate --all --finish
+
+The exit code is 1 when something failed, and 3 when the DNS could not be asked.
+
+examples:
+   $ signpost rotate example.org
+   example.org
+      s20260501  rsa  2048  active  dns: published at all 2 name servers that answer
+      publish this TXT record, in one line, for the key /etc/opendkim/keys/example.org/s2026112...
+   s20261125._domainkey.example.org
+   v=DKIM1; h=sha256; k=rsa; s=email; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA...
+
+   $ signpost rotate --status example.org
+   example.org
+      s20260501  rsa  2048  retiring since 2026-11-25 10:00:00  dns: published at all 2 name...
+      s20261125  rsa  2048  active                              dns: published at all 2 name...
+      next: finish on 2026-12-02 10:00:00 or later, and leave the record of s20260501 until then
+
+   $ signpost rotate --finish example.org
+   example.org
+      s20261125  rsa  2048  active  dns: published at all 2 name servers that answer
+      the key s20260501 is archived: /etc/opendkim/keys/.retired/example.org/s20260501.private
+      take its TXT record out of the DNS:
+   s20260501._domainkey.example.org
+
+json:
+   {
+     "domains": [
+       {
+         "domain": "example.org",
+         "keys": [
+           {
+             "selector": "s20260501",
+             "type": "rsa",
+             "bits": 2048,
+             "file": "/etc/opendkim/keys/example.org/s20260501.private",
+             "stage": "active",
+             "since": "2026-11-25T10:00:00Z",
+             "dns": "published"
+           }
+         ],
+         "publish": [
+           {
+             "domain": "example.org",
+             "selector": "s20261125",
+             "type": "rsa",
+             "bits": 2048,
+             "file": "/etc/opendkim/keys/example.org/s20261125.private",
+             "record_file": "/etc/opendkim/keys/example.org/s20261125.txt",
+             "name": "s20261125._domainkey.example.org",
+             "value": "v=DKIM1; h=sha256; k=rsa; s=email; p=..."
+           }
+         ],
+         "retired": [
+           {
+             "selector": "s20250501",
+             "file": "/etc/opendkim/keys/.retired/example.org/s20250501.private",
+             "public": "",
+             "name": "s20250501._domainkey.example.org",
+             "value": ""
+           }
+         ],
+         "next": ["..."],
+         "note": "...",
+         "error": "...",
+         "hint": "..."
+       }
+     ]
+   }`

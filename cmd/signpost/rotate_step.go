@@ -1,0 +1,267 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+)
+
+// step is one domain while it is looked at.
+type step struct {
+	*rotator
+	name   string
+	keys   []keystore.Asked // the oldest first
+	plan   *keystore.Rotation
+	result *rotated
+}
+
+// look notes when the new keys of a rotation are first seen to be published: then
+// signpostd signs with them. Who may not write leaves that to another.
+func (s *step) look() {
+	if s.plan == nil || !s.plan.Published.IsZero() {
+		return
+	}
+	for _, selector := range s.plan.To {
+		if i := s.index(selector); i < 0 || s.keys[i].Said.Presence != published.There {
+			return
+		}
+	}
+	s.plan.Published = s.now.UTC().Truncate(time.Second)
+	if err := s.plan.Write(s.dir, s.name); err != nil {
+		s.result.Note = fmt.Sprintf("that the new key is published could not be kept: %v", err)
+	}
+}
+
+func (s *step) index(selector string) int {
+	return slices.IndexFunc(s.keys, func(key keystore.Asked) bool { return key.Selector == selector })
+}
+
+// waiting returns the keys that are newer than those that sign, and wait for
+// their records.
+func (s *step) waiting() (keys []keystore.Asked) {
+	for i, key := range s.keys {
+		signs := func(other keystore.Asked) bool { return other.Signs && other.Algorithm == key.Algorithm }
+		if !key.Signs && key.Said.Presence != published.There && !slices.ContainsFunc(s.keys[i:], signs) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// start makes a new key for each that signs, unless that was done before.
+func (s *step) start() {
+	waiting := s.waiting()
+	switch {
+	case len(waiting) > 0:
+		s.result.Note = "a new key is there already, and none was made"
+		for _, key := range waiting {
+			s.result.Made = append(s.result.Made, newMade(s.name, key.Selector, key.Algorithm, key.Bits, key.File, key.Record.String()))
+		}
+		return
+	case s.plan != nil:
+		s.result.Note = "the last rotation is not finished, and no key was made"
+		return
+	}
+	plan := &keystore.Rotation{Made: s.now.UTC().Truncate(time.Second)}
+	young := true
+	for _, key := range s.keys {
+		if key.Signs {
+			plan.From = append(plan.From, key.Selector)
+			young = young && s.now.Sub(key.ModTime) < s.interval
+		}
+	}
+	if s.c.Bool("due") && young {
+		return
+	}
+	for _, key := range s.keys {
+		if !key.Signs {
+			continue
+		}
+		order := keystore.Order{Domain: s.name, Selector: s.free(key.Algorithm), Algorithm: key.Algorithm, Bits: key.Bits}
+		if key.Algorithm == keystore.RSA {
+			order.Bits = min(max(key.Bits, keystore.WeakBits), keystore.LargeBits)
+		}
+		made, err := keystore.Make(s.dir, order)
+		if err != nil {
+			s.result.fail(exitFinding, err)
+			return
+		}
+		plan.To = append(plan.To, made.Selector)
+		s.result.Made = append(s.result.Made, newMade(s.name, made.Selector, made.Algorithm, made.Bits, made.File, made.Record.String()))
+	}
+	if err := plan.Write(s.dir, s.name); err != nil {
+		s.result.fail(exitFinding, err)
+		return
+	}
+	s.plan = plan
+}
+
+// free returns a selector from the date that no key has, here or among the
+// retired ones.
+func (s *step) free(algorithm keystore.Algorithm) string {
+	suffix := ""
+	if algorithm == keystore.Ed25519 {
+		suffix = "e"
+	}
+	date := s.now.Format("s20060102")
+	for n := 1; ; n++ {
+		selector := date + suffix
+		if n > 1 {
+			selector = fmt.Sprintf("%s-%d%s", date, n, suffix)
+		}
+		taken := s.index(selector) >= 0
+		for _, folder := range []string{s.dir, filepath.Join(s.dir, ".retired")} {
+			for _, ending := range []string{".private", ".txt"} {
+				_, err := os.Lstat(filepath.Join(folder, s.name, selector+ending))
+				taken = taken || err == nil
+			}
+		}
+		if !taken {
+			return selector
+		}
+	}
+}
+
+// finish archives the keys that signed before, when the mail that they signed is
+// no longer under way.
+func (s *step) finish() {
+	var old []keystore.Asked
+	for _, key := range s.keys {
+		if key.Signs && key.Said.Presence != published.There {
+			s.result.fail(exitFinding, fmt.Errorf("%s: the record of the key that signs is not at %s, so nothing is archived: %s", s.name, key.Name, key.Said.Text))
+			return
+		}
+	}
+	for i, key := range s.keys {
+		newer := func(other keystore.Asked) bool { return other.Signs && other.Algorithm == key.Algorithm }
+		if !key.Signs && slices.ContainsFunc(s.keys[i:], newer) {
+			old = append(old, key)
+		}
+	}
+	if len(old) == 0 {
+		if s.plan != nil && len(s.waiting()) == 0 {
+			s.end()
+		}
+		return
+	}
+	if s.plan == nil || s.plan.Published.IsZero() {
+		// The keys were changed by hand, so the time counts from now.
+		s.plan = &keystore.Rotation{Made: s.now.UTC().Truncate(time.Second), Published: s.now.UTC().Truncate(time.Second)}
+		for _, key := range s.keys {
+			if key.Signs {
+				s.plan.To = append(s.plan.To, key.Selector)
+			}
+		}
+		for _, key := range old {
+			s.plan.From = append(s.plan.From, key.Selector)
+		}
+		if err := s.plan.Write(s.dir, s.name); err != nil {
+			s.result.fail(exitFinding, err)
+			return
+		}
+	}
+	if until := s.plan.Published.Add(s.overlap); s.now.Before(until) && !s.c.Bool("now") {
+		if !s.c.Bool("all") {
+			s.result.fail(exitFinding, fmt.Errorf("%s: mail that the old key signed may be under way until %s; hint: finish then, or with --now",
+				s.name, until.UTC().Format(time.DateTime)))
+		}
+		return
+	}
+	for _, key := range old {
+		s.retire(key)
+	}
+	if s.result.code == 0 && len(s.waiting()) == 0 {
+		s.end()
+	}
+}
+
+func (s *step) end() {
+	if err := keystore.EndRotation(s.dir, s.name); err != nil {
+		s.result.fail(exitFinding, err)
+		return
+	}
+	s.plan = nil
+}
+
+func (s *step) retire(key keystore.Asked) {
+	gone := retiredKey{Selector: key.Selector, Name: key.Name}
+	var err error
+	if dir := s.c.String("publish-private"); dir != "" {
+		if gone.Public, err = publishPrivate(dir, key.Key); err != nil {
+			s.result.fail(exitFinding, err)
+			return
+		}
+	}
+	if gone.File, err = keystore.Retire(s.dir, key.Key); err != nil {
+		s.result.fail(exitFinding, err)
+		return
+	}
+	if s.c.Bool("revoke") {
+		gone.Value = record.DKIM{KeyType: string(key.Algorithm)}.String()
+	}
+	s.result.Retired = append(s.result.Retired, gone)
+	s.keys = slices.DeleteFunc(s.keys, func(other keystore.Asked) bool { return other.Key == key.Key })
+}
+
+// publishPrivate copies a private key to where everybody can read it. With it
+// anybody could have written the mail that it signed.
+func publishPrivate(dir string, key *keystore.Key) (string, error) {
+	name := filepath.Join(dir, key.Selector+"._domainkey."+key.Domain+".pem")
+	from, err := os.Open(key.File)
+	if err != nil {
+		return name, err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return name, fmt.Errorf("--publish-private: %w; hint: give a directory that this user may write to, and that has no such file", err)
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		os.Remove(name) // ours, and not whole
+	}
+	return name, err
+}
+
+// describe says how far each key is, and what comes next.
+func (s *step) describe() {
+	todo := []string{}
+	for _, key := range s.keys {
+		shown := rotatedKey{Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, Stage: keystore.Published, DNS: key.Said.Text}
+		switch {
+		case key.Signs:
+			shown.Stage = keystore.Active
+			if key.Said.Presence == published.Missing {
+				todo = append(todo, "publish the record of "+key.Selector+": it signs, and nobody can verify that")
+			}
+			if s.now.Sub(key.ModTime) >= s.interval && s.plan == nil {
+				todo = append(todo, fmt.Sprintf("change the key %s, which is %s old", key.Selector, ageOf(key.ModTime)))
+			}
+		case s.plan != nil && slices.Contains(s.plan.From, key.Selector) && !s.plan.Published.IsZero():
+			shown.Stage, shown.Since = keystore.Retiring, s.plan.Published
+			until := s.plan.Published.Add(s.overlap)
+			if s.now.Before(until) {
+				todo = append(todo, "finish on "+until.UTC().Format(time.DateTime)+" or later, and leave the record of "+key.Selector+" until then")
+			} else {
+				shown.Stage, shown.Since = keystore.Retired, until
+				todo = append(todo, "finish: signpost rotate --finish"+keysOption(s.dir)+" "+s.name)
+			}
+		case key.Said.Presence != published.There:
+			shown.Stage = keystore.Pending
+			todo = append(todo, "publish the record of "+key.Selector+"; signpostd signs with it as soon as it is seen")
+		}
+		if key.Said.Presence == published.Unknown && s.result.code == 0 {
+			s.result.code = exitUnknown
+		}
+		s.result.Keys = append(s.result.Keys, shown)
+	}
+	s.result.Next = todo
+}

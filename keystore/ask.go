@@ -1,0 +1,47 @@
+package keystore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+)
+
+// Asked is a key, what the DNS said of its record just now, and whether a
+// signpostd that knows this and no more would sign with it.
+type Asked struct {
+	*Key
+	Name   string      // of the record
+	Record record.DKIM // that should be there
+	Said   published.KeyAnswer
+	Signs  bool
+}
+
+// Ask asks the DNS about the keys of a domain, all at once, as a Checker does
+// about new ones. It returns them with the oldest first.
+func (s *Snapshot) Ask(ctx context.Context, resolver *published.Resolver, name string, patience time.Duration) ([]Asked, error) {
+	keys := s.Keys(name)
+	all := make([]Asked, len(keys))
+	var asking sync.WaitGroup
+	for i, key := range keys {
+		want, err := record.ForKey(key.Signer.Public())
+		if err != nil {
+			return nil, err
+		}
+		all[i] = Asked{Key: key, Name: record.Name(key.Selector, name), Record: want}
+		asking.Go(func() { all[i].Said = resolver.KeyEverywhere(ctx, all[i].Name, want, patience) })
+	}
+	asking.Wait()
+	said := make(map[*Key]published.Presence)
+	for _, a := range all {
+		said[a.Key] = a.Said.Presence
+	}
+	for _, key := range s.Choose(name, func(key *Key) bool { return said[key] == published.There }) {
+		for i := range all {
+			all[i].Signs = all[i].Signs || all[i].Key == key
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,94 @@
+package keystore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Rotation is how far the change of a domain's keys has come. It is kept beside
+// the new keys, in a file that signpostd passes over, so that any replica can
+// go on with it.
+type Rotation struct {
+	From      []string  `json:"from"`               // selectors of the keys that signed
+	To        []string  `json:"to"`                 // and of those that take their place
+	Made      time.Time `json:"made"`               // when those were
+	Published time.Time `json:"published,omitzero"` // when their records were first seen, and so signpostd began to use them
+}
+
+const rotationFile = ".rotation"
+
+func rotationPath(dir, domain string) string { return filepath.Join(dir, domain, rotationFile) }
+
+// ReadRotation returns the rotation of a domain that is under way, nil when none
+// is.
+func ReadRotation(dir, domain string) (*Rotation, error) {
+	path := rotationPath(dir, domain)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, explain(err, path))
+	}
+	r := new(Rotation)
+	if err := json.Unmarshal(data, r); err != nil || len(r.To) == 0 {
+		return nil, fmt.Errorf("reading %s: it is damaged; hint: remove it, the rotation is then taken up from what the DNS says", path)
+	}
+	return r, nil
+}
+
+// Write keeps the rotation.
+func (r *Rotation) Write(dir, domain string) error {
+	path := rotationPath(dir, domain)
+	data, err := json.Marshal(r)
+	if err == nil {
+		err = makeDir(filepath.Dir(path))
+	}
+	if err == nil {
+		err = replaceFile(path, append(data, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, explain(err, existing(filepath.Dir(path))))
+	}
+	return nil
+}
+
+// EndRotation forgets the rotation of a domain.
+func EndRotation(dir, domain string) error {
+	path := rotationPath(dir, domain)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing %s: %w", path, explain(err, filepath.Dir(path)))
+	}
+	return nil
+}
+
+// Retire moves the file of a key, and the record beside it, out of signpostd's
+// sight: to .retired/<domain>/<selector>.private in the key directory. Nothing is
+// overwritten. It returns where the key is now.
+func Retire(dir string, key *Key) (string, error) {
+	folder := filepath.Join(dir, ".retired", key.Domain)
+	target := filepath.Join(folder, key.Selector+".private")
+	fail := func(err error) (string, error) {
+		return target, fmt.Errorf("moving key %s to %s: %w", key.File, target, explain(err, existing(folder)))
+	}
+	if _, err := os.Lstat(target); err == nil {
+		return target, fmt.Errorf("moving key %s to %s: %w; hint: nothing is ever overwritten, move that one away first", key.File, target, fs.ErrExist)
+	}
+	if err := makeDir(folder); err != nil {
+		return fail(err)
+	}
+	if err := os.Rename(key.File, target); err != nil {
+		return fail(err)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(key.File, ".private"), ".key") + ".txt"
+	if err := os.Rename(text, strings.TrimSuffix(target, ".private")+".txt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	return target, errors.Join(syncDir(folder), syncDir(filepath.Dir(key.File)))
+}
