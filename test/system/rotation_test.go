@@ -303,6 +303,54 @@ func TestRotationOfReplicas(t *testing.T) {
 	r.end()
 }
 
+// A rotation by the companion, from one command to the next, as somebody does it
+// who pastes what it prints.
+func TestRotateCommand(t *testing.T) {
+	t.Parallel()
+	r := startRotation(t)
+	rotate := func(args ...string) (shown struct {
+		Domains []struct {
+			Publish []struct{ Selector, Name, Value string }
+			Retired []struct{ Name string }
+			Keys    []struct{ Selector, Stage string }
+		}
+	}) {
+		t.Helper()
+		command := append([]string{"rotate", "--json", "--keys", r.keys, "--resolver", r.dns.addr}, append(args, rotated)...)
+		out, err := r.command(filepath.Join(os.Getenv(homeEnv), "bin", "signpost"), command...).Output()
+		if err != nil {
+			t.Fatalf("signpost %v: %v\n%s%s", command, err, out, stderrOf(err))
+		}
+		if err := json.Unmarshal(out, &shown); err != nil || len(shown.Domains) != 1 {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return shown
+	}
+	next := rotate().Domains[0].Publish[0]
+	r.awaitStages(map[string]string{"s1": "active", next.Selector: "pending"})
+	r.staysWith("s1")
+	if again := rotate().Domains[0].Publish; len(again) != 1 || again[0] != next {
+		t.Errorf("again it says %v, at first %v", again, next)
+	}
+	half := len(next.Value) / 2
+	for _, ns := range []*nameServer{r.dns, r.second} {
+		ns.publish(t, next.Name, fmt.Sprintf(`@ IN TXT "%s" "%s"`, next.Value[:half], next.Value[half:]))
+	}
+	r.awaitSigner(next.Selector)
+	r.awaitStages(map[string]string{"s1": "retiring", next.Selector: "active"})
+	if keys := rotate("--status").Domains[0].Keys; len(keys) != 2 || keys[0].Stage != "retiring" || keys[1].Stage != "active" {
+		t.Errorf("the companion shows %v", keys)
+	}
+	retired := rotate("--finish", "--now").Domains[0].Retired
+	if len(retired) != 1 || retired[0].Name != "s1._domainkey."+rotated {
+		t.Errorf("retired %v", retired)
+	}
+	r.awaitStages(map[string]string{next.Selector: "active"})
+	r.withdraw("s1")
+	r.awaitSigner(next.Selector)
+	r.end()
+}
+
 // stateDir is a folder that the daemon may write to.
 func stateDir(t *testing.T) string {
 	t.Helper()
