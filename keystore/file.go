@@ -33,14 +33,6 @@ type file struct {
 	gone  int64 // since when the file is missing, in nanoseconds; 0 while it is there
 }
 
-// key returns the key of the last good version, nil when there was none.
-func (f *file) key() *Key {
-	if f.Signer == nil {
-		return nil
-	}
-	return &f.Key
-}
-
 func (f *file) claim() claim { return claim{f.Domain, f.Selector} }
 
 // stamp stands for what stat says of a version of a file; 0 is no version. The
