@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/publish"
 	"signpost/keystore/published"
 )
 
@@ -31,6 +32,8 @@ func rotateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "finish", Usage: "archive the keys that are not needed any more, and say what to take out of the DNS"},
 			&cli.StringFlag{Name: "overlap", Value: "7d", Usage: "`TIME` that the record of an old key must stay, for the mail under way"},
 			&cli.BoolFlag{Name: "now", Usage: "finish before that time is over"},
+			&cli.StringFlag{Name: "publish", EnvVars: []string{"SIGNPOST_PUBLISH"}, Usage: "`HOW` to put records into the DNS and take them out, as rfc2136:server=HOST,key-file=FILE"},
+			&cli.BoolFlag{Name: "auto", Usage: "do whatever step is next: make a key that is due, publish it, and finish; with --publish"},
 			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the old keys in place of none"},
 			&cli.StringFlag{Name: "publish-private", Usage: "with --finish, copy the old private keys to `DIR` for all the world to see, so that old mail proves nothing"},
 			resolverFlag(),
@@ -47,6 +50,7 @@ type rotator struct {
 	dir               string
 	snapshot          *keystore.Snapshot
 	resolver          *published.Resolver
+	publisher         *publish.Update // nil: the records are printed
 	interval, overlap time.Duration
 	now               time.Time
 }
@@ -86,6 +90,9 @@ func newRotator(c *cli.Context) (*rotator, []string, error) {
 	if c.Bool("all") == c.Args().Present() {
 		return nil, nil, usageError("give domains, or --all; hint: signpost rotate example.org")
 	}
+	if c.Bool("auto") && (c.String("publish") == "" || c.Bool("status") || c.Bool("finish")) {
+		return nil, nil, usageError("--auto makes, publishes and finishes by itself; hint: give it --publish, and neither --status nor --finish")
+	}
 	if c.Bool("status") && c.Bool("finish") {
 		return nil, nil, usageError("--status changes nothing, and --finish does; hint: give one of them")
 	}
@@ -104,6 +111,11 @@ func newRotator(c *cli.Context) (*rotator, []string, error) {
 	}
 	if r.resolver, err = resolverOf(c); err != nil {
 		return nil, nil, err
+	}
+	if how := c.String("publish"); how != "" {
+		if r.publisher, err = publish.Open(how); err != nil {
+			return nil, nil, usageError("--publish: %w", err)
+		}
 	}
 	var domains []string
 	if !c.Bool("all") {
@@ -151,7 +163,7 @@ func resolverOf(c *cli.Context) (*published.Resolver, error) {
 
 // domain looks at one domain and does the step that is asked for.
 func (r *rotator) domain(ctx context.Context, name string) *rotated {
-	result := &rotated{Domain: name, Keys: []rotatedKey{}, Made: []madeKey{}, Retired: []retiredKey{}, Next: []string{}}
+	result := &rotated{Domain: name, Keys: []rotatedKey{}, Made: []madeKey{}, Published: []string{}, Retired: []retiredKey{}, Next: []string{}}
 	keys, err := r.snapshot.Ask(ctx, r.resolver, name, r.resolver.Patience)
 	if err == nil && len(keys) == 0 {
 		if _, err = r.snapshot.Signing(name); errors.Is(err, keystore.ErrNoKey) {
@@ -172,9 +184,14 @@ func (r *rotator) domain(ctx context.Context, name string) *rotated {
 	case unknown >= 0 && !r.c.Bool("status"):
 		result.fail(exitUnknown, fmt.Errorf("%s: whether the key with selector %s is published is not known, so nothing was done: %s", name, keys[unknown].Selector, keys[unknown].Said.Text))
 	case r.c.Bool("finish"):
-		s.finish()
+		s.finish(ctx)
 	case !r.c.Bool("status"):
-		s.start()
+		if s.start(); result.code == 0 {
+			s.publish(ctx)
+		}
+		if r.c.Bool("auto") && result.code == 0 {
+			s.finish(ctx)
+		}
 	}
 	s.describe()
 	return result

@@ -16,6 +16,13 @@ cron:
 
    0 4 * * *  signpost rotate --all --due && signpost rotate --all --finish
 
+Who may update the zone can let it all happen: with --publish and a key of the name
+server (TSIG; BIND, Knot and PowerDNS take dynamic updates, RFC 2136) records are put
+into the DNS and taken out, and --auto does whatever step is next. When that fails
+nothing else changes, and the next run tries again:
+
+   0 4 * * *  signpost rotate --all --auto --publish rfc2136:server=ns1.example.org,key-file=/etc/signpost/tsig.key
+
 The exit code is 1 when something failed, and 3 when the DNS could not be asked.
 
 examples:
@@ -67,13 +74,15 @@ json:
              "value": "v=DKIM1; h=sha256; k=rsa; s=email; p=..."
            }
          ],
+         "published": ["s20261125._domainkey.example.org"],
          "retired": [
            {
              "selector": "s20250501",
              "file": "/etc/opendkim/keys/.retired/example.org/s20250501.private",
              "public": "",
              "name": "s20250501._domainkey.example.org",
-             "value": ""
+             "value": "",
+             "done": true
            }
          ],
          "next": ["..."],

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,14 +21,15 @@ type rotateAnswer struct {
 
 // rotated is what rotate says of a domain.
 type rotated struct {
-	Domain  string       `json:"domain"`
-	Keys    []rotatedKey `json:"keys"`
-	Made    []madeKey    `json:"publish"` // new keys, whose records are to be published
-	Retired []retiredKey `json:"retired"`
-	Next    []string     `json:"next"` // what to do
-	Note    string       `json:"note"`
-	Error   string       `json:"error"`
-	Hint    string       `json:"hint"`
+	Domain    string       `json:"domain"`
+	Keys      []rotatedKey `json:"keys"`
+	Made      []madeKey    `json:"publish"`   // new keys, whose records are to be published
+	Published []string     `json:"published"` // names of records that were put into the DNS
+	Retired   []retiredKey `json:"retired"`
+	Next      []string     `json:"next"` // what to do
+	Note      string       `json:"note"`
+	Error     string       `json:"error"`
+	Hint      string       `json:"hint"`
 
 	code int // 0, exitFinding or exitUnknown
 }
@@ -48,6 +50,7 @@ type retiredKey struct {
 	Public   string `json:"public"` // where it was published, if it was
 	Name     string `json:"name"`   // of the record to take out
 	Value    string `json:"value"`  // of that to put in its place, if any
+	Done     bool   `json:"done"`   // that is done
 }
 
 func (r *rotated) fail(code int, err error) *rotated {
@@ -78,13 +81,23 @@ func (r *rotated) print(c *cli.Context, more bool) {
 		fmt.Fprintf(table, "   %s\t%s\t%d\t%s%s\tdns: %s\n", key.Selector, key.Type, key.Bits, key.Stage, since, visible(key.DNS))
 	}
 	table.Flush()
+	for _, name := range r.Published {
+		fmt.Fprintf(out, "   published: %s\n", name)
+	}
 	for _, key := range r.Made {
+		if slices.Contains(r.Published, key.Name) {
+			continue
+		}
 		fmt.Fprintf(out, "   publish this TXT record, in one line, for the key %s:\n%s\n%s\n", key.File, key.Name, key.Value)
 	}
 	for _, key := range r.Retired {
 		fmt.Fprintf(out, "   the key %s is archived: %s\n", key.Selector, key.File)
 		if key.Public != "" {
 			fmt.Fprintf(out, "   and is public: %s\n", key.Public)
+		}
+		if key.Done {
+			fmt.Fprintf(out, "   and its record is out of the DNS: %s\n", key.Name)
+			continue
 		}
 		if key.Value != "" {
 			fmt.Fprintf(out, "   publish this TXT record in place of its own:\n%s\n%s\n", key.Name, key.Value)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,9 @@ func (s *step) start() {
 		}
 		return
 	case s.plan != nil:
-		s.result.Note = "the last rotation is not finished, and no key was made"
+		if !s.c.Bool("auto") {
+			s.result.Note = "the last rotation is not finished, and no key was made"
+		}
 		return
 	}
 	plan := &keystore.Rotation{Made: s.now.UTC().Truncate(time.Second)}
@@ -78,7 +81,7 @@ func (s *step) start() {
 			young = young && s.now.Sub(key.ModTime) < s.interval
 		}
 	}
-	if s.c.Bool("due") && young {
+	if (s.c.Bool("due") || s.c.Bool("auto")) && young {
 		return
 	}
 	for _, key := range s.keys {
@@ -130,9 +133,42 @@ func (s *step) free(algorithm keystore.Algorithm) string {
 	}
 }
 
+// recordTTL is that of records that we publish: short, since they are looked up
+// most while they are new.
+const recordTTL = time.Hour
+
+// publish puts the records of new keys into the DNS, where there is a way to.
+// Whether a record is there already is for the server to say.
+func (s *step) publish(ctx context.Context) {
+	if s.publisher == nil {
+		return
+	}
+	for _, key := range s.result.Made {
+		if err := s.publisher.Publish(ctx, key.Name, key.Value, recordTTL); err != nil {
+			s.result.fail(exitFinding, err)
+			return
+		}
+		s.result.Published = append(s.result.Published, key.Name)
+	}
+}
+
+// withdraw takes the record of an old key out of the DNS, where there is a way
+// to, before the key is archived: what fails is then tried again.
+func (s *step) withdraw(ctx context.Context, key keystore.Asked, instead string) error {
+	if s.publisher == nil {
+		return nil
+	}
+	if instead != "" {
+		if err := s.publisher.Publish(ctx, key.Name, instead, recordTTL); err != nil {
+			return err
+		}
+	}
+	return s.publisher.Remove(ctx, key.Name, key.Record.String())
+}
+
 // finish archives the keys that signed before, when the mail that they signed is
 // no longer under way.
-func (s *step) finish() {
+func (s *step) finish(ctx context.Context) {
 	var old []keystore.Asked
 	for _, key := range s.keys {
 		if key.Signs && key.Said.Presence != published.There {
@@ -169,14 +205,14 @@ func (s *step) finish() {
 		}
 	}
 	if until := s.plan.Published.Add(s.overlap); s.now.Before(until) && !s.c.Bool("now") {
-		if !s.c.Bool("all") {
+		if !s.c.Bool("all") && !s.c.Bool("auto") {
 			s.result.fail(exitFinding, fmt.Errorf("%s: mail that the old key signed may be under way until %s; hint: finish then, or with --now",
 				s.name, until.UTC().Format(time.DateTime)))
 		}
 		return
 	}
 	for _, key := range old {
-		s.retire(key)
+		s.retire(ctx, key)
 	}
 	if s.result.code == 0 && len(s.waiting()) == 0 {
 		s.end()
@@ -191,9 +227,17 @@ func (s *step) end() {
 	s.plan = nil
 }
 
-func (s *step) retire(key keystore.Asked) {
+func (s *step) retire(ctx context.Context, key keystore.Asked) {
 	gone := retiredKey{Selector: key.Selector, Name: key.Name}
-	var err error
+	if s.c.Bool("revoke") {
+		gone.Value = record.DKIM{KeyType: string(key.Algorithm)}.String()
+	}
+	err := s.withdraw(ctx, key, gone.Value)
+	if err != nil {
+		s.result.fail(exitFinding, err)
+		return
+	}
+	gone.Done = s.publisher != nil
 	if dir := s.c.String("publish-private"); dir != "" {
 		if gone.Public, err = publishPrivate(dir, key.Key); err != nil {
 			s.result.fail(exitFinding, err)
@@ -203,9 +247,6 @@ func (s *step) retire(key keystore.Asked) {
 	if gone.File, err = keystore.Retire(s.dir, key.Key); err != nil {
 		s.result.fail(exitFinding, err)
 		return
-	}
-	if s.c.Bool("revoke") {
-		gone.Value = record.DKIM{KeyType: string(key.Algorithm)}.String()
 	}
 	s.result.Retired = append(s.result.Retired, gone)
 	s.keys = slices.DeleteFunc(s.keys, func(other keystore.Asked) bool { return other.Key == key.Key })

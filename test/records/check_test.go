@@ -28,7 +28,7 @@ func TestCheckFindsWhatWasPublished(t *testing.T) {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			before := "$TTL 3600\n$ORIGIN example.org.\n@ IN MX 10 mail\nmail IN A 192.0.2.1\n"
-			port := start(t, "example.org", write(t, t.TempDir(), "zone", head+before))
+			port := start(t, "example.org", write(t, t.TempDir(), "zone", head+before), false)
 			resolver := startResolver(t, fmt.Sprintf("127.0.0.1:%d", port))
 			check := []string{"check", "--json", "--keys", keys, "--resolver", resolver, "--from-ip", "192.0.2.1", "--helo", "mail.example.org", "example.org"}
 

@@ -14,13 +14,21 @@ import (
 	"time"
 )
 
-// servers start a primary server of a zone that takes updates.
-var servers = map[string]func(t *testing.T, zone, file string) (port int){
+// tsigSecret is that of the key "signpost", by HMAC-SHA256.
+const tsigSecret = "dGhpcyBpcyBubyBzZWNyZXQsIGJ1dCBhIHRlc3Q="
+
+// servers start a primary server of a zone that takes updates: from this host,
+// or only with the key.
+var servers = map[string]func(t *testing.T, zone, file string, keyed bool) (port int){
 	"named": startNamed,
 	"knotd": startKnot,
 }
 
-func startNamed(t *testing.T, zone, file string) int {
+func startNamed(t *testing.T, zone, file string, keyed bool) int {
+	who := "127.0.0.1"
+	if keyed {
+		who = "key signpost"
+	}
 	dir, port := t.TempDir(), freePort(t)
 	config := write(t, dir, "named.conf", fmt.Sprintf(`
 options {
@@ -34,13 +42,18 @@ options {
 	notify no;
 };
 controls { };
-zone %q { type primary; file %q; allow-update { 127.0.0.1; }; allow-transfer { 127.0.0.1; }; };
-`, dir, port, zone, file))
+key signpost { algorithm hmac-sha256; secret %q; };
+zone %q { type primary; file %q; allow-update { %s; }; allow-transfer { 127.0.0.1; }; };
+`, dir, port, tsigSecret, zone, file, who))
 	start(t, ` running$`, "named", "-g", "-n", "1", "-p", fmt.Sprint(port), "-c", config)
 	return port
 }
 
-func startKnot(t *testing.T, zone, file string) int {
+func startKnot(t *testing.T, zone, file string, keyed bool) int {
+	who := "address: 127.0.0.1"
+	if keyed {
+		who = "key: signpost"
+	}
 	dir, port := t.TempDir(), freePort(t)
 	config := write(t, dir, "knot.conf", fmt.Sprintf(`
 server:
@@ -54,15 +67,22 @@ database:
 log:
   - target: stdout
     any: info
+key:
+  - id: signpost
+    algorithm: hmac-sha256
+    secret: %[6]s
 acl:
   - id: here
     address: 127.0.0.1
-    action: [update, transfer]
+    action: transfer
+  - id: updates
+    %[5]s
+    action: update
 zone:
   - domain: %[3]s
     file: %[4]q
-    acl: here
-`, dir, port, zone, file))
+    acl: [here, updates]
+`, dir, port, zone, file, who, tsigSecret))
 	start(t, `server started`, "knotd", "-c", config)
 	return port
 }

@@ -25,7 +25,7 @@ s2048._domainkey IN TXT "v=DKIM1; p=b2xk"
 other._domainkey IN TXT "v=DKIM1; p=b3RoZXI="
 @ IN MX 10 mx.example.net.
 `, w.domain)
-					port := start(t, w.zone, write(t, t.TempDir(), "zone", head+before))
+					port := start(t, w.zone, write(t, t.TempDir(), "zone", head+before), false)
 					records := published(t, w.domain)
 					update := fmt.Sprintf("server 127.0.0.1 %d\n", port) + render(t, "nsupdate", w.zone, records)
 					want := append(lines(records),

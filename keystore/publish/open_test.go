@@ -1,0 +1,81 @@
+package publish
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const goodKey = `key "signpost" { algorithm hmac-sha256; secret "c2VjcmV0"; };`
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tsig.key")
+	if err := os.WriteFile(file, []byte("// for signpost\n"+strings.ReplaceAll(goodKey, " ", "\n\t")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for spec, want := range map[string]string{ // host:port zone name algorithm, or the error
+		"rfc2136:server=ns1.example.org":                                  "ns1.example.org:53   ",
+		"rfc2136:server=127.0.0.1:5353,zone=Example.org,key-file=" + file: "127.0.0.1:5353 example.org. signpost. hmac-sha256.",
+		"rfc2136:server=2001:db8::1":                                      "[2001:db8::1]:53   ",
+		"rfc2136:server=[2001:db8::1]:5353":                               "[2001:db8::1]:5353   ",
+		"rfc2136:":                                                        `"" has no value`,
+		"rfc2136:server=":                                                 `"server=" has no value`,
+		"rfc2136:zone=example.org":                                        "server is missing",
+		"rfc2136:server=a b":                                              `server: "a b" is no server`,
+		"rfc2136:server=:53":                                              `server: ":53" has no host`,
+		"rfc2136:server=a,zone=a..b":                                      "zone: ",
+		"rfc2136:server=a,key-file=/nonexistent":                          "key-file: open /nonexistent: no such file",
+		"rfc2136:server=a,color=blue":                                     "color: it is none of server, zone, key-file",
+		"route66:":                                                        `"route66:" is no way to publish`,
+		"":                                                                `"" is no way to publish`,
+	} {
+		u, err := Open(spec)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = strings.Join([]string{u.Server, u.Zone, u.Key.Name, u.Key.Algorithm}, " ")
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", spec, got, want)
+		}
+	}
+}
+
+func TestParseKeyRefuses(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":      "it is no key of the form",
+		"key x": "it is no key of the form",
+		strings.Replace(goodKey, "hmac-sha256", "hmac-md5", 1):          `algorithm "hmac-md5" is none of`,
+		strings.Replace(goodKey, "c2VjcmV0", "***", 1):                  "the secret is not in base64",
+		strings.Replace(goodKey, ` secret "c2VjcmV0";`, "", 1):          "the secret is not in base64",
+		strings.Replace(goodKey, "algorithm hmac-sha256", "color x", 1): `"color x" is neither`,
+		strings.Replace(goodKey, `"signpost"`, "a..b", 1):               `"a..b" is no name of a key`,
+	} {
+		if _, err := parseKey(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzParseKey(f *testing.F) {
+	f.Add(goodKey)
+	f.Add("key a { algorithm \"hmac-sha512.\" ; secret aaaa; }")
+	f.Fuzz(func(t *testing.T, text string) {
+		if key, err := parseKey(text); err == nil && (key.Name == "" || key.Algorithm == "" || key.Secret == "") {
+			t.Errorf("%q gives %+v", text, key)
+		}
+	})
+}
+
+func FuzzOpen(f *testing.F) {
+	f.Add("rfc2136:server=ns1.example.org,zone=example.org")
+	f.Fuzz(func(t *testing.T, spec string) {
+		if u, err := Open(spec); err == nil && u.Server == "" {
+			t.Errorf("%q gives no server", spec)
+		}
+	})
+}

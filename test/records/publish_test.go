@@ -1,0 +1,80 @@
+package records
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"signpost/keystore/publish"
+)
+
+// A key record is put into the zone of a real server, and taken away again. What
+// others have at the name stays, and so does all when the server says no.
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	const name = "s1._domainkey.example.org"
+	long := "v=DKIM1; h=sha256; k=rsa; s=email; p=" + strings.Repeat("MIIBIjANBgkqhkiG", 25)
+	const before = "$TTL 3600\n$ORIGIN example.org.\ns1._domainkey IN TXT \"other\"\n"
+	const other = name + ". TXT 3600 other"
+	for server, start := range servers {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			port := start(t, "example.org", write(t, t.TempDir(), "zone", head+before), true)
+			key := func(name, algorithm, secret string) string {
+				return write(t, t.TempDir(), "tsig.key", fmt.Sprintf("key %q { algorithm %s; secret %q; };\n", name, algorithm, secret))
+			}
+			open := func(options string) *publish.Update {
+				t.Helper()
+				u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d%s", port, options))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return u
+			}
+			good := open(",key-file=" + key("signpost", "hmac-sha256", tsigSecret))
+			has := func(want ...string) {
+				t.Helper()
+				compare(t, transfer(t, "example.org", port), want)
+			}
+			for range 2 { // a second time changes nothing
+				if err := good.Publish(t.Context(), name, long, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				has(other, name+". TXT 3600 "+long)
+			}
+			wrong := base64.StdEncoding.EncodeToString([]byte("another secret"))
+			unsigned := map[string]string{"named": "REFUSED", "knotd": "NOTAUTH"}
+			for what, refused := range map[string]struct {
+				u          *publish.Update
+				name, says string
+			}{
+				"another secret": {open(",key-file=" + key("signpost", "hmac-sha256", wrong)), name, "BADSIG"},
+				"another key":    {open(",key-file=" + key("nobody", "hmac-sha256", tsigSecret)), name, "BADKEY"},
+				"no key":         {open(""), name, unsigned[server]},
+				"another zone":   {open(",zone=example.net,key-file=" + key("signpost", "hmac-sha256", tsigSecret)), "s1._domainkey.example.net", "REFUSED"},
+			} {
+				err := refused.u.Remove(t.Context(), refused.name, long)
+				if err == nil || !strings.Contains(err.Error(), "the server answers "+refused.says) || !strings.Contains(err.Error(), "hint: ") {
+					t.Errorf("%s: got %v", what, err)
+				}
+			}
+			has(other, name+". TXT 3600 "+long)
+			for range 2 {
+				if err := good.Remove(t.Context(), name, long); err != nil {
+					t.Fatal(err)
+				}
+				has(other)
+			}
+		})
+	}
+	// Where nobody listens.
+	u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d", freePort(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Publish(t.Context(), name, long, time.Hour); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,99 @@
+package records
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A rotation without a person: made, published, and a week later finished, with a
+// name server that does what it is asked for. One that does not changes nothing,
+// and the next run goes on.
+func TestRotateByItself(t *testing.T) {
+	t.Parallel()
+	signpost := filepath.Join(t.TempDir(), "signpost")
+	run(t, "go", "build", "-o", signpost, "signpost/cmd/signpost")
+	for server, start := range servers {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			keys := filepath.Join(t.TempDir(), "keys")
+			run(t, signpost, "keygen", "--keys", keys, "--selector", "s1", "example.org")
+			old := time.Now().Add(-200 * 24 * time.Hour)
+			if err := os.Chtimes(filepath.Join(keys, "example.org", "s1.private"), old, old); err != nil {
+				t.Fatal(err)
+			}
+			record, err := os.ReadFile(filepath.Join(keys, "example.org", "s1.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			port := start(t, "example.org", write(t, t.TempDir(), "zone", head+"$ORIGIN example.org.\n"+string(record)), true)
+			resolver := startResolver(t, fmt.Sprintf("127.0.0.1:%d", port))
+			provider := func(secret string) string {
+				key := write(t, t.TempDir(), "tsig.key", fmt.Sprintf("key signpost { algorithm hmac-sha256; secret %q; };\n", secret))
+				return fmt.Sprintf("rfc2136:server=127.0.0.1:%d,key-file=%s", port, key)
+			}
+			rotate := func(provider string, fails bool) string {
+				t.Helper()
+				out, err := exec.Command(signpost, "rotate", "--auto", "--all", "--keys", keys, "--resolver", resolver, "--publish", provider).CombinedOutput()
+				if (err != nil) != fails {
+					t.Fatalf("%v: %s", err, out)
+				}
+				return string(out)
+			}
+			names := func() (names []string) {
+				for _, line := range transfer(t, "example.org", port) {
+					if name, _, _ := strings.Cut(line, ". TXT "); strings.Contains(name, "_domainkey") {
+						names = append(names, name)
+					}
+				}
+				return names
+			}
+			rotation := filepath.Join(keys, "example.org", ".rotation")
+
+			if out := rotate(provider("d3Jvbmc="), true); !strings.Contains(out, "BADSIG") {
+				t.Errorf("with the wrong key it says %s", out)
+			}
+			if got := names(); len(got) != 1 {
+				t.Errorf("with the wrong key the zone has %v", got)
+			}
+			if out := rotate(provider(tsigSecret), false); !strings.Contains(out, "published: s2") {
+				t.Errorf("it says %s", out)
+			}
+			if got := names(); len(got) != 2 {
+				t.Fatalf("after the key was published the zone has %v", got)
+			}
+			rotate(provider(tsigSecret), false) // sees that it is
+			rotate(provider(tsigSecret), false)
+			if got := names(); len(got) != 2 {
+				t.Fatalf("within the week the zone has %v", got)
+			}
+			noted, err := os.ReadFile(rotation)
+			if err != nil || !strings.Contains(string(noted), `"published":"`) {
+				t.Fatalf("%v: the rotation is %s", err, noted)
+			}
+			weekAgo := time.Now().Add(-8 * 24 * time.Hour).UTC().Format(time.RFC3339)
+			noted = regexp.MustCompile(`"published":"[^"]*"`).ReplaceAll(noted, []byte(`"published":"`+weekAgo+`"`))
+			if err := os.WriteFile(rotation, noted, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			rotate(provider("d3Jvbmc="), true)
+			if _, err := os.Stat(filepath.Join(keys, "example.org", "s1.private")); err != nil {
+				t.Errorf("a name server that refuses has the old key archived: %v", err)
+			}
+			if out := rotate(provider(tsigSecret), false); !strings.Contains(out, "the key s1 is archived") {
+				t.Errorf("a week later it says %s", out)
+			}
+			if got := names(); len(got) != 1 || strings.HasPrefix(got[0], "s1.") {
+				t.Errorf("at the end the zone has %v", got)
+			}
+			if out := rotate(provider(tsigSecret), false); strings.Contains(out, "publish") && !strings.Contains(out, "dns: published") {
+				t.Errorf("with nothing to do it says %s", out)
+			}
+		})
+	}
+}
