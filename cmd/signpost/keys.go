@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/published"
 	"signpost/keystore/record"
 )
 
@@ -21,17 +22,27 @@ func keysCommand() *cli.Command {
 		Usage:       "show what is in the key directory, and which keys sign",
 		UsageText:   "signpost keys [options] [DOMAIN...]",
 		Description: keysDescription,
-		Flags:       []cli.Flag{keysFlag(), selectorFlag(), jsonFlag()},
-		Action:      showKeys,
+		Flags: []cli.Flag{
+			keysFlag(),
+			selectorFlag(),
+			&cli.BoolFlag{Name: "dns", Usage: "ask the DNS, and show the stage of each key and which one signs for that"},
+			resolverFlag(),
+			timeoutFlag(5 * time.Second),
+			jsonFlag(),
+		},
+		Action: showKeys,
 	}
 }
 
 const keysDescription = `Reads the key directory as signpostd does, and shows each key with its domain,
 selector, type, size, age and file, and whether it signs: the newest RSA key of a
-domain does, and the newest Ed25519 key. Then come the files that should be keys and
-are not usable, with what is wrong, and what else is worth knowing of the keys. With
-domains given it shows only theirs. The exit code is 1 when something is wrong, or
-when there is no key, and 3 when the directory cannot be read.
+domain does, and the newest Ed25519 key, as soon as their records are in the DNS.
+With --dns the DNS is asked whether they are: then each key has its stage (pending,
+published, active, retiring, retired), and what signs is what signpostd signs with.
+Then come the files that should be keys and are not usable, with what is wrong, and
+what else is worth knowing of the keys. With domains given it shows only theirs. The
+exit code is 1 when something is wrong, or when there is no key, and 3 when the
+directory cannot be read or, with --dns, the DNS does not answer.
 
 examples:
    $ signpost keys
@@ -57,7 +68,9 @@ json:
          "bits": 2048,
          "file": "/etc/opendkim/keys/example.org/s20261122.private",
          "modified": "2026-11-22T10:00:00Z",
-         "signs": true
+         "signs": true,
+         "stage": "active",
+         "dns": "published"
        }
      ],
      "findings": [
@@ -89,6 +102,8 @@ type shownKey struct {
 	File     string             `json:"file"`
 	Modified time.Time          `json:"modified"`
 	Signs    bool               `json:"signs"`
+	Stage    keystore.Stage     `json:"stage,omitempty"` // with --dns
+	DNS      string             `json:"dns,omitempty"`   // what it says
 }
 
 func showKeys(c *cli.Context) error {
@@ -115,6 +130,11 @@ func showKeys(c *cli.Context) error {
 	}
 	for _, domain := range shown {
 		answer.add(snapshot, domain)
+	}
+	if c.Bool("dns") {
+		if err := answer.ask(c, snapshot, shown); err != nil {
+			return err
+		}
 	}
 	answer.addOpen()
 	if domains == nil {
@@ -184,6 +204,46 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 	}
 }
 
+// ask gives each key its stage by what the DNS says, and what signs for that.
+func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []string) error {
+	resolver, err := resolverOf(c)
+	if err != nil {
+		return err
+	}
+	type result struct {
+		keys []keystore.Asked
+		plan *keystore.Rotation
+		err  error
+	}
+	at, unknown := 0, 0
+	for result := range inOrder(domains, func(domain string) (r result) {
+		if r.keys, r.err = snapshot.Ask(c.Context, resolver, domain, resolver.Patience); r.err == nil {
+			r.plan, r.err = keystore.ReadRotation(a.Directory, domain)
+		}
+		return r
+	}) {
+		if result.err != nil {
+			return result.err
+		}
+		for _, key := range result.keys {
+			shown := &a.Keys[at]
+			shown.Stage, _ = stageOf(key, result.plan, keystore.Overlap, time.Now())
+			shown.Signs, shown.DNS = key.Signs, key.Said.Text
+			if key.Said.Presence == published.Unknown {
+				unknown++
+			}
+			at++
+		}
+	}
+	if unknown > 0 {
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "dns-failed", Level: record.Unknown, Name: a.Directory, What: fmt.Sprintf("of %d keys the DNS does not say whether they are published", unknown),
+			Effect: "a signpostd that has asked before stays with what it knows", Fix: "ask again, or another resolver with --resolver",
+		})
+	}
+	return nil
+}
+
 // addOpen tells of keys that every user can read: of a great many at once, for
 // then it is how the directory is used.
 func (a *keysAnswer) addOpen() {
@@ -223,10 +283,17 @@ func printKeys(c *cli.Context, keys []shownKey) {
 	s := styleOf(c)
 	var plain strings.Builder
 	table := tabwriter.NewWriter(&plain, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DOMAIN\tSELECTOR\tTYPE\tBITS\tAGE\tSIGNS\tFILE")
+	column := "SIGNS"
+	if keys[0].Stage != "" {
+		column = "STAGE"
+	}
+	fmt.Fprintf(table, "DOMAIN\tSELECTOR\tTYPE\tBITS\tAGE\t%s\tFILE\n", column)
 	for _, key := range keys {
 		signs := "no"
-		if key.Signs {
+		switch {
+		case key.Stage != "":
+			signs = string(key.Stage)
+		case key.Signs:
 			signs = "yes"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", key.Domain, key.Selector, key.Type, key.Bits, ageOf(key.Modified), signs, key.File)

@@ -272,31 +272,43 @@ func publishPrivate(dir string, key *keystore.Key) (string, error) {
 	return name, err
 }
 
+// stageOf returns the stage of a key, and since when it has it where the rotation
+// that is under way, if any, tells.
+func stageOf(key keystore.Asked, plan *keystore.Rotation, overlap time.Duration, now time.Time) (keystore.Stage, time.Time) {
+	switch {
+	case key.Signs:
+		return keystore.Active, time.Time{}
+	case plan != nil && slices.Contains(plan.From, key.Selector) && !plan.Published.IsZero():
+		if until := plan.Published.Add(overlap); !now.Before(until) {
+			return keystore.Retired, until
+		}
+		return keystore.Retiring, plan.Published
+	case key.Said.Presence != published.There:
+		return keystore.Pending, time.Time{}
+	}
+	return keystore.Published, time.Time{}
+}
+
 // describe says how far each key is, and what comes next.
 func (s *step) describe() {
 	todo := []string{}
 	for _, key := range s.keys {
-		shown := rotatedKey{Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, Stage: keystore.Published, DNS: key.Said.Text}
-		switch {
-		case key.Signs:
-			shown.Stage = keystore.Active
+		shown := rotatedKey{Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, DNS: key.Said.Text}
+		shown.Stage, shown.Since = stageOf(key, s.plan, s.overlap, s.now)
+		switch shown.Stage {
+		case keystore.Active:
 			if key.Said.Presence == published.Missing {
 				todo = append(todo, "publish the record of "+key.Selector+": it signs, and nobody can verify that")
 			}
 			if s.now.Sub(key.ModTime) >= s.interval && s.plan == nil {
 				todo = append(todo, fmt.Sprintf("change the key %s, which is %s old", key.Selector, ageOf(key.ModTime)))
 			}
-		case s.plan != nil && slices.Contains(s.plan.From, key.Selector) && !s.plan.Published.IsZero():
-			shown.Stage, shown.Since = keystore.Retiring, s.plan.Published
-			until := s.plan.Published.Add(s.overlap)
-			if s.now.Before(until) {
-				todo = append(todo, "finish on "+until.UTC().Format(time.DateTime)+" or later, and leave the record of "+key.Selector+" until then")
-			} else {
-				shown.Stage, shown.Since = keystore.Retired, until
-				todo = append(todo, "finish: signpost rotate --finish"+keysOption(s.dir)+" "+s.name)
-			}
-		case key.Said.Presence != published.There:
-			shown.Stage = keystore.Pending
+		case keystore.Retiring:
+			until := shown.Since.Add(s.overlap)
+			todo = append(todo, "finish on "+until.UTC().Format(time.DateTime)+" or later, and leave the record of "+key.Selector+" until then")
+		case keystore.Retired:
+			todo = append(todo, "finish: signpost rotate --finish"+keysOption(s.dir)+" "+s.name)
+		case keystore.Pending:
 			todo = append(todo, "publish the record of "+key.Selector+"; signpostd signs with it as soon as it is seen")
 		}
 		if key.Said.Presence == published.Unknown && s.result.code == 0 {

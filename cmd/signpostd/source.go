@@ -189,6 +189,7 @@ func shownKey(key keystore.Status, said published.KeyAnswer, next time.Time) sta
 		Checked:    key.Asked,
 		Next:       next,
 		RecordName: record.Name(key.Selector, key.Domain),
+		Publish:    key.Stage == keystore.Pending || key.Stage == keystore.Active && key.Presence == published.Missing,
 		Advice:     advice(key),
 	}
 	switch {

@@ -26,7 +26,7 @@ const recordValue = "v=DKIM1; h=sha256; k=rsa; s=email; p=MIIBIjANBgkqhkiG9w0BAQ
 func someDomains() []Domain {
 	return []Domain{
 		{Name: "example.org", Must: true, Keys: []Key{
-			{Selector: "s20261125", Algorithm: "rsa", Bits: 2048, File: "/etc/opendkim/keys/example.org/s20261125.private", Stage: keystore.Pending,
+			{Selector: "s20261125", Algorithm: "rsa", Bits: 2048, File: "/etc/opendkim/keys/example.org/s20261125.private", Stage: keystore.Pending, Publish: true,
 				Since: noon.Add(-7 * time.Minute), Made: noon.Add(-7 * time.Minute), Evidence: "the name does not exist",
 				Checked: noon.Add(-20 * time.Second), Next: noon.Add(40 * time.Second), Advice: "publish this record; the key signs as soon as it is visible",
 				RecordName: "s20261125._domainkey.example.org", RecordValue: recordValue},

@@ -28,6 +28,7 @@ type Key struct {
 	Failure     string         `json:"failure,omitempty"`   // why the last question had no clear answer, or what is wrong with the file
 	RecordName  string         `json:"record_name,omitempty"`
 	RecordValue string         `json:"record_value,omitempty"` // of the TXT record, in one piece
+	Publish     bool           `json:"publish,omitempty"`      // that record should be, and is not
 	Advice      string         `json:"advice,omitempty"`       // what to do next
 }
 
