@@ -61,7 +61,7 @@ func (m *model) start(marks map[print]mark) {
 	m.loader = newLoader(Options{Dir: m.path, Check: CheckOn})
 	m.loader.now = func() time.Time { return m.now }
 	m.loader.remembered.Store(&marks)
-	m.state = m.loader.build([]string{"a.example/"}, nil)
+	m.state = m.loader.build("a.example", []string{"a.example/"}, nil)
 	m.loader.remembered.Store(nil)
 }
 
@@ -157,14 +157,14 @@ func (m *model) reload() {
 			f.gone -= int64(grace)
 		}
 	}
-	m.state = m.loader.build([]string{"a.example/"}, m.state)
+	m.state = m.loader.build("a.example", []string{"a.example/"}, m.state)
 	if m.state.missing() {
 		for _, f := range m.state.files {
 			if f.gone != 0 {
 				f.gone -= int64(grace)
 			}
 		}
-		m.state = m.loader.build([]string{"a.example/"}, m.state)
+		m.state = m.loader.build("a.example", []string{"a.example/"}, m.state)
 	}
 }
 

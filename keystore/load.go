@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -96,12 +97,17 @@ type loader struct {
 	// key that comes later is a new one.
 	remembered atomic.Pointer[map[print]mark]
 
-	// Of the last scan.
-	misfits map[string][]Problem // by unit: names that give no domain
-	outside map[string]string    // links that lead out of the directory: unit and its domain
+	misfits map[string][]Problem // of the last scan, by unit: names that give no domain
+
+	// Links that lead out of the directory: units by domain. What they lead to can
+	// change without a word.
+	linksMu sync.Mutex
+	links   map[string][]string
 }
 
-func newLoader(options Options) *loader { return &loader{Options: options, now: time.Now} }
+func newLoader(options Options) *loader {
+	return &loader{Options: options, now: time.Now, links: make(map[string][]string)}
+}
 
 // scan lists the directory and returns the units by domain.
 func (l *loader) scan() (map[string][]string, error) {
@@ -117,21 +123,13 @@ func (l *loader) list(found func(domain, unit string)) error {
 		return fmt.Errorf("reading the key directory %s: %w", l.Dir, explain(err, l.Dir))
 	}
 	defer dir.Close()
-	l.misfits, l.outside = make(map[string][]Problem), make(map[string]string)
-	root, _ := filepath.EvalSymlinks(l.Dir)
+	l.misfits = make(map[string][]Problem)
 	for {
 		// In parts, for there may be hundreds of thousands.
 		entries, err := dir.ReadDir(1000)
 		for _, entry := range entries {
-			domain, unit := l.unit(entry.Name(), entry.Type())
-			if unit == "" {
-				continue
-			}
-			if domain != "" {
+			if domain, unit := l.unit(entry.Name(), entry.Type()); domain != "" {
 				found(domain, unit)
-			}
-			if entry.Type()&fs.ModeSymlink != 0 && l.leadsOut(root, entry.Name()) {
-				l.outside[unit] = domain
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -201,17 +199,40 @@ func (l *loader) isDir(name string, mode fs.FileMode) (bool, error) {
 	return err == nil && info.IsDir(), err
 }
 
-// leadsOut reports whether a link leads out of the directory: what it leads to
-// can change without a word.
-func (l *loader) leadsOut(root, name string) bool {
-	target, err := filepath.EvalSymlinks(filepath.Join(l.Dir, filepath.FromSlash(name)))
-	return err != nil || !strings.HasPrefix(target, root+string(filepath.Separator))
+// leadsOut reports whether a path in the directory is a link that leads out of it.
+func (l *loader) leadsOut(path string) bool {
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	root, err := filepath.EvalSymlinks(l.Dir)
+	target, targetErr := filepath.EvalSymlinks(path)
+	return err != nil || targetErr != nil || !strings.HasPrefix(target, root+string(filepath.Separator))
+}
+
+// keepLinks keeps the units of a domain that have links which lead out.
+func (l *loader) keepLinks(domain string, units []string) {
+	l.linksMu.Lock()
+	defer l.linksMu.Unlock()
+	if len(units) > 0 {
+		l.links[domain] = units
+	} else {
+		delete(l.links, domain)
+	}
+}
+
+// outward returns a copy of the links that lead out.
+func (l *loader) outward() map[string][]string {
+	l.linksMu.Lock()
+	defer l.linksMu.Unlock()
+	return maps.Clone(l.links)
 }
 
 // build reads the units of a domain, and those of what was known of it before,
 // which may be nil. A file that has not changed is not opened.
-func (l *loader) build(units []string, previous *state) *state {
+func (l *loader) build(domain string, units []string, previous *state) *state {
 	now := time.Now()
+	var linked []string
+	defer func() { l.keepLinks(domain, linked) }()
 	var files []*file
 	var folder *Problem
 	known := func(path string) *file {
@@ -232,6 +253,7 @@ func (l *loader) build(units []string, previous *state) *state {
 	}
 	for _, unit := range units {
 		names := []string{unit}
+		out := l.leadsOut(filepath.Join(l.Dir, unit))
 		if strings.HasSuffix(unit, "/") {
 			var err error
 			if names, err = l.inFolder(unit); err != nil {
@@ -242,15 +264,18 @@ func (l *loader) build(units []string, previous *state) *state {
 		for _, name := range names {
 			c, ok, err := claimOf(name, l.Selectors)
 			path := filepath.Join(l.Dir, filepath.FromSlash(name))
+			out = out || ok && name != unit && l.leadsOut(path)
 			switch {
 			case err != nil:
-				domain, _ := Domain(strings.TrimSuffix(unit, "/"))
 				files = append(files, &file{Key: Key{Domain: domain, File: path}, err: err})
 			case ok:
 				if f := l.take(c, path, known(path), &l.recent); f != nil {
 					files = append(files, f)
 				}
 			}
+		}
+		if out {
+			linked = append(linked, unit)
 		}
 	}
 	return l.newState(withMissing(files, previous, now), folder, previous)

@@ -80,7 +80,7 @@ func (s *Snapshot) read(name string, d *domain, previous *state) *state {
 	if known.unread == nil {
 		return known // another goroutine was first
 	}
-	read := s.loader.build(*known.unread, previous)
+	read := s.loader.build(name, *known.unread, previous)
 	d.state.Store(read)
 	if s.noticed != nil {
 		s.noticed(read)

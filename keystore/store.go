@@ -31,7 +31,6 @@ type Store struct {
 	scans   uint32
 	missing map[string]bool // domains with a key that is in force for a moment yet
 	failing string          // the error of the last reload, "" when it went well
-	took    time.Duration   // the last scan
 }
 
 // few is how many domains are read at once and named in the log. Beyond that
@@ -52,12 +51,10 @@ func Open(options Options, log *slog.Logger) (*Store, error) {
 		}
 		s.loader.remembered.Store(&marks)
 	}
-	start := time.Now()
 	units, err := s.loader.scan()
 	if err != nil {
 		return nil, err
 	}
-	s.took = time.Since(start)
 	snapshot := s.loader.snapshot(units)
 	snapshot.noticed = func(read *state) {
 		s.logProblems(nil, read.problems)
@@ -143,12 +140,11 @@ func (s *Store) settle() {
 	s.log.Info("keys loaded", "keys", s.loader.Dir, "domains", snapshot.Len(), "usable", usable, "broken", len(snapshot.Problems()))
 }
 
-// pending returns how long a scan takes, and how many domains and links are to be
-// looked at soon, whether a change is told of or not.
-func (s *Store) pending() (took time.Duration, missing, outside int) {
+// anyMissing reports whether a key is in force for a moment yet.
+func (s *Store) anyMissing() bool {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	return s.took, len(s.missing), len(s.loader.outside)
+	return len(s.missing) > 0
 }
 
 // Snapshot returns what is in force now.
@@ -163,7 +159,6 @@ func (s *Store) Reloads() (reloads, failed int64) { return s.reloads.Load(), s.f
 func (s *Store) Reload() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	start := time.Now()
 	misfits := s.loader.misfits
 	s.scans++
 	changed := make(map[string][]string)
@@ -206,7 +201,6 @@ func (s *Store) Reload() error {
 		}
 	}
 	s.apply(changed)
-	s.took = time.Since(start)
 	return nil
 }
 
@@ -271,11 +265,14 @@ func (s *Store) update(names map[string]bool) {
 	for name := range s.missing {
 		changed[name] = append(changed[name], "")
 	}
-	for unit, domain := range s.loader.outside {
-		changed[domain] = append(changed[domain], unit)
-	}
-	delete(changed, "")
 	s.apply(changed)
+}
+
+// poll reads what links lead to that lead out of the directory.
+func (s *Store) poll() {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	s.apply(s.loader.outward())
 }
 
 // domainOf returns the domain of a unit by its name alone.
@@ -316,7 +313,7 @@ func (s *Store) apply(changed map[string][]string) {
 			unlock()
 			continue
 		}
-		now := s.loader.build(slices.Compact(units), was)
+		now := s.loader.build(name, slices.Compact(units), was)
 		d.state.Store(now)
 		unlock()
 		changes = append(changes, change{name, was, now})

@@ -169,6 +169,19 @@ func TestWatchSeesLinksThatLeadElsewhere(t *testing.T) {
 	other.write("key.pem", ed25519PEM(t))
 	d.await(store, "example.net", "mail:ed25519")
 
+	// One that comes later, and one within a folder.
+	other.write("late.pem", pkcs8(t, rsaKeys(1024, 0)))
+	link(filepath.Join(other.path, "late.pem"), filepath.Join(d.path, "late.example.private"))
+	d.write("folder.example/note", nil)
+	link(filepath.Join(other.path, "inner.pem"), filepath.Join(d.path, "folder.example", "s1.private")) // to nowhere yet
+	d.await(store, "late.example", "mail:rsa")
+	other.write("late.pem", ed25519PEM(t))
+	d.await(store, "late.example", "mail:ed25519")
+	other.write("inner.pem", pkcs8(t, rsaKeys(1024, 0)))
+	d.await(store, "folder.example", "s1:rsa")
+	other.write("inner.pem", ed25519PEM(t))
+	d.await(store, "folder.example", "s1:ed25519")
+
 	// The same with a link to the directory itself.
 	way := filepath.Join(other.path, "way")
 	link("v1", way)

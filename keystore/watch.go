@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,8 +30,8 @@ const unwatched = time.Second
 // within a folder after the next scan.
 const maxFolders = 5000
 
-// idle is how many times longer than a scan takes there is none: so scans take
-// two percent of a processor at the most.
+// idle is how many times longer than a scan takes there is none, and so with the
+// links that lead out: each takes two percent of a processor at the most.
 const idle = 50
 
 // Watch reloads when the directory changes, and every rescan, for no events
@@ -88,11 +89,31 @@ type watcher struct {
 	root    string            // the real path of the directory
 	folders map[string]string // what is watched: by real path, the entry of the directory
 	told    bool
+	full    bool // there are more folders than are watched
+	toldOf  bool // and that has been said
 
 	all      bool            // anything may have changed
 	changed  map[string]bool // entries of the directory that may have
 	complete bool            // all of the directory is watched
-	scanned  time.Time
+	scan     pace            // of the whole directory
+	links    pace            // of what links lead to that lead out of it
+}
+
+// pace is when something was last done that takes time, and how long it took.
+type pace struct {
+	at   time.Time
+	took time.Duration
+}
+
+func (p *pace) do(work func()) {
+	p.at = time.Now()
+	work()
+	p.took = time.Since(p.at)
+}
+
+// next returns in what time to do it again, if that is to be every so often.
+func (p *pace) next(often time.Duration) time.Duration {
+	return max(often, idle*p.took) - time.Since(p.at)
 }
 
 // note keeps what an event is about.
@@ -119,14 +140,17 @@ func (w *watcher) note(event fsnotify.Event) {
 // told of until then.
 func (w *watcher) read(rescan time.Duration) time.Duration {
 	s := w.store
-	now := time.Now()
-	took, _, _ := s.pending()
-	pause := idle * took
-	if w.all || now.Sub(w.scanned) >= max(rescan, pause) || !w.complete && now.Sub(w.scanned) >= max(unwatched, pause) {
-		w.all, w.scanned = false, now
+	often := rescan
+	if !w.complete {
+		often = min(rescan, unwatched)
+	}
+	if w.all || w.scan.next(often) <= 0 {
+		w.all = false
 		clear(w.changed)
-		w.complete = w.followAll() // before reading, so that nothing falls in between
-		_ = s.Reload()             // has logged
+		w.scan.do(func() {
+			w.complete = w.followAll() // before reading, so that nothing falls in between
+			_ = s.Reload()             // has logged
+		})
 	} else {
 		for name := range w.changed {
 			w.follow(name)
@@ -134,17 +158,18 @@ func (w *watcher) read(rescan time.Duration) time.Duration {
 		s.update(w.changed)
 		clear(w.changed)
 	}
-	took, missing, outside := s.pending()
-	pause = idle * took
-	next := max(rescan, pause)
-	if !w.complete {
-		next = max(min(next, unwatched), pause)
+	if len(s.loader.outward()) > 0 && w.links.next(unwatched) <= 0 {
+		w.links.do(s.poll)
 	}
-	next -= time.Since(w.scanned)
-	if outside > 0 {
-		next = min(next, unwatched)
+
+	if often = rescan; !w.complete {
+		often = min(rescan, unwatched)
 	}
-	if missing > 0 {
+	next := w.scan.next(often)
+	if len(s.loader.outward()) > 0 {
+		next = min(next, w.links.next(unwatched))
+	}
+	if s.anyMissing() {
 		next = min(next, grace)
 	}
 	return max(next, time.Millisecond)
@@ -163,7 +188,7 @@ func (w *watcher) followAll() (complete bool) {
 	root, rootErr := filepath.EvalSymlinks(dir)
 	w.root = root
 	complete = err == nil && rootErr == nil && absolute == root
-	w.folders = make(map[string]string)
+	w.folders, w.full = make(map[string]string), false
 	complete = w.watch(root, "") && complete
 	var names []string
 	if opened, err := os.Open(dir); err == nil {
@@ -197,16 +222,26 @@ func (w *watcher) follow(name string) bool {
 		return true
 	}
 	path := filepath.Join(w.store.loader.Dir, name)
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+	full := len(w.folders) >= maxFolders
+	if full && w.full {
+		return true // by choice
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		maps.DeleteFunc(w.folders, func(_, entry string) bool { return entry == name })
+	}
+	if err != nil || !info.IsDir() {
 		return true
 	}
-	if len(w.folders) >= maxFolders {
-		if !w.told {
-			w.told = true
-			w.store.log.Warn("there are too many folders to watch them all, so a change within one of them is in force after the next scan; hint: flat key files need no folders",
-				"at most", maxFolders)
+	if full {
+		w.full = true
+		if w.toldOf {
+			return true
 		}
-		return true // by choice
+		w.toldOf = true
+		w.store.log.Warn("there are too many folders to watch them all, so a change within one of them is in force after the next scan; hint: flat key files need no folders",
+			"at most", maxFolders)
+		return true
 	}
 	real, err := filepath.EvalSymlinks(path)
 	return err == nil && w.watch(real, name)
