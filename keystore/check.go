@@ -25,7 +25,7 @@ const (
 	firstPause  = time.Second
 	longPause   = 5 * time.Minute
 	lazyPause   = time.Hour
-	pauseGrows  = 1.6
+	pauseGrows  = 1.4
 	askPatience = 3 * time.Second
 )
 

@@ -39,13 +39,13 @@ func locksTheDaemonIn(p *project) {
 	p.t.Helper()
 	daemon := p.container("signpostd")
 	for template, want := range map[string]string{
-		"{{.Config.User}}":                                       "65532:65532",
-		"{{.HostConfig.ReadonlyRootfs}}":                         "true",
-		"{{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}":         "[ALL] []",
-		"{{.HostConfig.SecurityOpt}}":                            "[no-new-privileges:true]",
-		"{{.HostConfig.Privileged}}":                             "false",
-		`{{index .NetworkSettings.Ports "8891/tcp"}}`:            "[]", // not published
-		`{{(index .NetworkSettings.Ports "8890/tcp" 0).HostIp}}`: "127.0.0.1",
+		"{{.Config.User}}":                               "65532:65532",
+		"{{.HostConfig.ReadonlyRootfs}}":                 "true",
+		"{{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}": "[ALL] []",
+		"{{.HostConfig.SecurityOpt}}":                    "[no-new-privileges:true]",
+		"{{.HostConfig.Privileged}}":                     "false",
+		`{{if index .NetworkSettings.Ports "8891/tcp"}}published{{else}}inside{{end}}`: "inside",
+		`{{(index .NetworkSettings.Ports "8890/tcp" 0).HostIp}}`:                       "127.0.0.1",
 	} {
 		if got := p.inspect(daemon, template); got != want {
 			p.t.Errorf("signpostd: %s is %s, want %s", template, got, want)
@@ -80,7 +80,7 @@ func showsKeys(p *project, domain string) {
 		p.t.Fatal(err)
 	}
 	p.write(filepath.Join("opendkim-keys", domain, "next.private"), private)
-	stages := regexp.MustCompile(`"selector":"(\w+)"[^}]*?"stage":"(\w+)"`)
+	stages := regexp.MustCompile(`"selector": "(\w+)"[^}]*?"stage": "(\w+)"`)
 	p.until("the status page shows the new key", func() bool {
 		_, body := get("/status.json?domain=" + domain)
 		var got []string

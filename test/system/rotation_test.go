@@ -79,6 +79,15 @@ func (r *rotation) publish(selector string, k key, servers ...*nameServer) {
 	for _, ns := range servers {
 		ns.publish(r.t, selector+"._domainkey."+rotated, k.record)
 	}
+	r.ask()
+}
+
+// ask has the daemon ask the DNS now, if it runs: on a busy machine it may have
+// come to long intervals.
+func (r *rotation) ask() {
+	if r.d != nil && !r.d.ended() {
+		r.d.signal(syscall.SIGHUP)
+	}
 }
 
 func (r *rotation) withdraw(selector string) {
@@ -245,6 +254,7 @@ func TestRotationWithFailingDNS(t *testing.T) {
 			r.staysWith("s1")
 			r.dns.fail(working)
 			r.second.fail(working)
+			r.ask()
 			r.awaitSigner("s2")
 			r.dns.fail(f)
 			r.second.fail(f)
@@ -267,11 +277,10 @@ func TestRecordGoesUnderActiveKey(t *testing.T) {
 	r.s.end()
 	judged := len(r.sink.all())
 	r.withdraw("s2")
-	r.d.signal(syscall.SIGHUP) // asks at once
+	r.ask()
 	r.s = r.p.startStream(2, rotated)
 	r.awaitSigner("s1")
 	r.publish("s2", second, r.dns, r.second)
-	r.d.signal(syscall.SIGHUP)
 	r.awaitSigner("s2")
 	r.s.end()
 	for _, d := range r.sink.all()[judged:] {
@@ -284,7 +293,7 @@ func TestRotationOfReplicas(t *testing.T) {
 	t.Parallel()
 	r := startRotation(t)
 	listen := "inet:" + r.net + ".9:8891"
-	r.startDaemon("--listen=" + listen)
+	replica := r.startDaemon("--listen=" + listen)
 	submission := *r.p
 	submission.addr = r.net + ".1:588"
 	other := submission.startStream(2, rotated)
@@ -292,6 +301,7 @@ func TestRotationOfReplicas(t *testing.T) {
 	next := r.drop("s2")
 	r.staysWith("s1")
 	r.publish("s2", next, r.dns, r.second)
+	replica.signal(syscall.SIGHUP)
 	for _, s := range []*stream{r.s, other} {
 		await(t, "both replicas to sign with s2", func() bool {
 			s.awaitMore(2)
@@ -336,6 +346,7 @@ func TestRotateCommand(t *testing.T) {
 	for _, ns := range []*nameServer{r.dns, r.second} {
 		ns.publish(t, next.Name, fmt.Sprintf(`@ IN TXT "%s" "%s"`, next.Value[:half], next.Value[half:]))
 	}
+	r.ask()
 	r.awaitSigner(next.Selector)
 	r.awaitStages(map[string]string{"s1": "retiring", next.Selector: "active"})
 	if keys := rotate("--status").Domains[0].Keys; len(keys) != 2 || keys[0].Stage != "retiring" || keys[1].Stage != "active" {
