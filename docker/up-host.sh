@@ -10,9 +10,20 @@ sink=127.0.0.25:1525
 root=
 [ "$(id -u)" = 0 ] || root="sudo"
 
+# Waits for its end: until then it may write to the folder. It takes 20 s at the most.
+stop_signpostd() {
+	kill "$1" 2>/dev/null || return 0
+	tries=250 # of 0.1 s
+	while kill -0 "$1" 2>/dev/null; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || kill -9 "$1" 2>/dev/null || :
+		sleep 0.1
+	done
+}
+
 stop() {
 	[ ! -e "$here/queue/pid/master.pid" ] || $root postfix -c "$here/etc" stop >>"$here/postfix.log" 2>&1 || :
-	[ ! -e "$here/signpostd.pid" ] || kill "$(cat "$here/signpostd.pid")" 2>/dev/null || :
+	[ ! -e "$here/signpostd.pid" ] || stop_signpostd "$(cat "$here/signpostd.pid")"
 	$root rm -rf "$here"
 	rm -f build/up
 }
