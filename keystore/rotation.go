@@ -69,26 +69,32 @@ func EndRotation(dir, domain string) error {
 }
 
 // Retire moves the file of a key, and the record beside it, out of signpostd's
-// sight: to .retired/<domain>/<selector>.private in the key directory. Nothing is
-// overwritten. It returns where the key is now.
+// sight: to .retired/<domain>/<selector>.private in the key directory, with a number
+// where an older key of that selector is. Nothing is overwritten. It returns where
+// the key is now.
 func Retire(dir string, key *Key) (string, error) {
 	folder := filepath.Join(dir, ".retired", key.Domain)
-	target := filepath.Join(folder, key.Selector+".private")
+	target := filepath.Join(folder, key.Selector)
 	fail := func(err error) (string, error) {
-		return target, fmt.Errorf("moving key %s to %s: %w", key.File, target, explain(err, existing(folder)))
-	}
-	if _, err := os.Lstat(target); err == nil {
-		return target, fmt.Errorf("moving key %s to %s: %w; hint: nothing is ever overwritten, move that one away first", key.File, target, fs.ErrExist)
+		return target + ".private", fmt.Errorf("moving key %s to %s.private: %w", key.File, target, explain(err, existing(folder)))
 	}
 	if err := makeDir(folder); err != nil {
 		return fail(err)
 	}
-	if err := os.Rename(key.File, target); err != nil {
+	for n := 2; ; n++ {
+		_, keyErr := os.Lstat(target + ".private")
+		_, textErr := os.Lstat(target + ".txt")
+		if keyErr != nil && textErr != nil {
+			break
+		}
+		target = filepath.Join(folder, fmt.Sprintf("%s.%d", key.Selector, n))
+	}
+	if err := os.Rename(key.File, target+".private"); err != nil {
 		return fail(err)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(key.File, ".private"), ".key") + ".txt"
-	if err := os.Rename(text, strings.TrimSuffix(target, ".private")+".txt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(text, target+".txt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail(err)
 	}
-	return target, errors.Join(syncDir(folder), syncDir(filepath.Dir(key.File)))
+	return target + ".private", errors.Join(syncDir(folder), syncDir(filepath.Dir(key.File)))
 }

@@ -32,7 +32,9 @@ func rotateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "finish", Usage: "archive the keys that are not needed any more, and say what to take out of the DNS"},
 			&cli.StringFlag{Name: "overlap", Value: "7d", Usage: "`TIME` that the record of an old key must stay, for the mail under way"},
 			&cli.BoolFlag{Name: "now", Usage: "finish before that time is over"},
-			&cli.StringFlag{Name: "publish", EnvVars: []string{"SIGNPOST_PUBLISH"}, Usage: "`HOW` to put records into the DNS and take them out, as rfc2136:server=HOST,key-file=FILE"},
+			&cli.StringFlag{Name: "slots", EnvVars: []string{"SIGNPOST_SLOTS"}, Usage: "`SELECTORS` at which keys take turns, as a,b, in place of new ones"},
+			&cli.StringFlag{Name: "slot-zone", EnvVars: []string{"SIGNPOST_SLOT_ZONE"}, Usage: "`ZONE` of yours that the CNAME of each slot points into"},
+			&cli.StringFlag{Name: "publish", EnvVars: []string{"SIGNPOST_PUBLISH"}, Usage: "`HOW` to put records into the DNS and take them out: rfc2136:server=HOST,key-file=FILE, cloudflare:token-file=FILE, desec:token-file=FILE or route53:"},
 			&cli.BoolFlag{Name: "auto", Usage: "do whatever step is next: make a key that is due, publish it, and finish; with --publish"},
 			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the old keys in place of none"},
 			&cli.StringFlag{Name: "publish-private", Usage: "with --finish, copy the old private keys to `DIR` for all the world to see, so that old mail proves nothing"},
@@ -50,7 +52,8 @@ type rotator struct {
 	dir               string
 	snapshot          *keystore.Snapshot
 	resolver          *published.Resolver
-	publisher         *publish.Update // nil: the records are printed
+	publisher         publish.Publisher // nil: the records are printed
+	slots             slots
 	interval, overlap time.Duration
 	now               time.Time
 }
@@ -109,11 +112,14 @@ func newRotator(c *cli.Context) (*rotator, []string, error) {
 	if r.overlap, err = days(c, "overlap"); err != nil {
 		return nil, nil, err
 	}
+	if r.slots, err = readSlots(c); err != nil {
+		return nil, nil, err
+	}
 	if r.resolver, err = resolverOf(c); err != nil {
 		return nil, nil, err
 	}
 	if how := c.String("publish"); how != "" {
-		if r.publisher, err = publish.Open(how); err != nil {
+		if r.publisher, err = publish.Open(how, r.resolver.Apex); err != nil {
 			return nil, nil, usageError("--publish: %w", err)
 		}
 	}
@@ -163,7 +169,7 @@ func resolverOf(c *cli.Context) (*published.Resolver, error) {
 
 // domain looks at one domain and does the step that is asked for.
 func (r *rotator) domain(ctx context.Context, name string) *rotated {
-	result := &rotated{Domain: name, Keys: []rotatedKey{}, Made: []madeKey{}, Published: []string{}, Retired: []retiredKey{}, Next: []string{}}
+	result := &rotated{Domain: name, Keys: []rotatedKey{}, Made: []madeKey{}, CNAMEs: []cname{}, Published: []string{}, Retired: []retiredKey{}, Next: []string{}}
 	keys, err := r.snapshot.Ask(ctx, r.resolver, name, r.resolver.Patience)
 	if err == nil && len(keys) == 0 {
 		if _, err = r.snapshot.Signing(name); errors.Is(err, keystore.ErrNoKey) {
@@ -186,7 +192,7 @@ func (r *rotator) domain(ctx context.Context, name string) *rotated {
 	case r.c.Bool("finish"):
 		s.finish(ctx)
 	case !r.c.Bool("status"):
-		if s.start(); result.code == 0 {
+		if s.start(ctx); result.code == 0 {
 			s.publish(ctx)
 		}
 		if r.c.Bool("auto") && result.code == 0 {

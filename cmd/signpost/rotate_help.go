@@ -23,6 +23,23 @@ nothing else changes, and the next run tries again:
 
    0 4 * * *  signpost rotate --all --auto --publish rfc2136:server=ns1.example.org,key-file=/etc/signpost/tsig.key
 
+It also works through the API of a provider. A token is read from a file, and should
+be good for these zones alone; Route 53 takes the credentials that the AWS tools
+take. Each kind takes zone=ZONE, which is else looked up:
+
+   --publish cloudflare:token-file=/etc/signpost/cloudflare.token
+   --publish desec:token-file=/etc/signpost/desec.token
+   --publish route53:profile=mail
+
+Who may set the DNS of a domain only once lets keys take turns at two selectors, as
+CNAMEs into a zone that the sender can change. These are printed until they are
+there; a slot is used again when its old key is archived:
+
+   $ signpost rotate --slots a,b --slot-zone dkim.example.net example.org
+      publish this CNAME record, once:
+   a._domainkey.example.org
+   a._domainkey.example.org.dkim.example.net
+
 The exit code is 1 when something failed, and 3 when the DNS could not be asked.
 
 examples:
@@ -74,6 +91,7 @@ json:
              "value": "v=DKIM1; h=sha256; k=rsa; s=email; p=..."
            }
          ],
+         "cnames": [{"name": "a._domainkey.example.org", "target": "a._domainkey.example.org.dkim.example.net"}],
          "published": ["s20261125._domainkey.example.org"],
          "retired": [
            {

@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
 )
 
 // rotateAnswer is the JSON form of the answer.
@@ -25,6 +24,7 @@ type rotated struct {
 	Keys      []rotatedKey `json:"keys"`
 	Made      []madeKey    `json:"publish"`   // new keys, whose records are to be published
 	Published []string     `json:"published"` // names of records that were put into the DNS
+	CNAMEs    []cname      `json:"cnames"`    // to publish once, for slots
 	Retired   []retiredKey `json:"retired"`
 	Next      []string     `json:"next"` // what to do
 	Note      string       `json:"note"`
@@ -44,6 +44,11 @@ type rotatedKey struct {
 	DNS      string             `json:"dns"`
 }
 
+type cname struct {
+	Name   string `json:"name"`
+	Target string `json:"target"`
+}
+
 type retiredKey struct {
 	Selector string `json:"selector"`
 	File     string `json:"file"`   // where the private key is now
@@ -59,10 +64,10 @@ func (r *rotated) fail(code int, err error) *rotated {
 	return r
 }
 
-func newMade(domain, selector string, algorithm keystore.Algorithm, bits int, file, value string) madeKey {
+func newMade(domain, selector string, algorithm keystore.Algorithm, bits int, file, name, value string) madeKey {
 	return madeKey{
 		Domain: domain, Selector: selector, Type: algorithm, Bits: bits, File: file,
-		RecordFile: strings.TrimSuffix(file, ".private") + ".txt", Name: record.Name(selector, domain), Value: value,
+		RecordFile: strings.TrimSuffix(file, ".private") + ".txt", Name: name, Value: value,
 	}
 }
 
@@ -89,6 +94,9 @@ func (r *rotated) print(c *cli.Context, more bool) {
 			continue
 		}
 		fmt.Fprintf(out, "   publish this TXT record, in one line, for the key %s:\n%s\n%s\n", key.File, key.Name, key.Value)
+	}
+	for _, alias := range r.CNAMEs {
+		fmt.Fprintf(out, "   publish this CNAME record, once:\n%s\n%s\n", alias.Name, alias.Target)
 	}
 	for _, key := range r.Retired {
 		fmt.Fprintf(out, "   the key %s is archived: %s\n", key.Selector, key.File)

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,13 +58,18 @@ func (s *step) waiting() (keys []keystore.Asked) {
 }
 
 // start makes a new key for each that signs, unless that was done before.
-func (s *step) start() {
+func (s *step) start(ctx context.Context) {
 	waiting := s.waiting()
 	switch {
 	case len(waiting) > 0:
 		s.result.Note = "a new key is there already, and none was made"
 		for _, key := range waiting {
-			s.result.Made = append(s.result.Made, newMade(s.name, key.Selector, key.Algorithm, key.Bits, key.File, key.Record.String()))
+			place, err := s.place(ctx, key.Selector)
+			if err != nil {
+				s.result.fail(exitUnknown, err)
+				return
+			}
+			s.result.Made = append(s.result.Made, newMade(s.name, key.Selector, key.Algorithm, key.Bits, key.File, place, key.Record.String()))
 		}
 		return
 	case s.plan != nil:
@@ -88,7 +93,17 @@ func (s *step) start() {
 		if !key.Signs {
 			continue
 		}
-		order := keystore.Order{Domain: s.name, Selector: s.free(key.Algorithm), Algorithm: key.Algorithm, Bits: key.Bits}
+		selector, err := s.next(key.Algorithm, plan.To)
+		if err != nil {
+			s.result.fail(exitFinding, err)
+			return
+		}
+		place, err := s.place(ctx, selector)
+		if err != nil {
+			s.result.fail(exitUnknown, err)
+			return
+		}
+		order := keystore.Order{Domain: s.name, Selector: selector, Algorithm: key.Algorithm, Bits: key.Bits}
 		if key.Algorithm == keystore.RSA {
 			order.Bits = min(max(key.Bits, keystore.WeakBits), keystore.LargeBits)
 		}
@@ -97,14 +112,42 @@ func (s *step) start() {
 			s.result.fail(exitFinding, err)
 			return
 		}
+		if err := s.makeNewest(made.File); err != nil {
+			s.result.fail(exitFinding, err)
+			return
+		}
 		plan.To = append(plan.To, made.Selector)
-		s.result.Made = append(s.result.Made, newMade(s.name, made.Selector, made.Algorithm, made.Bits, made.File, made.Record.String()))
+		s.result.Made = append(s.result.Made, newMade(s.name, made.Selector, made.Algorithm, made.Bits, made.File, place, made.Record.String()))
 	}
 	if err := plan.Write(s.dir, s.name); err != nil {
 		s.result.fail(exitFinding, err)
 		return
 	}
 	s.plan = plan
+}
+
+// makeNewest gives the file of a new key a time after that of all others, of which
+// one may have been made in this very second: then the name would decide which is
+// newer.
+func (s *step) makeNewest(file string) error {
+	newest := s.now
+	for _, key := range s.keys {
+		if at := key.ModTime.Add(time.Second); at.After(newest) {
+			newest = at
+		}
+	}
+	if newest == s.now {
+		return nil
+	}
+	return os.Chtimes(file, time.Time{}, newest)
+}
+
+// next returns the selector of a new key.
+func (s *step) next(algorithm keystore.Algorithm, taken []string) (string, error) {
+	if len(s.slots.selectors) > 0 {
+		return s.slot(taken)
+	}
+	return s.free(algorithm), nil
 }
 
 // free returns a selector from the date that no key has, here or among the
@@ -153,17 +196,13 @@ func (s *step) publish(ctx context.Context) {
 }
 
 // withdraw takes the record of an old key out of the DNS, where there is a way
-// to, before the key is archived: what fails is then tried again.
-func (s *step) withdraw(ctx context.Context, key keystore.Asked, instead string) error {
-	if s.publisher == nil {
-		return nil
+// to, before the key is archived: what fails is then tried again. It reports whether
+// there was one.
+func (s *step) withdraw(ctx context.Context, place string, key keystore.Asked, instead string) (bool, error) {
+	if s.publisher == nil || !s.slots.hold(key.Selector) {
+		return false, nil
 	}
-	if instead != "" {
-		if err := s.publisher.Publish(ctx, key.Name, instead, recordTTL); err != nil {
-			return err
-		}
-	}
-	return s.publisher.Remove(ctx, key.Name, key.Record.String())
+	return true, s.publisher.Withdraw(ctx, place, key.Record.String(), instead, recordTTL)
 }
 
 // finish archives the keys that signed before, when the mail that they signed is
@@ -228,16 +267,19 @@ func (s *step) end() {
 }
 
 func (s *step) retire(ctx context.Context, key keystore.Asked) {
-	gone := retiredKey{Selector: key.Selector, Name: key.Name}
+	place, err := s.place(ctx, key.Selector)
+	if err != nil {
+		s.result.fail(exitUnknown, err)
+		return
+	}
+	gone := retiredKey{Selector: key.Selector, Name: place}
 	if s.c.Bool("revoke") {
 		gone.Value = record.DKIM{KeyType: string(key.Algorithm)}.String()
 	}
-	err := s.withdraw(ctx, key, gone.Value)
-	if err != nil {
+	if gone.Done, err = s.withdraw(ctx, place, key, gone.Value); err != nil {
 		s.result.fail(exitFinding, err)
 		return
 	}
-	gone.Done = s.publisher != nil
 	if dir := s.c.String("publish-private"); dir != "" {
 		if gone.Public, err = publishPrivate(dir, key.Key); err != nil {
 			s.result.fail(exitFinding, err)
@@ -253,19 +295,30 @@ func (s *step) retire(ctx context.Context, key keystore.Asked) {
 }
 
 // publishPrivate copies a private key to where everybody can read it. With it
-// anybody could have written the mail that it signed.
+// anybody could have written the mail that it signed. Nothing is overwritten: a key
+// of the same name gets a number.
 func publishPrivate(dir string, key *keystore.Key) (string, error) {
-	name := filepath.Join(dir, key.Selector+"._domainkey."+key.Domain+".pem")
-	from, err := os.Open(key.File)
+	text, err := os.ReadFile(key.File)
 	if err != nil {
-		return name, err
+		return "", err
 	}
-	defer from.Close()
+	base := filepath.Join(dir, key.Selector+"._domainkey."+key.Domain)
+	name := base + ".pem"
+	for n := 2; ; n++ {
+		there, err := os.ReadFile(name)
+		if err == nil && bytes.Equal(there, text) {
+			return name, nil // a run before came this far
+		}
+		if err != nil {
+			break
+		}
+		name = fmt.Sprintf("%s.%d.pem", base, n)
+	}
 	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return name, fmt.Errorf("--publish-private: %w; hint: give a directory that this user may write to, and that has no such file", err)
+		return name, fmt.Errorf("--publish-private: %w; hint: give a directory that this user may write to", err)
 	}
-	_, err = io.Copy(to, from)
+	_, err = to.Write(text)
 	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
 		os.Remove(name) // ours, and not whole
 	}

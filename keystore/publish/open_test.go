@@ -15,12 +15,16 @@ func TestOpen(t *testing.T) {
 	if err := os.WriteFile(file, []byte("// for signpost\n"+strings.ReplaceAll(goodKey, " ", "\n\t")), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("abc_123\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for spec, want := range map[string]string{ // host:port zone name algorithm, or the error
 		"rfc2136:server=ns1.example.org":                                  "ns1.example.org:53   ",
 		"rfc2136:server=127.0.0.1:5353,zone=Example.org,key-file=" + file: "127.0.0.1:5353 example.org. signpost. hmac-sha256.",
 		"rfc2136:server=2001:db8::1":                                      "[2001:db8::1]:53   ",
 		"rfc2136:server=[2001:db8::1]:5353":                               "[2001:db8::1]:5353   ",
-		"rfc2136:":                                                        `"" has no value`,
+		"rfc2136:":                                                        "server is missing",
 		"rfc2136:server=":                                                 `"server=" has no value`,
 		"rfc2136:zone=example.org":                                        "server is missing",
 		"rfc2136:server=a b":                                              `server: "a b" is no server`,
@@ -31,12 +35,15 @@ func TestOpen(t *testing.T) {
 		"route66:":                                                        `"route66:" is no way to publish`,
 		"":                                                                `"" is no way to publish`,
 	} {
-		u, err := Open(spec)
+		p, err := Open(spec, nil)
 		got := ""
-		if err != nil {
+		switch p := p.(type) {
+		case *Update:
+			got = strings.Join([]string{p.Server, p.Zone, p.Key.Name, p.Key.Algorithm}, " ")
+		case *Provider:
+			got = p.name
+		default:
 			got = err.Error()
-		} else {
-			got = strings.Join([]string{u.Server, u.Zone, u.Key.Name, u.Key.Algorithm}, " ")
 		}
 		if !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %q, want %q", spec, got, want)
@@ -74,8 +81,9 @@ func FuzzParseKey(f *testing.F) {
 func FuzzOpen(f *testing.F) {
 	f.Add("rfc2136:server=ns1.example.org,zone=example.org")
 	f.Fuzz(func(t *testing.T, spec string) {
-		if u, err := Open(spec); err == nil && u.Server == "" {
-			t.Errorf("%q gives no server", spec)
+		p, err := Open(spec, nil)
+		if u, ok := p.(*Update); ok && u.Server == "" || (p == nil) != (err != nil) {
+			t.Errorf("%q gives %+v, %v", spec, p, err)
 		}
 	})
 }

@@ -1,9 +1,6 @@
-// Package publish puts key records into the DNS, and takes them away, where it is
-// given the right to.
 package publish
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +9,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
-	"signpost/keystore/record"
 )
 
 // Update publishes by dynamic updates (RFC 2136), which are signed with a shared
@@ -25,41 +20,53 @@ type Update struct {
 	Timeout time.Duration // of one exchange
 }
 
-// Publish adds a TXT record, unless it is there. Others at the name stay.
+// Publish is that of a Publisher. What is no key record at the name stays.
 func (u *Update) Publish(ctx context.Context, name, value string, ttl time.Duration) error {
-	rr := txt(name, value)
-	rr.Hdr.Ttl = uint32(ttl / time.Second)
-	return u.send(ctx, name, func(m *dns.Msg, there []dns.RR) {
-		if !slices.ContainsFunc(there, func(rr dns.RR) bool { return same(rr, value) }) {
-			m.Insert([]dns.RR{rr})
+	return u.send(ctx, name, func(m *dns.Msg, there []dns.RR) error {
+		found, revoked, err := look(value, texts(there))
+		if err != nil || found {
+			return err
 		}
+		m.Remove(those(there, func(text string) bool { return slices.Contains(revoked, text) }))
+		m.Insert([]dns.RR{txt(name, value, ttl)})
+		return nil
 	})
 }
 
-// Remove takes a TXT record away, if it is there. Others at the name stay.
-func (u *Update) Remove(ctx context.Context, name, value string) error {
-	return u.send(ctx, name, func(m *dns.Msg, there []dns.RR) {
-		// A record is taken away as it stands, in the strings that it has (RFC 2136, section 2.5.4).
-		if found := slices.DeleteFunc(there, func(rr dns.RR) bool { return !same(rr, value) }); len(found) > 0 {
-			m.Remove(found)
+// Withdraw is that of a Publisher. What else is at the name stays.
+func (u *Update) Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error {
+	return u.send(ctx, name, func(m *dns.Msg, there []dns.RR) error {
+		m.Remove(those(there, func(text string) bool { return same(text, value) }))
+		if instead != "" && !slices.Contains(texts(there), instead) {
+			m.Insert([]dns.RR{txt(name, instead, ttl)})
 		}
+		return nil
 	})
 }
 
-// same reports whether a record has this text, or the same key in another.
-func same(rr dns.RR, value string) bool {
-	found, ok := rr.(*dns.TXT)
-	if !ok {
-		return false
+// those returns the TXT records that wanted picks by what they say. A record is
+// taken away as it stands, in the strings that it has (RFC 2136, section 2.5.4).
+func those(rrs []dns.RR, wanted func(text string) bool) (found []dns.RR) {
+	for _, rr := range rrs {
+		if text := texts([]dns.RR{rr}); len(text) > 0 && wanted(text[0]) {
+			found = append(found, rr)
+		}
 	}
-	text := strings.Join(found.Txt, "")
-	there, err := record.ParseDKIM(text)
-	wanted, wantedErr := record.ParseDKIM(value)
-	return text == value || err == nil && wantedErr == nil && len(wanted.PublicKey) > 0 && bytes.Equal(there.PublicKey, wanted.PublicKey)
+	return found
 }
 
-func txt(name, value string) *dns.TXT {
-	rr := &dns.TXT{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeTXT, Class: dns.ClassINET}}
+// texts returns what TXT records say.
+func texts(rrs []dns.RR) (texts []string) {
+	for _, rr := range rrs {
+		if txt, ok := rr.(*dns.TXT); ok {
+			texts = append(texts, strings.Join(txt.Txt, ""))
+		}
+	}
+	return texts
+}
+
+func txt(name, value string, ttl time.Duration) *dns.TXT {
+	rr := &dns.TXT{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: uint32(ttl / time.Second)}}
 	for ; len(value) > 255; value = value[255:] { // RFC 1035, section 3.3
 		rr.Txt = append(rr.Txt, value[:255])
 	}
@@ -69,7 +76,7 @@ func txt(name, value string) *dns.TXT {
 
 // send lets change fill in an update, given the TXT records that are there, and
 // sends it unless it is empty.
-func (u *Update) send(ctx context.Context, name string, change func(m *dns.Msg, there []dns.RR)) error {
+func (u *Update) send(ctx context.Context, name string, change func(m *dns.Msg, there []dns.RR) error) error {
 	ctx, cancel := context.WithTimeout(ctx, u.Timeout)
 	defer cancel()
 	zone := u.Zone
@@ -87,7 +94,10 @@ func (u *Update) send(ctx context.Context, name string, change func(m *dns.Msg, 
 		return fail("looking at", err)
 	}
 	m := new(dns.Msg).SetUpdate(dns.Fqdn(zone))
-	if change(m, there.Answer); len(m.Ns) == 0 {
+	if err := change(m, there.Answer); err != nil {
+		return fail("changing", err)
+	}
+	if len(m.Ns) == 0 {
 		return nil
 	}
 	if _, err := u.exchange(ctx, m); err != nil {

@@ -46,23 +46,31 @@ type Reply struct {
 	msg *response
 }
 
-// NameServers finds the zone that a name lies in, and its name servers with all
-// their addresses, as r knows them.
-func (r *Resolver) NameServers(ctx context.Context, name string) (*NameServers, error) {
+// Apex finds the zone that a name lies in, and returns it without final dot.
+func (r *Resolver) Apex(ctx context.Context, name string) (string, error) {
 	apex := plain(name)
 	for {
 		answer, err := r.Lookup(ctx, apex, dns.TypeSOA)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		if len(answer.Records) > 0 && len(answer.CNAMEs) == 0 {
-			break
+			return apex, nil
 		}
 		_, parent, found := strings.Cut(apex, ".")
 		if !found {
-			return nil, &LookupError{Name: plain(name), Type: "SOA", Kind: Malformed, Server: answer.Server, Err: errors.New("no zone holds the name")}
+			return "", &LookupError{Name: plain(name), Type: "SOA", Kind: Malformed, Server: answer.Server, Err: errors.New("no zone holds the name")}
 		}
 		apex = parent
+	}
+}
+
+// NameServers finds the zone that a name lies in, and its name servers with all
+// their addresses, as r knows them.
+func (r *Resolver) NameServers(ctx context.Context, name string) (*NameServers, error) {
+	apex, err := r.Apex(ctx, name)
+	if err != nil {
+		return nil, err
 	}
 	answer, err := r.Lookup(ctx, apex, dns.TypeNS)
 	if err != nil {

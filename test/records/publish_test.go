@@ -25,9 +25,9 @@ func TestPublish(t *testing.T) {
 			key := func(name, algorithm, secret string) string {
 				return write(t, t.TempDir(), "tsig.key", fmt.Sprintf("key %q { algorithm %s; secret %q; };\n", name, algorithm, secret))
 			}
-			open := func(options string) *publish.Update {
+			open := func(options string) publish.Publisher {
 				t.Helper()
-				u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d%s", port, options))
+				u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d%s", port, options), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -47,7 +47,7 @@ func TestPublish(t *testing.T) {
 			wrong := base64.StdEncoding.EncodeToString([]byte("another secret"))
 			unsigned := map[string]string{"named": "REFUSED", "knotd": "NOTAUTH"}
 			for what, refused := range map[string]struct {
-				u          *publish.Update
+				u          publish.Publisher
 				name, says string
 			}{
 				"another secret": {open(",key-file=" + key("signpost", "hmac-sha256", wrong)), name, "BADSIG"},
@@ -55,14 +55,28 @@ func TestPublish(t *testing.T) {
 				"no key":         {open(""), name, unsigned[server]},
 				"another zone":   {open(",zone=example.net,key-file=" + key("signpost", "hmac-sha256", tsigSecret)), "s1._domainkey.example.net", "REFUSED"},
 			} {
-				err := refused.u.Remove(t.Context(), refused.name, long)
+				err := refused.u.Withdraw(t.Context(), refused.name, long, "", time.Hour)
 				if err == nil || !strings.Contains(err.Error(), "the server answers "+refused.says) || !strings.Contains(err.Error(), "hint: ") {
 					t.Errorf("%s: got %v", what, err)
 				}
 			}
 			has(other, name+". TXT 3600 "+long)
+			if err := good.Publish(t.Context(), name, strings.Replace(long, "MIIB", "MIIC", 1), time.Hour); err == nil || !strings.Contains(err.Error(), "another key's record is there") {
+				t.Errorf("beside another key: got %v", err)
+			}
+			const revoked = "v=DKIM1; k=rsa; p="
 			for range 2 {
-				if err := good.Remove(t.Context(), name, long); err != nil {
+				if err := good.Withdraw(t.Context(), name, long, revoked, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				has(other, name+". TXT 3600 "+revoked)
+			}
+			if err := good.Publish(t.Context(), name, long, time.Hour); err != nil { // in its place
+				t.Fatal(err)
+			}
+			has(other, name+". TXT 3600 "+long)
+			for range 2 {
+				if err := good.Withdraw(t.Context(), name, long, "", time.Hour); err != nil {
 					t.Fatal(err)
 				}
 				has(other)
@@ -70,7 +84,7 @@ func TestPublish(t *testing.T) {
 		})
 	}
 	// Where nobody listens.
-	u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d", freePort(t)))
+	u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d", freePort(t)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

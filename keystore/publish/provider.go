@@ -1,0 +1,155 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/libdns/libdns"
+
+	"signpost/keystore/record"
+)
+
+// Provider publishes through the API of a DNS provider.
+type Provider struct {
+	name    string // as Open knows it
+	api     api
+	zones   Zones
+	timeout time.Duration // of one change
+}
+
+// api is what of libdns we need.
+type api interface {
+	libdns.RecordGetter
+	libdns.RecordSetter
+	libdns.RecordDeleter
+}
+
+// Publish is that of a Publisher. It fails where anything else is at the name.
+func (p *Provider) Publish(ctx context.Context, name, value string, ttl time.Duration) error {
+	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
+		found, revoked, err := look(value, z.texts)
+		switch {
+		case err != nil || found:
+			return err
+		case len(z.texts) > len(revoked):
+			return fmt.Errorf("another TXT record is there: %.60s; hint: take it away first", z.texts[0])
+		}
+		return z.set(ctx, value, ttl)
+	})
+}
+
+// Withdraw is that of a Publisher. A record that says that the key is revoked comes
+// first, even if it is only to be deleted: the providers give a long text back in
+// several strings, and then do not find it by what they were given.
+func (p *Provider) Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error {
+	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
+		revoked := instead
+		if revoked == "" {
+			revoked = record.DKIM{}.String()
+		}
+		at := slices.IndexFunc(z.texts, func(text string) bool { return same(text, value) || text == revoked })
+		switch {
+		case at < 0:
+			return nil
+		case len(z.texts) > 1:
+			return fmt.Errorf("%d TXT records are there; hint: take away that of the key yourself", len(z.texts))
+		case z.texts[at] != revoked:
+			if err := z.set(ctx, revoked, ttl); err != nil {
+				return err
+			}
+		}
+		if instead != "" {
+			return nil
+		}
+		return z.delete(ctx, revoked)
+	})
+}
+
+// change lets do make a change in the zone of a name.
+func (p *Provider) change(ctx context.Context, name string, do func(ctx context.Context, z *zone) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	apex, err := p.zones(ctx, name)
+	if err != nil {
+		return fmt.Errorf("looking for the zone of %s: %w; hint: name it with zone=", name, err)
+	}
+	apex = strings.TrimSuffix(apex, ".") + "."
+	z := &zone{api: p.api, apex: apex, name: libdns.RelativeName(name, apex)}
+	if err = z.read(ctx); err == nil {
+		err = do(ctx, z)
+	}
+	if err != nil {
+		return fmt.Errorf("changing %s in the zone %s at %s: %w", name, strings.TrimSuffix(apex, "."), p.name, hinted(err))
+	}
+	return nil
+}
+
+// zone is where one change is made.
+type zone struct {
+	api   api
+	apex  string   // with the final dot, as libdns wants it
+	name  string   // relative to it
+	texts []string // what the TXT records there say
+}
+
+// read looks what is at the name.
+func (z *zone) read(ctx context.Context) error {
+	all, err := z.api.GetRecords(ctx, z.apex)
+	if err != nil {
+		return err
+	}
+	z.texts = nil
+	for _, one := range all {
+		if rr := one.RR(); rr.Type == "TXT" && strings.EqualFold(rr.Name, z.name) {
+			// Some join the strings of a record, and some leave the seams.
+			z.texts = append(z.texts, strings.ReplaceAll(rr.Data, `" "`, ""))
+		}
+	}
+	return nil
+}
+
+// set makes text the one TXT record at the name, and looks whether it is.
+func (z *zone) set(ctx context.Context, text string, ttl time.Duration) error {
+	if _, err := z.api.SetRecords(ctx, z.apex, []libdns.Record{libdns.TXT{Name: z.name, TTL: ttl, Text: text}}); err != nil {
+		return err
+	}
+	if err := z.read(ctx); err != nil {
+		return err
+	}
+	if len(z.texts) != 1 || z.texts[0] != text && !same(z.texts[0], text) {
+		return fmt.Errorf("it says that all went well, and has %q there", z.texts)
+	}
+	return nil
+}
+
+// delete takes a short text away, and looks whether it is gone.
+func (z *zone) delete(ctx context.Context, text string) error {
+	if _, err := z.api.DeleteRecords(ctx, z.apex, []libdns.Record{libdns.TXT{Name: z.name, Text: text}}); err != nil {
+		return err
+	}
+	if err := z.read(ctx); err != nil {
+		return err
+	}
+	if len(z.texts) > 0 {
+		return fmt.Errorf("it says that all went well, and still has %q there", z.texts)
+	}
+	return nil
+}
+
+// hinted adds what to do about the errors that come most often.
+func hinted(err error) error {
+	text := err.Error()
+	var network net.Error
+	switch {
+	case errors.As(err, &network):
+		return err
+	case strings.Contains(text, "401"), strings.Contains(text, "403"), strings.Contains(text, "Authentication"):
+		return fmt.Errorf("%w; hint: the credentials must be good, and allow to read and to edit the zone", err)
+	}
+	return err
+}

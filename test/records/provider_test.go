@@ -1,0 +1,198 @@
+package records
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// providers are those that signpost can publish through, and where their API is.
+var providers = map[string]struct {
+	host string
+	api  func(*cloud) http.Handler
+	how  string // %s is a file with the token
+}{
+	"cloudflare": {"api.cloudflare.com", (*cloud).cloudflare, "cloudflare:token-file=%s"},
+	"desec":      {"desec.io", (*cloud).desec, "desec:token-file=%s"},
+	"route53":    {"route53.amazonaws.com", (*cloud).route53, "route53:"},
+}
+
+// A rotation without a person, through the API of a provider, of a domain whose
+// own DNS was set once: two slots, whose records are in the zone at the provider.
+// Keys take turns at them. When the provider fails nothing else changes.
+func TestRotateThroughProviders(t *testing.T) {
+	t.Parallel()
+	signpost := filepath.Join(t.TempDir(), "signpost")
+	run(t, "go", "build", "-o", signpost, "signpost/cmd/signpost")
+	for name, provider := range providers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &cloud{zone: "sender.example.", sets: make(map[string][]string), fixed: new(dns.Msg)}
+			c.set("other.sender.example.", "v=spf1 -all")
+			const target = "._domainkey.example.org.sender.example."
+			for _, slot := range []string{"a", "b"} {
+				alias, _ := dns.NewRR(slot + "._domainkey.example.org. 60 IN CNAME " + slot + target)
+				c.fixed.Answer = append(c.fixed.Answer, alias)
+			}
+			proxy, authority := startProxy(t, provider.host, provider.api(c))
+			world := []string{"HTTPS_PROXY=" + proxy, "SSL_CERT_FILE=" + authority, "PATH=" + os.Getenv("PATH"),
+				"AWS_ACCESS_KEY_ID=" + apiToken, "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true", "HOME=" + t.TempDir()}
+			keys, resolver := filepath.Join(t.TempDir(), "keys"), c.resolver(t)
+			how := provider.how
+			if strings.Contains(how, "%s") {
+				how = fmt.Sprintf(how, write(t, t.TempDir(), "token", apiToken+"\n"))
+			}
+			rotate := func(code int, args ...string) string {
+				t.Helper()
+				args = append([]string{"rotate", "--auto", "--all", "--slots", "a,b", "--slot-zone", "sender.example",
+					"--keys", keys, "--resolver", resolver, "--publish", how}, args...)
+				command := exec.Command(signpost, args...)
+				command.Env = world
+				out, err := command.CombinedOutput()
+				if command.ProcessState == nil || command.ProcessState.ExitCode() != code {
+					t.Fatalf("%v: %s", err, out)
+				}
+				return string(out)
+			}
+			has := func(want ...string) {
+				t.Helper()
+				compare(t, c.names(), append([]string{"other.sender.example."}, want...))
+			}
+			// The time of a rotation, and of its keys, is so long ago that the next step is due.
+			old := time.Now().Add(-200 * 24 * time.Hour)
+			age := func(selector string) {
+				t.Helper()
+				if err := os.Chtimes(filepath.Join(keys, "example.org", selector+".private"), old, old); err != nil {
+					t.Fatal(err)
+				}
+			}
+			weekAgo := func() {
+				t.Helper()
+				file := filepath.Join(keys, "example.org", ".rotation")
+				noted, err := os.ReadFile(file)
+				if err != nil || !strings.Contains(string(noted), `"published":"`) {
+					t.Fatalf("%v: the rotation is %s", err, noted)
+				}
+				noted = regexp.MustCompile(`"published":"[^"]*"`).ReplaceAll(noted, []byte(`"published":"`+old.UTC().Format(time.RFC3339)+`"`))
+				if err := os.WriteFile(file, noted, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			// The key that the domain has is at a name of its own.
+			run(t, signpost, "keygen", "--keys", keys, "--selector", "s1", "example.org")
+			record, err := os.ReadFile(filepath.Join(keys, "example.org", "s1.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rr, err := dns.NewRR("$ORIGIN example.org.\n" + string(record))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.set("s1._domainkey.example.org.", strings.Join(rr.(*dns.TXT).Txt, ""))
+			age("s1")
+
+			c.fails = true
+			if out := rotate(1); !strings.Contains(out, "changing a"+strings.TrimSuffix(target, ".")+" in the zone sender.example at "+name) {
+				t.Errorf("with a provider that fails it says %s", out)
+			}
+			has("s1._domainkey.example.org.")
+			c.fails = false
+			if out := rotate(0); !strings.Contains(out, "published: a"+strings.TrimSuffix(target, ".")) {
+				t.Errorf("it says %s", out)
+			}
+			has("a"+target, "s1._domainkey.example.org.")
+			rotate(0) // sees that it is
+			weekAgo()
+			// The record of the old key is not in that zone, and so is for a person to take out.
+			if out := rotate(0); !strings.Contains(out, "the key s1 is archived") || !strings.Contains(out, "take its TXT record out of the DNS:\ns1._domainkey.example.org\n") {
+				t.Errorf("it says %s", out)
+			}
+			delete(c.sets, "s1._domainkey.example.org.")
+
+			for _, turn := range [][2]string{{"a", "b"}, {"b", "a"}, {"a", "b"}} {
+				age(turn[0])
+				if out := rotate(0); !strings.Contains(out, "published: "+turn[1]+strings.TrimSuffix(target, ".")) {
+					t.Errorf("it says %s", out)
+				}
+				has("a"+target, "b"+target)
+				rotate(0)
+				weekAgo()
+				c.fails = true
+				rotate(1)
+				has("a"+target, "b"+target)
+				c.fails = false
+				if out := rotate(0); !strings.Contains(out, "the key "+turn[0]+" is archived") || !strings.Contains(out, "and its record is out of the DNS: "+turn[0]+strings.TrimSuffix(target, ".")) {
+					t.Errorf("it says %s", out)
+				}
+				has(turn[1] + target)
+			}
+			if archived, _ := filepath.Glob(filepath.Join(keys, ".retired", "example.org", "*.private")); len(archived) != 4 {
+				t.Errorf("archived are %v", archived)
+			}
+		})
+	}
+}
+
+// startProxy returns the address of a proxy that leads one host to handler, as
+// HTTPS, and nowhere else, and a file with the certificate that it has.
+func startProxy(t *testing.T, host string, handler http.Handler) (address, file string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = write(t, t.TempDir(), "authority.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || r.Host != host+":443" {
+			http.Error(w, "there is no "+r.Host+" in this world", http.StatusBadGateway)
+			return
+		}
+		to, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer to.Close()
+		w.WriteHeader(http.StatusOK)
+		from, rest, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer from.Close()
+		go func() {
+			io.Copy(to, rest)
+			to.(*net.TCPConn).CloseWrite()
+		}()
+		io.Copy(from, to)
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy.URL, file
+}
