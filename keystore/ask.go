@@ -45,3 +45,20 @@ func (s *Snapshot) Ask(ctx context.Context, resolver *published.Resolver, name s
 	}
 	return all, nil
 }
+
+// Tell has the snapshot choose what signs by what was asked of the keys of one
+// domain, as a signpostd does that starts now. The snapshot was loaded with
+// CheckOn, and nobody else uses it.
+func (s *Snapshot) Tell(name string, keys []Asked) {
+	d := s.shards.find(name)
+	if d == nil {
+		return
+	}
+	known := s.state(name)
+	for _, key := range keys {
+		if key.Said.Presence != published.Unknown && known.marks != nil {
+			known = s.loader.learned(known, key.Key, key.Said.Presence)
+		}
+	}
+	d.state.Store(known)
+}

@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"signpost/keystore/published"
 )
 
 // Rotation is how far the change of a domain's keys has come. It is kept beside
@@ -41,6 +44,24 @@ func ReadRotation(dir, domain string) (*Rotation, error) {
 		return nil, fmt.Errorf("reading %s: it is damaged; hint: remove it, the rotation is then taken up from what the DNS says", path)
 	}
 	return r, nil
+}
+
+// Stage returns the stage of a key by what the DNS says of it and by the rotation
+// that is under way, nil if none is, and since when it has it where that tells. A
+// signpostd that runs knows more: what it signed with.
+func (r *Rotation) Stage(key Asked, overlap time.Duration, now time.Time) (Stage, time.Time) {
+	switch {
+	case key.Signs:
+		return Active, time.Time{}
+	case r != nil && slices.Contains(r.From, key.Selector) && !r.Published.IsZero():
+		if until := r.Published.Add(overlap); !now.Before(until) {
+			return Retired, until
+		}
+		return Retiring, r.Published
+	case key.Said.Presence != published.There:
+		return Pending, time.Time{}
+	}
+	return Published, time.Time{}
 }
 
 // Write keeps the rotation.

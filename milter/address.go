@@ -84,6 +84,26 @@ func ParseAddresses(s string) ([]Address, error) {
 	return addresses, nil
 }
 
+// ParseHTTP reads where a status page is served: HOST:PORT or :PORT, or a socket as
+// ParseAddress takes it. Empty is none.
+func ParseHTTP(text string) (Address, error) {
+	kind, _, _ := strings.Cut(text, ":")
+	switch strings.ToLower(kind) {
+	case "inet", "inet6", "unix", "local":
+		return ParseAddress(text)
+	}
+	switch {
+	case text == "":
+		return Address{}, nil
+	case strings.HasPrefix(text, "/"):
+		return ParseAddress(text)
+	}
+	if _, _, err := net.SplitHostPort(text); err != nil {
+		return Address{}, fmt.Errorf("%q is no address; hint: write HOST:PORT, :PORT or unix:/PATH", text)
+	}
+	return ParseAddress("inet:" + text)
+}
+
 func (a Address) String() string {
 	if a.Network == "unix" {
 		return "unix:" + a.Address

@@ -94,6 +94,15 @@ func (r *Reader) Duration(name string, least time.Duration) time.Duration {
 	return d
 }
 
+// OneOf reads a word.
+func (r *Reader) OneOf(name string, choices ...string) string {
+	v := r.Get(name)
+	if !slices.Contains(choices, v.Text) {
+		r.Fail(v.Errorf("%q is none of %s", v.Text, strings.Join(choices, ", ")))
+	}
+	return v.Text
+}
+
 // On reads a switch.
 func (r *Reader) On(name string) bool {
 	v := r.Get(name)

@@ -50,6 +50,8 @@ func SigningSettings() []Setting {
 			Usage: "least size of an RSA key in `BITS`"},
 		{Name: "require-safe-keys", Variables: []string{"SIGNPOST_REQUIRE_SAFE_KEYS", "OPENDKIM_RequireSafeKeys"}, Switch: true,
 			Usage: "refuse key files that group or others can read or write"},
+		{Name: "dns-check", Variables: []string{"SIGNPOST_DNS_CHECK"}, Default: "on",
+			Usage: "`WHICH` key signs: on, the newest whose record is in the DNS; warn, the newest, and the log says what the DNS lacks; off, the newest, and no DNS is asked"},
 		{Name: "max-header-bytes", Variables: []string{"SIGNPOST_MAX_HEADER_BYTES"}, Default: "8388608",
 			Usage: "bound on the header of a message in `BYTES`"},
 	}
@@ -63,6 +65,7 @@ func ReadSigning(r *Reader) *Signing {
 			Selectors:   Parsed(r, "selector", keystore.ParseSelectors),
 			MinBits:     r.Number("min-key-bits", keystore.MinBits, 16384),
 			RequireSafe: r.On("require-safe-keys"),
+			Check:       keystore.Check(strings.TrimSuffix(r.OneOf("dns-check", "on", "warn", "off"), "off")),
 		},
 		Domains: Parsed(r, "domains", parseDomains),
 		Rules: Rules{

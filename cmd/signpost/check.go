@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ func checkCommand() *cli.Command {
 			keysFlag(),
 			selectorFlag(),
 			&cli.BoolFlag{Name: "subdomains", Usage: "the key of a domain signs for its subdomains too, as in signpostd [$SIGNPOST_SUBDOMAINS]"},
+			daemonFlag(),
 			resolverFlag(),
 			&cli.BoolFlag{Name: "authoritative", Usage: "ask every name server of the domain itself, past all caches"},
 			&cli.StringSliceFlag{Name: "from-ip", Usage: "public `ADDRESS` that mail is sent from; may be given several times"},
@@ -75,7 +77,7 @@ func check(c *cli.Context) error {
 
 // inOrder calls do for each item, several at once, and yields the results in
 // the order of the items.
-func inOrder[T, R any](items []T, do func(T) R) func(yield func(R) bool) {
+func inOrder[T, R any](items []T, do func(T) R) iter.Seq[R] {
 	return func(yield func(R) bool) {
 		results := make([]chan R, len(items))
 		slots := make(chan struct{}, maxChecks)
@@ -151,6 +153,13 @@ func checkOptions(c *cli.Context) (audit.Options, error) {
 	}
 	if _, err := keystore.ParseSelectors(c.String("selector")); err != nil {
 		return options, exitError{exitUsage, fmt.Errorf("--selector: %w", err)}
+	}
+	running, err := openDaemon(c)
+	if err != nil {
+		return options, err
+	}
+	if running != nil {
+		options.Stages = running.stages
 	}
 	// Without keys there is still much to check, so that is a finding.
 	options.Keys, options.KeysErr = loadKeys(c)

@@ -40,7 +40,7 @@ examples:
    $ signpost check --from-ip 192.0.2.1 --helo mail.example.org example.org
    example.org
    good: s1._domainkey.example.org: the key of /etc/opendkim/keys/example.org/s1.private
-     is published (rsa, 2048 bits); it signs
+     is published (rsa, 2048 bits), and active: signs
    good: example.org: the SPF record is valid: v=spf1 mx -all (1 of 10 look-ups in all)
    good: example.org: SPF passes for 192.0.2.1 by mx (1 of 10 look-ups, 0 of 2 without
      result)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,7 +23,7 @@ func dnsCommand() *cli.Command {
 		Description: dnsDescription,
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " + strings.Join(record.Formats(), "|")},
-			jsonFlag(), keysFlag(), selectorFlag(),
+			jsonFlag(), keysFlag(), selectorFlag(), daemonFlag(), timeoutFlag(5 * time.Second),
 			&cli.StringFlag{Name: "zone", Usage: "the zone is `ZONE`, the domain itself or a parent of it (default: the domain)"},
 			&cli.IntFlag{Name: "ttl", Value: 3600, Usage: "`SECONDS` that resolvers may keep the records"},
 			&cli.BoolFlag{Name: "no-mail", Usage: "the records of a domain that sends no mail"},
@@ -42,6 +43,10 @@ func dnsAction(c *cli.Context) error {
 		return err
 	}
 	keys, err := dnsKeys(c, plan)
+	if err != nil {
+		return err
+	}
+	running, err := openDaemon(c)
 	if err != nil {
 		return err
 	}
@@ -71,6 +76,11 @@ func dnsAction(c *cli.Context) error {
 		}
 		if !complete {
 			verdict = exitCode(exitFinding)
+		}
+		if running != nil && !plan.noMail {
+			if err := addStages(c, running, domain, found); err != nil {
+				return err
+			}
 		}
 		records = append(records, found...)
 		dmarc := plan.dmarcFor(domain)
@@ -195,6 +205,25 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 		records = append(records, record.Record{Name: record.Name(key.Selector, domain), Type: "TXT", Value: r.String(), Why: why})
 	}
 	return records, complete, nil
+}
+
+// addStages says of the record of each key how far that key is for a running
+// signpostd.
+func addStages(c *cli.Context, running *daemon, domain string, records []record.Record) error {
+	stages, err := running.stages(c.Context, domain)
+	if err != nil {
+		return err
+	}
+	for i, r := range records {
+		selector, _, _ := strings.Cut(r.Name, "._domainkey.")
+		stage, known := stages[selector]
+		if !known {
+			records[i].Why += ". signpostd does not know this key"
+			continue
+		}
+		records[i].Why += fmt.Sprintf(". It is %s: %s", stage, stage.Meaning())
+	}
+	return nil
 }
 
 func keySize(key *keystore.Key) string {

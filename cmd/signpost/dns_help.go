@@ -2,7 +2,8 @@ package main
 
 const dnsDescription = `SPF, DKIM and DMARC for each domain, to be published in its zone. DKIM has every
 usable key of the key directory, whether it signs or not: mail that is on its way
-needs the old ones, and a new one signs only when its record is there.
+needs the old ones, and a new one signs only when its record is there. With --daemon
+each says how far its key is for a running signpostd, such as "pending".
 
 SPF is "v=spf1 mx -all" when nothing else is asked for. Mail that is sent by other
 hosts than those that receive needs --ip, --a or --include.

@@ -8,10 +8,12 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/published"
 	"signpost/keystore/record"
 	"signpost/milter"
 	"signpost/postfix"
@@ -27,6 +29,9 @@ func explainCommand() *cli.Command {
 			Usage: "`PATH` of main.cf, of its directory, or of what postconf -n printed; without it the defaults of Postfix are taken"},
 		&cli.BoolFlag{Name: "seven-bit", Usage: "the next hop takes 7 bits only: it does not offer 8BITMIME"},
 		&cli.BoolFlag{Name: "show-signature", Usage: "print the DKIM-Signature fields too"},
+		daemonFlag(),
+		resolverFlag(),
+		timeoutFlag(5 * time.Second),
 		jsonFlag(),
 	}
 	// Variables are read as signpostd reads them, not by the cli library.
@@ -61,6 +66,10 @@ type explainer struct {
 	queueID string
 	// sevenBit says that the next hop does not offer 8BITMIME.
 	sevenBit bool
+
+	resolver *published.Resolver
+	running  *daemon           // nil: the DNS is asked
+	chosen   map[string]chosen // by domain, of those with several keys
 }
 
 func explain(c *cli.Context) error {
@@ -123,7 +132,7 @@ func newExplainer(c *cli.Context) (*explainer, error) {
 		name, value, _ := strings.Cut(entry, "=")
 		env[name] = value
 	}
-	e := &explainer{queueID: c.String("queue-id"), sevenBit: c.Bool("seven-bit")}
+	e := &explainer{queueID: c.String("queue-id"), sevenBit: c.Bool("seven-bit"), chosen: make(map[string]chosen)}
 	e.value = func(name string) milter.Value {
 		return milter.FindSetting(milter.SigningSettings(), name).Value(fmt.Sprint(c.Value(name)), c.IsSet(name), env)
 	}
@@ -136,6 +145,12 @@ func newExplainer(c *cli.Context) (*explainer, error) {
 	}
 	if e.client, err = parseClient(c.String("client"), c.String("auth")); err != nil {
 		return nil, exitError{exitUsage, err}
+	}
+	if e.running, err = openDaemon(c); err != nil {
+		return nil, err
+	}
+	if e.resolver, err = resolverOf(c); err != nil {
+		return nil, err
 	}
 	if e.keys, err = keystore.Load(e.signing.Keys, nil); err != nil {
 		return nil, exitError{exitUnknown, err}
@@ -183,6 +198,15 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) (expla
 		return explained{}, err
 	}
 	verdict, values := server.Try(e.client, message.header(), message.body(), e.queueID)
+	domain, asked, err := e.choose(c.Context, verdict)
+	if err != nil {
+		return explained{}, err
+	}
+	if asked {
+		log.Reset()
+		verdict, values = server.Try(e.client, message.header(), message.body(), e.queueID)
+	}
+	how := e.chosen[domain]
 	answer := explained{
 		File:       name,
 		Signed:     verdict.Reason == milter.Signed,
@@ -192,7 +216,8 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) (expla
 		Log:        strings.TrimSpace(log.String()),
 		Postfix:    e.config.Path,
 		Signatures: []explainedSignature{},
-		Findings:   []record.Finding{},
+		Keys:       append([]explainedKey{}, how.keys...),
+		Findings:   append([]record.Finding{}, how.findings...),
 	}
 	reason := explainReason(verdict, e.client, e.signing, e.keys)
 	answer.Why, answer.Hint = reason.why, reason.hint

@@ -29,6 +29,7 @@ type explained struct {
 	Hint       string               `json:"hint,omitempty"`
 	Author     string               `json:"author_domain"`
 	Signatures []explainedSignature `json:"signatures"`
+	Keys       []explainedKey       `json:"keys"` // of the signing domain, where it has several
 	Log        string               `json:"log"`
 	Postfix    string               `json:"postfix"` // the configuration that the findings go by
 	Findings   []record.Finding     `json:"findings"`
@@ -118,6 +119,9 @@ func (a explained) print(c *cli.Context) {
 	}
 	for _, sig := range a.Signatures {
 		line("with", fmt.Sprintf("d=%s s=%s, %s, %d bits, %s, key %s", sig.Domain, sig.Selector, sig.Algorithm, sig.Bits, sig.Canonicalization, sig.File))
+	}
+	if len(a.Keys) > 0 {
+		line("keys", chosen{keys: a.Keys}.words())
 	}
 	if len(a.Signatures) > 0 {
 		// All keys sign the same fields.

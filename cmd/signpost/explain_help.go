@@ -6,6 +6,10 @@ variables and flags. It says with what the message would be signed, or because o
 what not, which setting decides that, what to change, and the line that signpostd
 would log. The message is really signed, in memory; no mail is sent.
 
+Where a domain has several keys the DNS is asked which of them are published, for
+with --dns-check the newest of those signs. With --daemon a running signpostd says
+what it signs with.
+
 Then it says what happens to the message on its way that breaks the signature: lines
 that Postfix breaks, 8-bit content that it converts, checks and maps that change
 header or body after signing, a content filter, fields that somebody may add. It
@@ -76,6 +80,10 @@ json:
              "oversigned_fields": ["from", "reply-to", "subject"],
              "field": "DKIM-Signature: v=1; a=rsa-sha256; ..."
            }
+         ],
+         "keys": [
+           {"selector": "s1", "stage": "active", "dns": "published"},
+           {"selector": "s2", "stage": "pending", "dns": "no such name"}
          ],
          "log": "level=INFO msg=...",
          "postfix": "the defaults of Postfix",

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,6 +25,9 @@ domain in ALLOWED_SENDER_DOMAINS or, where that is empty, from the first
 domain of the key directory. No mail is sent. It exits with 0 when all would
 be signed and with 1 when not, so it serves as the health check of a container.
 
+With --daemon it goes by what signpostd says of itself at its status page: that it
+serves, and that each domain that must be signed can be.
+
 examples:
    $ signpost health
    signpostd at inet:localhost:8891 signs for example.org
@@ -30,6 +35,9 @@ examples:
    $ signpost health --domains example.net
    signpost: error: example.net: mail would not be signed
    signpost: hint: put its key into the key directory
+
+   $ signpost health --daemon localhost:8890
+   signpostd 1.0 at inet:localhost:8890 is ready; keys: 1 pending, 12 active
 
 json:
    {"signs": true, "socket": "inet:localhost:8891", "domains": ["example.org"], "error": "", "hint": ""}`,
@@ -39,6 +47,7 @@ json:
 			&cli.StringFlag{Name: "domains", EnvVars: []string{"SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"},
 				Usage: "the `DOMAINS` to ask for, white space between"},
 			keysFlag(),
+			daemonFlag(),
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
 		},
@@ -49,6 +58,13 @@ json:
 func health(c *cli.Context) error {
 	if c.Args().Present() {
 		return exitError{exitUsage, fmt.Errorf("health takes no arguments, not %q", c.Args().First())}
+	}
+	running, err := openDaemon(c)
+	if err != nil {
+		return err
+	}
+	if running != nil {
+		return healthOf(c, running)
 	}
 	// Of several sockets the first will do: they are served by one process.
 	addresses, err := milter.ParseAddresses(c.String("socket"))
@@ -70,6 +86,31 @@ func health(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(c.App.Writer, "signpostd at %s signs for %s\n", address, strings.Join(domains, ", "))
+	return nil
+}
+
+// healthOf goes by what signpostd says of itself.
+func healthOf(c *cli.Context, running *daemon) error {
+	view, err := running.ask(c.Context, url.Values{"limit": {"1"}})
+	if err != nil {
+		return err
+	}
+	if !view.Ready {
+		err = errors.New(strings.Join(view.NotReady, "\n"))
+	}
+	if c.Bool("json") {
+		return healthJSON(c, running.address, []string{}, err)
+	}
+	if err != nil {
+		return err
+	}
+	var counts []string
+	for _, stage := range keystore.Stages() {
+		if n := view.Keys[stage]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, stage))
+		}
+	}
+	fmt.Fprintf(c.App.Writer, "signpostd %s at %s is ready; keys: %s\n", visible(view.Version), running.address, cmp.Or(strings.Join(counts, ", "), "none"))
 	return nil
 }
 

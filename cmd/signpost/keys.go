@@ -26,6 +26,7 @@ func keysCommand() *cli.Command {
 			keysFlag(),
 			selectorFlag(),
 			&cli.BoolFlag{Name: "dns", Usage: "ask the DNS, and show the stage of each key and which one signs for that"},
+			daemonFlag(),
 			resolverFlag(),
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
@@ -38,7 +39,9 @@ const keysDescription = `Reads the key directory as signpostd does, and shows ea
 selector, type, size, age and file, and whether it signs: the newest RSA key of a
 domain does, and the newest Ed25519 key, as soon as their records are in the DNS.
 With --dns the DNS is asked whether they are: then each key has its stage (pending,
-published, active, retiring, retired), and what signs is what signpostd signs with.
+published, active, retiring, retired), and what signs is what a signpostd signs with
+that starts now. With --daemon a running signpostd is asked in place of directory and
+DNS: it knows what it signs with, and what to do next.
 Then come the files that should be keys and are not usable, with what is wrong, and
 what else is worth knowing of the keys. With domains given it shows only theirs. The
 exit code is 1 when something is wrong, or when there is no key, and 3 when the
@@ -83,11 +86,14 @@ json:
          "fix": "put the key back from a copy, or remove the file"
        }
      ]
-   }`
+   }
+
+   With --daemon "directory" is empty, and "daemon" says who was asked.`
 
 // keysAnswer is the JSON form of the answer.
 type keysAnswer struct {
 	Directory string           `json:"directory"`
+	Daemon    string           `json:"daemon,omitempty"` // that was asked, in place of a directory
 	Keys      []shownKey       `json:"keys"`
 	Findings  []record.Finding `json:"findings"`
 
@@ -114,42 +120,20 @@ func showKeys(c *cli.Context) error {
 			return err
 		}
 	}
-	snapshot, err := loadKeys(c)
+	answer := keysAnswer{Directory: c.String("keys"), Keys: []shownKey{}, Findings: []record.Finding{}}
+	running, err := openDaemon(c)
+	switch {
+	case err != nil:
+		return err
+	case running != nil && c.Bool("dns"):
+		return usageError("--dns and --daemon exclude each other: signpostd says what the DNS told it")
+	case running != nil:
+		err = answer.askDaemon(c.Context, running, domains)
+	default:
+		err = answer.read(c, domains)
+	}
 	if err != nil {
 		return err
-	}
-	answer := keysAnswer{Directory: c.String("keys"), Keys: []shownKey{}, Findings: []record.Finding{}}
-	shown := snapshot.Domains()
-	if domains != nil {
-		shown = domains
-	}
-	for _, problem := range snapshot.Problems() {
-		if domains == nil || slices.Contains(domains, problem.Domain) {
-			answer.Findings = append(answer.Findings, brokenKey(problem))
-		}
-	}
-	for _, domain := range shown {
-		answer.add(snapshot, domain)
-	}
-	if c.Bool("dns") {
-		if err := answer.ask(c, snapshot, shown); err != nil {
-			return err
-		}
-	}
-	answer.addOpen()
-	if domains == nil {
-		for _, file := range keystore.Unclaimed(answer.Directory) {
-			answer.Findings = append(answer.Findings, record.Finding{
-				Code: "dkim-key-unclaimed", Level: record.Note, Name: file, What: "it holds a private key and has not the name of one",
-				Effect: "signpostd passes it over", Fix: "to sign with it, call it <domain>/<selector>.private",
-			})
-		}
-	}
-	if len(answer.Keys) == 0 && len(snapshot.Domains()) == 0 && len(snapshot.Problems()) == 0 {
-		answer.Findings = append(answer.Findings, record.Finding{
-			Code: "dkim-no-key-file", Level: record.Fault, Name: answer.Directory, What: "there is no key in it", Effect: "no mail is signed",
-			Fix: "make one with \"signpost keygen" + keysOption(answer.Directory) + " example.org\", or give another directory with --keys",
-		})
 	}
 	if c.Bool("json") {
 		err = printJSON(c, answer)
@@ -161,6 +145,47 @@ func showKeys(c *cli.Context) error {
 		return err
 	}
 	return verdictOf(answer.Findings)
+}
+
+// read takes up what the key directory has, of all domains or of those.
+func (a *keysAnswer) read(c *cli.Context, domains []string) error {
+	snapshot, err := loadKeys(c)
+	if err != nil {
+		return err
+	}
+	shown := snapshot.Domains()
+	if domains != nil {
+		shown = domains
+	}
+	for _, problem := range snapshot.Problems() {
+		if domains == nil || slices.Contains(domains, problem.Domain) {
+			a.Findings = append(a.Findings, brokenKey(problem))
+		}
+	}
+	for _, domain := range shown {
+		a.add(snapshot, domain)
+	}
+	if c.Bool("dns") {
+		if err := a.ask(c, snapshot, shown); err != nil {
+			return err
+		}
+	}
+	a.addOpen()
+	if domains == nil {
+		for _, file := range keystore.Unclaimed(a.Directory) {
+			a.Findings = append(a.Findings, record.Finding{
+				Code: "dkim-key-unclaimed", Level: record.Note, Name: file, What: "it holds a private key and has not the name of one",
+				Effect: "signpostd passes it over", Fix: "to sign with it, call it <domain>/<selector>.private",
+			})
+		}
+	}
+	if len(a.Keys) == 0 && len(snapshot.Domains()) == 0 && len(snapshot.Problems()) == 0 {
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "dkim-no-key-file", Level: record.Fault, Name: a.Directory, What: "there is no key in it", Effect: "no mail is signed",
+			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " example.org\", or give another directory with --keys",
+		})
+	}
+	return nil
 }
 
 // add takes up the keys of one domain, and what can be said of them.
@@ -227,7 +252,7 @@ func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []
 		}
 		for _, key := range result.keys {
 			shown := &a.Keys[at]
-			shown.Stage, _ = stageOf(key, result.plan, keystore.Overlap, time.Now())
+			shown.Stage, _ = result.plan.Stage(key, keystore.Overlap, time.Now())
 			shown.Signs, shown.DNS = key.Signs, key.Said.Text
 			if key.Said.Presence == published.Unknown {
 				unknown++

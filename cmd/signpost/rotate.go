@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ func rotateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "auto", Usage: "do whatever step is next: make a key that is due, publish it, and finish; with --publish"},
 			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the old keys in place of none"},
 			&cli.StringFlag{Name: "publish-private", Usage: "with --finish, copy the old private keys to `DIR` for all the world to see, so that old mail proves nothing"},
+			daemonFlag(),
 			resolverFlag(),
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
@@ -59,13 +61,40 @@ type rotator struct {
 }
 
 func rotate(c *cli.Context) error {
-	r, domains, err := newRotator(c)
+	if err := checkRotate(c); err != nil {
+		return err
+	}
+	var domains []string
+	if !c.Bool("all") {
+		var err error
+		if domains, err = domainArgs(c); err != nil {
+			return err
+		}
+	}
+	running, err := openDaemon(c)
 	if err != nil {
 		return err
 	}
-	var answer rotateAnswer
+	if running != nil && c.Bool("status") {
+		return rotateStatus(c, running, domains)
+	}
+	r, err := newRotator(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("all") {
+		domains = r.snapshot.Domains()
+	}
+	slices.Sort(domains)
+	domains = slices.Compact(domains)
+	return printRotated(c, inOrder(domains, func(domain string) *rotated { return r.domain(c.Context, domain) }))
+}
+
+// printRotated prints what became of each domain, as soon as it is known.
+func printRotated(c *cli.Context, results iter.Seq[*rotated]) error {
+	answer := rotateAnswer{Domains: []*rotated{}}
 	code := 0
-	for result := range inOrder(domains, func(domain string) *rotated { return r.domain(c.Context, domain) }) {
+	for result := range results {
 		if err := c.Context.Err(); err != nil {
 			return exitError{exitUnknown, fmt.Errorf("stopped before all was done: %w", err)}
 		}
@@ -89,54 +118,52 @@ func rotate(c *cli.Context) error {
 	return nil
 }
 
-func newRotator(c *cli.Context) (*rotator, []string, error) {
+// checkRotate refuses flags that do not go together.
+func checkRotate(c *cli.Context) error {
 	if c.Bool("all") == c.Args().Present() {
-		return nil, nil, usageError("give domains, or --all; hint: signpost rotate example.org")
+		return usageError("give domains, or --all; hint: signpost rotate example.org")
 	}
 	if c.Bool("auto") && (c.String("publish") == "" || c.Bool("status") || c.Bool("finish")) {
-		return nil, nil, usageError("--auto makes, publishes and finishes by itself; hint: give it --publish, and neither --status nor --finish")
+		return usageError("--auto makes, publishes and finishes by itself; hint: give it --publish, and neither --status nor --finish")
 	}
 	if c.Bool("status") && c.Bool("finish") {
-		return nil, nil, usageError("--status changes nothing, and --finish does; hint: give one of them")
+		return usageError("--status changes nothing, and --finish does; hint: give one of them")
 	}
 	for _, name := range []string{"now", "revoke", "publish-private"} {
 		if c.IsSet(name) && !c.Bool("finish") {
-			return nil, nil, usageError("--%s goes with --finish", name)
+			return usageError("--%s goes with --finish", name)
 		}
 	}
+	if c.IsSet("daemon") && !c.Bool("status") {
+		return usageError("--daemon goes with --status; hint: the other steps look at the key directory and the DNS")
+	}
+	return nil
+}
+
+func newRotator(c *cli.Context) (*rotator, error) {
 	r := &rotator{c: c, dir: c.String("keys"), now: time.Now()}
 	var err error
 	if r.interval, err = days(c, "interval"); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if r.overlap, err = days(c, "overlap"); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if r.slots, err = readSlots(c); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if r.resolver, err = resolverOf(c); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if how := c.String("publish"); how != "" {
 		if r.publisher, err = publish.Open(how, r.resolver.Apex); err != nil {
-			return nil, nil, usageError("--publish: %w", err)
-		}
-	}
-	var domains []string
-	if !c.Bool("all") {
-		if domains, err = domainArgs(c); err != nil {
-			return nil, nil, err
+			return nil, usageError("--publish: %w", err)
 		}
 	}
 	if r.snapshot, err = loadKeys(c); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if c.Bool("all") {
-		domains = r.snapshot.Domains()
-	}
-	slices.Sort(domains)
-	return r, slices.Compact(domains), nil
+	return r, nil
 }
 
 // days reads a time such as 180d or 36h.
@@ -169,7 +196,7 @@ func resolverOf(c *cli.Context) (*published.Resolver, error) {
 
 // domain looks at one domain and does the step that is asked for.
 func (r *rotator) domain(ctx context.Context, name string) *rotated {
-	result := &rotated{Domain: name, Keys: []rotatedKey{}, Made: []madeKey{}, CNAMEs: []cname{}, Published: []string{}, Retired: []retiredKey{}, Next: []string{}}
+	result := newRotated(name)
 	keys, err := r.snapshot.Ask(ctx, r.resolver, name, r.resolver.Patience)
 	if err == nil && len(keys) == 0 {
 		if _, err = r.snapshot.Signing(name); errors.Is(err, keystore.ErrNoKey) {

@@ -9,7 +9,9 @@ directory and prints what to take out of the DNS.
 
 Each step can be stopped and taken up again, on any host that has the key directory.
 How far a domain is stands in <domain>/.rotation there. A second run makes no second
-key: it prints the record again. --status makes and moves nothing.
+key: it prints the record again. --status makes and moves nothing; with --daemon it
+shows the stages as a running signpostd has them, which also knows what it signed
+with before.
 
 With --due only domains are begun whose keys are older than --interval, which is for
 cron:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -58,6 +59,10 @@ type retiredKey struct {
 	Done     bool   `json:"done"`   // that is done
 }
 
+func newRotated(domain string) *rotated {
+	return &rotated{Domain: domain, Keys: []rotatedKey{}, Made: []madeKey{}, CNAMEs: []cname{}, Published: []string{}, Retired: []retiredKey{}, Next: []string{}}
+}
+
 func (r *rotated) fail(code int, err error) *rotated {
 	r.code = code
 	r.Error, r.Hint, _ = strings.Cut(err.Error(), "; hint: ")
@@ -83,7 +88,7 @@ func (r *rotated) print(c *cli.Context, more bool) {
 		if !key.Since.IsZero() {
 			since = " since " + key.Since.UTC().Format(time.DateTime)
 		}
-		fmt.Fprintf(table, "   %s\t%s\t%d\t%s%s\tdns: %s\n", key.Selector, key.Type, key.Bits, key.Stage, since, visible(key.DNS))
+		fmt.Fprintf(table, "   %s\t%s\t%d\t%s%s\tdns: %s\n", key.Selector, key.Type, key.Bits, key.Stage, since, cmp.Or(visible(key.DNS), "not known yet"))
 	}
 	table.Flush()
 	for _, name := range r.Published {

@@ -74,7 +74,7 @@ func (s *step) slot(taken []string) (string, error) {
 	for _, selector := range s.slots.selectors {
 		switch i := s.index(selector); {
 		case i >= 0:
-			stage, _ := stageOf(s.keys[i], s.plan, s.overlap, s.now)
+			stage, _ := s.plan.Stage(s.keys[i], s.overlap, s.now)
 			used = append(used, fmt.Sprintf("%s is %s", selector, stage))
 		case !slices.Contains(taken, selector):
 			return selector, nil

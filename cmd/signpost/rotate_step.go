@@ -325,29 +325,12 @@ func publishPrivate(dir string, key *keystore.Key) (string, error) {
 	return name, err
 }
 
-// stageOf returns the stage of a key, and since when it has it where the rotation
-// that is under way, if any, tells.
-func stageOf(key keystore.Asked, plan *keystore.Rotation, overlap time.Duration, now time.Time) (keystore.Stage, time.Time) {
-	switch {
-	case key.Signs:
-		return keystore.Active, time.Time{}
-	case plan != nil && slices.Contains(plan.From, key.Selector) && !plan.Published.IsZero():
-		if until := plan.Published.Add(overlap); !now.Before(until) {
-			return keystore.Retired, until
-		}
-		return keystore.Retiring, plan.Published
-	case key.Said.Presence != published.There:
-		return keystore.Pending, time.Time{}
-	}
-	return keystore.Published, time.Time{}
-}
-
 // describe says how far each key is, and what comes next.
 func (s *step) describe() {
 	todo := []string{}
 	for _, key := range s.keys {
 		shown := rotatedKey{Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, DNS: key.Said.Text}
-		shown.Stage, shown.Since = stageOf(key, s.plan, s.overlap, s.now)
+		shown.Stage, shown.Since = s.plan.Stage(key, s.overlap, s.now)
 		switch shown.Stage {
 		case keystore.Active:
 			if key.Said.Presence == published.Missing {

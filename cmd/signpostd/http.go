@@ -3,36 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"signpost/milter"
 	"signpost/milter/status"
 )
-
-// parseHTTP reads the address of --http: HOST:PORT or :PORT, or a socket as
-// --listen has it. Empty is off.
-func parseHTTP(text string) (milter.Address, error) {
-	kind, _, _ := strings.Cut(text, ":")
-	switch strings.ToLower(kind) {
-	case "inet", "inet6", "unix", "local":
-		return milter.ParseAddress(text)
-	}
-	switch {
-	case text == "":
-		return milter.Address{}, nil
-	case strings.HasPrefix(text, "/"):
-		return milter.ParseAddress(text)
-	}
-	if _, _, err := net.SplitHostPort(text); err != nil {
-		return milter.Address{}, fmt.Errorf("%q is no address; hint: write HOST:PORT, :PORT or unix:/PATH", text)
-	}
-	return milter.ParseAddress("inet:" + text)
-}
 
 // web serves the status page and what goes with it.
 type web struct {

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -81,6 +82,9 @@ func getHTTP(ts *testscript.TestScript, args []string, patience time.Duration) {
 		}}}
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		resp, err := client.Get("http://signpostd" + args[1])
+		if errors.Is(err, syscall.ECONNREFUSED) && time.Now().Before(deadline) {
+			continue // bound, and not listening yet
+		}
 		ts.Check(err)
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()

@@ -37,8 +37,6 @@ func options() []milter.Setting {
 			Usage: "close a connection on which nothing comes for this `TIME`"},
 		{Name: "drain-timeout", Variables: []string{"SIGNPOST_DRAIN_TIMEOUT"}, Default: "8s",
 			Usage: "`TIME` that messages under way get to finish on SIGTERM"},
-		{Name: "dns-check", Variables: []string{"SIGNPOST_DNS_CHECK"}, Default: "on",
-			Usage: "`WHICH` key signs: on, the newest whose record is in the DNS; warn, the newest, and the log says what the DNS lacks; off, the newest, and no DNS is asked"},
 		{Name: "resolver", Variables: []string{"SIGNPOST_RESOLVER"},
 			Usage: "DNS `SERVER` to ask, instead of those of /etc/resolv.conf"},
 		{Name: "dns-rate", Variables: []string{"SIGNPOST_DNS_RATE"}, Default: "20",

@@ -5,8 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -56,7 +54,7 @@ func readSettings(c *cli.Context, environ []string) (*settings, error) {
 	s := &settings{
 		Signing: *milter.ReadSigning(&r.Reader),
 		listen:  milter.Parsed(&r.Reader, "listen", milter.ParseAddresses),
-		http:    milter.Parsed(&r.Reader, "http", parseHTTP),
+		http:    milter.Parsed(&r.Reader, "http", milter.ParseHTTP),
 		check:   c.Bool("check"),
 		peers:   milter.Parsed(&r.Reader, "allow-peers", milter.ParseNetworks),
 		limits: milter.Limits{
@@ -65,12 +63,11 @@ func readSettings(c *cli.Context, environ []string) (*settings, error) {
 		},
 		rescan:    r.Duration("rescan", time.Second),
 		drain:     r.Duration("drain-timeout", 0),
-		logFormat: r.oneOf("log-format", "text", "json"),
+		logFormat: r.OneOf("log-format", "text", "json"),
 		logLevel:  milter.Parsed(&r.Reader, "log-level", parseLevel),
 	}
 	s.limits.HeaderBytes = s.HeaderBytes
 	s.Keys.State = r.Get("state").Text
-	s.Keys.Check = keystore.Check(strings.TrimSuffix(r.oneOf("dns-check", "on", "warn", "off"), "off"))
 	s.dns = keystore.DNS{Resolver: milter.Parsed(&r.Reader, "resolver", resolver), Rate: float64(r.Number("dns-rate", 1, 10_000))}
 	r.images(s)
 	if r.Err != nil {
@@ -86,14 +83,6 @@ func (s *settings) logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
-}
-
-func (r *reader) oneOf(name string, choices ...string) string {
-	v := r.Get(name)
-	if !slices.Contains(choices, v.Text) {
-		r.Fail(v.Errorf("%q is none of %s", v.Text, strings.Join(choices, ", ")))
-	}
-	return v.Text
 }
 
 // resolver returns that of the system where no server is named.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -32,17 +33,57 @@ func (a *audit) checkKeys(ctx context.Context, s *section) {
 		return
 	}
 	domain, _ := a.signingKeys(s)
-	signing := a.Keys.Choose(domain, func(key *keystore.Key) bool {
-		want, err := record.ForKey(key.Signer.Public())
-		return err == nil && published.Key(ctx, a.resolver, record.Name(key.Selector, key.Domain), want).Presence == published.There
-	})
-	for _, key := range a.Keys.Keys(domain) {
-		signs := slices.ContainsFunc(signing, key.Equal)
-		state := a.checkKey(ctx, s, key, signs)
-		if signs {
+	keys := a.Keys.Keys(domain)
+	stages, err := a.stages(ctx, domain, keys)
+	if err != nil {
+		what, hint, _ := strings.Cut(err.Error(), "; hint: ")
+		s.add(record.Unknown, "dkim-stages", a.domain, what, "which of its keys signs is taken from the DNS", hint)
+	}
+	for i, key := range keys {
+		state := a.checkKey(ctx, s, key, stages[i])
+		if stages[i] == keystore.Active {
 			a.keys = append(a.keys, state)
 		}
 	}
+}
+
+// stages says how far each key is: for a running signpostd, or for one that starts
+// now and asks the DNS. The error says why it is not the first, and comes with the
+// second.
+func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key) ([]keystore.Stage, error) {
+	stages := make([]keystore.Stage, len(keys))
+	var err error
+	if a.Stages != nil && len(keys) > 0 {
+		var known map[string]keystore.Stage
+		known, err = a.Stages(ctx, domain)
+		for i, key := range keys {
+			if stages[i] = known[key.Selector]; stages[i] == "" && err == nil {
+				err = fmt.Errorf("signpostd does not know the key %s; hint: does it read this key directory?", key.File)
+			}
+		}
+		if err == nil {
+			return stages, nil
+		}
+	}
+	asked := make([]keystore.Asked, len(keys))
+	for i, key := range keys {
+		asked[i] = keystore.Asked{Key: key, Name: record.Name(key.Selector, key.Domain)}
+		if want, bad := record.ForKey(key.Signer.Public()); bad == nil {
+			asked[i].Record = want
+			asked[i].Said = published.Key(ctx, a.resolver, asked[i].Name, want)
+		}
+	}
+	signing := a.Keys.Choose(domain, func(key *keystore.Key) bool {
+		i := slices.Index(keys, key)
+		return asked[i].Said.Presence == published.There
+	})
+	// One that cannot be read leaves it to the DNS alone.
+	plan, _ := keystore.ReadRotation(a.KeysIn, domain)
+	for i, key := range keys {
+		asked[i].Signs = slices.ContainsFunc(signing, key.Equal)
+		stages[i], _ = plan.Stage(asked[i], keystore.Overlap, time.Now())
+	}
+	return stages, err
 }
 
 // signingKeys returns the keys that sign for the domain, as signpostd chooses
@@ -76,7 +117,7 @@ func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
 	}
 }
 
-func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, signs bool) keyState {
+func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, stage keystore.Stage) keyState {
 	state := keyState{key: key}
 	name := record.Name(key.Selector, key.Domain)
 	want, err := record.ForKey(key.Signer.Public())
@@ -111,18 +152,17 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sig
 	}
 	large(s, name, answer)
 	for _, f := range found {
-		f.Level = levelFor(f, signs)
+		f.Level = levelFor(f, stage == keystore.Active)
+		if stage == keystore.Pending && f.Code == "dkim-missing" {
+			f.Effect = "the key is pending: it " + stage.Meaning()
+		}
 		if f.Level == record.Fault && state.wrong == "" {
 			state.wrong = name + ": " + f.What
 		}
 		s.findings = append(s.findings, f)
 	}
-	role := "a spare: it does not sign now"
-	if signs {
-		role = "it signs"
-	}
 	if !slices.ContainsFunc(found, func(f record.Finding) bool { return f.Level != record.Note }) {
-		s.ok(name, "the key of %s is published (%s); %s", key.File, describe(key), role)
+		s.ok(name, "the key of %s is published (%s), and %s: %s", key.File, describe(key), stage, stage.Meaning())
 	}
 	state.good = state.wrong == ""
 	return state

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/published"
+	"signpost/keystore/record"
+	"signpost/milter"
+)
+
+// explainedKey is one of several keys of the signing domain.
+type explainedKey struct {
+	Selector string         `json:"selector"`
+	Stage    keystore.Stage `json:"stage"`
+	DNS      string         `json:"dns"` // what it says; empty when a daemon was asked
+}
+
+// chosen is how the choice of a domain's keys came about.
+type chosen struct {
+	keys     []explainedKey
+	findings []record.Finding
+}
+
+// choose has the DNS, or a running signpostd, say which of a domain's keys signs,
+// where there is a choice. It is asked once for each domain, and reports whether it
+// was now.
+func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain string, asked bool, err error) {
+	if len(verdict.Keys) == 0 || e.signing.Keys.Check != keystore.CheckOn {
+		return "", false, nil
+	}
+	domain = verdict.Keys[0].Domain
+	if _, done := e.chosen[domain]; done || len(e.keys.Keys(domain)) < 2 {
+		return domain, false, nil
+	}
+	var keys []keystore.Asked
+	if e.running != nil {
+		keys, err = e.askDaemon(ctx, domain)
+	} else {
+		keys, err = e.keys.Ask(ctx, e.resolver, domain, e.resolver.Patience)
+	}
+	if err != nil {
+		return domain, false, err
+	}
+	e.keys.Tell(domain, keys)
+	plan, err := keystore.ReadRotation(e.signing.Keys.Dir, domain)
+	if err != nil {
+		return domain, false, err
+	}
+	how := chosen{}
+	for _, key := range keys {
+		stage, _ := plan.Stage(key, keystore.Overlap, time.Now())
+		how.keys = append(how.keys, explainedKey{key.Selector, stage, key.Said.Text})
+		if key.Said.Presence == published.Unknown {
+			how.findings = append(how.findings, record.Finding{Code: "dns-failed", Level: record.Unknown, Name: key.Name,
+				What: "whether the key is published is not known: " + key.Said.Text, Effect: "which key signs is a guess; a signpostd that has asked before stays with what it knows",
+				Fix: "ask it with --daemon, or another resolver with --resolver"})
+		}
+	}
+	e.chosen[domain] = how
+	return domain, true, nil
+}
+
+// askDaemon takes what a running signpostd signs with for what is published.
+func (e *explainer) askDaemon(ctx context.Context, domain string) ([]keystore.Asked, error) {
+	stages, err := e.running.stages(ctx, domain)
+	if err != nil {
+		return nil, err
+	}
+	var keys []keystore.Asked
+	for _, key := range e.keys.Keys(domain) {
+		stage, known := stages[key.Selector]
+		if !known {
+			return nil, exitError{exitUnknown, fmt.Errorf("signpostd at %s does not know the key %s; hint: does it read this key directory?", e.running.address, key.File)}
+		}
+		asked := keystore.Asked{Key: key, Name: record.Name(key.Selector, domain), Signs: stage == keystore.Active}
+		asked.Said.Presence = published.Missing
+		if asked.Signs {
+			asked.Said.Presence = published.There
+		}
+		keys = append(keys, asked)
+	}
+	return keys, nil
+}
+
+// words says which key is how far.
+func (c chosen) words() string {
+	keys := slices.Clone(c.keys)
+	slices.Reverse(keys)
+	var parts []string
+	for _, key := range keys {
+		part := key.Selector + " is " + string(key.Stage)
+		if key.DNS != "" {
+			part += " (dns: " + visible(key.DNS) + ")"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}

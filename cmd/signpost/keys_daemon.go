@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+)
+
+// askDaemon fills in the keys that a running signpostd has, all of them or those
+// of domains, and what it finds wrong with them.
+func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string) error {
+	a.Directory, a.Daemon = "", d.address.String()
+	var view daemonView
+	if domains == nil {
+		whole, err := d.all(ctx)
+		if err != nil {
+			return err
+		}
+		view = *whole
+		for _, reason := range view.NotReady {
+			what, hint, _ := strings.Cut(reason, "; hint: ")
+			a.Findings = append(a.Findings, record.Finding{
+				Code: "daemon-not-ready", Level: record.Fault, Name: a.Daemon, What: what, Effect: "signpostd is not ready", Fix: hint,
+			})
+		}
+	}
+	for _, name := range domains {
+		domain, err := d.domain(ctx, name)
+		if err != nil {
+			return err
+		}
+		view.Domains = append(view.Domains, domain)
+	}
+	slices.SortFunc(view.Domains, func(x, y daemonDomain) int { return cmp.Compare(x.Name, y.Name) })
+	for _, domain := range view.Domains {
+		a.addDomain(domain)
+	}
+	if len(view.Domains) == 0 {
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "dkim-no-key-file", Level: record.Fault, Name: a.Daemon, What: "signpostd has no key", Effect: "no mail is signed",
+			Fix: "make one with \"signpost keygen example.org\"",
+		})
+	}
+	return nil
+}
+
+// addDomain takes up what signpostd says of a domain, its oldest key first.
+func (a *keysAnswer) addDomain(domain daemonDomain) {
+	find := func(code, level, what, effect, fix string) {
+		a.Findings = append(a.Findings, record.Finding{Code: code, Level: level, Name: domain.Name, What: what, Effect: effect, Fix: fix})
+	}
+	for _, problem := range domain.Problems {
+		what, hint, _ := strings.Cut(problem, "; hint: ")
+		find("dkim-key-broken", record.Fault, what, "", hint)
+	}
+	if len(domain.Keys) == 0 && len(domain.Problems) == 0 {
+		find("dkim-no-key-file", record.Fault, "signpostd has no key for it", "its mail is not signed", "make one with \"signpost keygen "+domain.Name+"\"")
+	}
+	for _, key := range slices.Backward(domain.Keys) {
+		if key.Stage == keystore.Broken {
+			what, hint, _ := strings.Cut(key.Failure, "; hint: ")
+			find("dkim-key-broken", record.Fault, "key "+key.File+": "+what, "it does not sign", hint)
+			continue
+		}
+		a.Keys = append(a.Keys, shownKey{
+			Domain: domain.Name, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, Modified: key.Made,
+			Signs: key.Stage == keystore.Active, Stage: key.Stage, DNS: key.dns(),
+		})
+		what := "the key with selector " + key.Selector + " is " + string(key.Stage)
+		switch {
+		case key.Failure != "" && key.Evidence == "":
+			find("dns-failed", record.Unknown, what+", and what the DNS has is not known: "+key.Failure, "", "")
+		case key.Stage == keystore.Active && key.Publish:
+			find("dkim-missing", record.Fault, what+", and is not in the DNS: "+key.Evidence, "no signature of it can be verified", key.Advice)
+		case key.Advice != "":
+			find("dkim-stage", record.Note, what+": "+key.Stage.Meaning(), "", key.Advice)
+		}
+	}
+}
