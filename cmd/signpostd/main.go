@@ -113,6 +113,7 @@ func start(ctx context.Context, settings *settings, log *slog.Logger) error {
 		return err
 	}
 	if settings.check {
+		warnOfAge(store.Snapshot(), settings.keyAge, log)
 		return check(len(store.Snapshot().Problems())+unsigned, log)
 	}
 	return serve(ctx, settings, store, hangup, log)

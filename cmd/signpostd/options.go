@@ -43,6 +43,8 @@ func options() []milter.Setting {
 			Usage: "bound on the `NUMBER` of DNS queries per second"},
 		{Name: "state", Variables: []string{"SIGNPOST_STATE"},
 			Usage: "`DIRECTORY` to keep what the DNS said over a restart"},
+		{Name: "max-key-age", Variables: []string{"SIGNPOST_MAX_KEY_AGE"}, Default: "8760h",
+			Usage: "warn once a day of keys that sign and are older than this `TIME`; 0 for never"},
 		{Name: "rescan", Variables: []string{"SIGNPOST_RESCAN"}, Default: "30s",
 			Usage: "read the key directory this `OFTEN` even if no change is told of"},
 		{Name: "http", Variables: []string{"SIGNPOST_HTTP"},

@@ -83,6 +83,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		hurry = func() { checker.Hurry() }
 	}
 	background.Go(func() { store.Watch(ctx, settings.rescan) })
+	background.Go(func() { watchAge(ctx, store, settings.keyAge, log) })
 	go reloadOnHangup(ctx, store, server.Counters(), hurry, hangup, log)
 
 	ended := make(chan error, len(listeners))

@@ -18,6 +18,7 @@ import (
 type settings struct {
 	milter.Signing
 	listen       []milter.Address
+	keyAge       time.Duration  // of a key that signs, before the log says so; 0 for never
 	http         milter.Address // zero for none
 	autogenerate bool
 	check        bool
@@ -61,6 +62,7 @@ func readSettings(c *cli.Context, environ []string) (*settings, error) {
 			Connections: r.Number("max-connections", 1, 1<<20),
 			Idle:        r.Duration("idle-timeout", time.Second),
 		},
+		keyAge:    r.Duration("max-key-age", 0),
 		rescan:    r.Duration("rescan", time.Second),
 		drain:     r.Duration("drain-timeout", 0),
 		logFormat: r.OneOf("log-format", "text", "json"),
