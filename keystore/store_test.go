@@ -56,14 +56,14 @@ func (d directory) watch() (*Store, *journal) {
 // await waits until what signs for a domain is as wanted.
 func (d directory) await(store *Store, domain, want string) {
 	d.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		got := describeSigning(store.Snapshot(), domain)
 		if got == want {
 			return
 		}
 		if time.Now().After(deadline) {
-			d.Fatalf("for %s signs %q after ten seconds, want %q", domain, got, want)
+			d.Fatalf("for %s signs %q after a minute, want %q", domain, got, want)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

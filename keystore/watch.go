@@ -45,8 +45,8 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 	defer func() { <-done }()
 
 	w := watcher{store: s, changed: make(map[string]bool), folders: make(map[string]string)}
-	var events chan fsnotify.Event
-	var failures chan error
+	var events <-chan fsnotify.Event
+	var failures <-chan error
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.log.Warn("the system does not tell of changes, so the key directory is read again and again", "err", err)
@@ -54,7 +54,11 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 		defer notify.Close()
 		w.notify, events, failures = notify, notify.Events, notify.Errors
 	}
+	w.run(ctx, rescan, events, failures)
+}
 
+// run reads what events tell of, and everything after a failure.
+func (w *watcher) run(ctx context.Context, rescan time.Duration, events <-chan fsnotify.Event, failures <-chan error) {
 	timer := time.NewTimer(0) // at once: something may have changed since Open
 	defer timer.Stop()
 	var first time.Time // of the changes not yet read
@@ -73,7 +77,7 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 			continue
 		case err := <-failures:
 			// Events were lost, so anything may have changed.
-			s.log.Debug("watching the key directory", "err", err)
+			w.store.log.Debug("watching the key directory", "err", err)
 			w.all = true
 		case <-timer.C:
 		}

@@ -33,7 +33,7 @@ func Open(spec string, zones Zones) (Publisher, error) {
 		"route53":    {"profile", "region", "zone-id", "zone"},
 	}[kind]
 	if !ok {
-		return nil, fmt.Errorf("%q is no way to publish; hint: it begins with rfc2136:, cloudflare:, desec: or route53:", spec)
+		return nil, fmt.Errorf("%q is no way to publish; hint: it begins with one of rfc2136:, cloudflare:, desec: and route53:, as in rfc2136:server=ns1.example.org", spec)
 	}
 	parts, err := split(rest, known)
 	if err != nil {

@@ -1,0 +1,83 @@
+package keystore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// When the system has lost events everything is read again.
+func TestWatchReadsAllAfterLostEvents(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	store, err := Open(Options{Dir: d.path}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watcher{store: store, notify: notify, changed: make(map[string]bool), folders: make(map[string]string), all: true}
+	// What it is told of comes from here, so it learns of nothing else.
+	events, failures := make(chan fsnotify.Event), make(chan error)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); w.run(ctx, time.Hour, events, failures) }()
+	t.Cleanup(func() { cancel(); <-done; notify.Close() })
+
+	failures <- fsnotify.ErrEventOverflow // the first read is behind it now
+	d.write("a.example.private", ed25519PEM(t))
+	d.write("b.example/s1.private", ed25519PEM(t))
+	time.Sleep(2 * patience)
+	for _, domain := range []string{"a.example", "b.example"} {
+		if got := describeSigning(store.Snapshot(), domain); got != "no key" {
+			t.Fatalf("%s signs with %s before anything was told", domain, got)
+		}
+	}
+	failures <- fsnotify.ErrEventOverflow
+	d.await(store, "a.example", "mail:ed25519")
+	d.await(store, "b.example", "s1:ed25519")
+}
+
+// More folders than are watched: a new domain is in force at once, and a change
+// within a folder that is not watched after the next scan.
+func TestWatchWithTooManyFolders(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	for i := range maxFolders + 1 {
+		if err := os.Mkdir(filepath.Join(d.path, fmt.Sprintf("d%d.example", i)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := &journal{}
+	store, err := Open(Options{Dir: d.path}, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); store.Watch(ctx, time.Second) }()
+	t.Cleanup(func() { cancel(); <-done })
+	for log.count("there are too many folders to watch them all") == 0 {
+		if time.Sleep(5 * time.Millisecond); t.Context().Err() != nil {
+			t.Fatal(log)
+		}
+	}
+	d.write("flat.example.private", ed25519PEM(t))
+	d.await(store, "flat.example", "mail:ed25519")
+	d.write("new.example/s1.private", ed25519PEM(t))
+	d.await(store, "new.example", "s1:ed25519")
+	time.Sleep(2 * quiet) // the folder is read, and no event tells of what comes
+	d.write("new.example/s2.private", ed25519PEM(t))
+	d.await(store, "new.example", "s2:ed25519")
+	if got := log.count("there are too many folders"); got != 1 {
+		t.Errorf("said %d times", got)
+	}
+}
