@@ -31,6 +31,7 @@ const (
 	silent    fault = "silent"
 	servfail  fault = "SERVFAIL"
 	refusing  fault = "REFUSED"
+	lying     fault = "NXDOMAIN"  // nothing exists, it says
 	truncated fault = "truncated" // every answer by UDP, and by TCP none
 	garbled   fault = "garbled"
 	outdated  fault = "outdated" // it answers with what it had when that began
@@ -140,7 +141,7 @@ func (ns *nameServer) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	switch fault {
 	case silent:
 		return
-	case servfail, refusing:
+	case servfail, refusing, lying:
 		w.WriteMsg(reply.SetRcode(query, dns.StringToRcode[string(fault)]))
 		return
 	case truncated:
