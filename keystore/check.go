@@ -189,7 +189,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 		if known.marks != nil {
 			was = known.marks[i].presence
 		}
-		answer := c.ask(ctx, key, was)
+		answer := c.ask(ctx, key, was, slices.Contains(known.signing, key))
 		if ctx.Err() != nil {
 			return
 		}
@@ -218,18 +218,20 @@ func (c *Checker) check(ctx context.Context, name string) {
 	}
 }
 
-// ask asks about one key. A key that is not known to be published is asked for at
-// all name servers, so that nothing in a cache holds it up; that a record is gone
-// is believed when they all say so.
-func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence) published.KeyAnswer {
+// ask asks about one key. One that is to take the place of another is asked for at
+// all name servers, so that nothing in a cache holds it up, nor half of them let it
+// through. Of one that signs, or was seen to be published, a cache may say that it is
+// there: nothing comes of that. That it is not is believed when they all say so.
+func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence, signs bool) published.KeyAnswer {
 	want, err := record.ForKey(key.Signer.Public())
 	if err != nil {
 		return published.KeyAnswer{Text: err.Error()}
 	}
 	name := record.Name(key.Selector, key.Domain)
-	if was == published.There {
+	if signs || was == published.There {
 		_ = c.limit.Wait(ctx) // it fails with ctx alone, and then so does what follows
-		if answer := published.Key(ctx, c.dns.Resolver, name, want); answer.Presence != published.Missing {
+		answer := published.Key(ctx, c.dns.Resolver, name, want)
+		if answer.Presence == published.There || was == published.There && answer.Presence == published.Unknown {
 			return answer
 		}
 	}
