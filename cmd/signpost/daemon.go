@@ -53,6 +53,7 @@ type daemonView struct {
 	Version  string                 `json:"version"`
 	Ready    bool                   `json:"ready"`
 	NotReady []string               `json:"not_ready"`
+	Misfits  []string               `json:"misfits"`
 	Keys     map[keystore.Stage]int `json:"keys"`
 	Pages    int                    `json:"pages"`
 	Domains  []daemonDomain         `json:"domains"`

@@ -28,6 +28,10 @@ func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string)
 			})
 		}
 	}
+	for _, misfit := range view.Misfits {
+		what, hint, _ := strings.Cut(misfit, "; hint: ")
+		a.Findings = append(a.Findings, record.Finding{Code: "dkim-key-broken", Level: record.Fault, Name: a.Daemon, What: what, Effect: "it does not sign", Fix: hint})
+	}
 	for _, name := range domains {
 		domain, err := d.domain(ctx, name)
 		if err != nil {

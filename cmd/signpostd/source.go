@@ -38,6 +38,7 @@ func (s *source) status(started time.Time, listen []string) *status.Source {
 		NotReady: s.notReady,
 		Index:    s.currentIndex,
 		Domain:   s.domain,
+		Misfits:  s.misfits,
 		Sessions: s.server.Sessions,
 		Refused:  s.server.Counters().Refused,
 		Reloads:  s.store.Reloads,
@@ -83,6 +84,14 @@ func (s *source) problemsOf(name string, keys *keystore.Snapshot) []keystore.Pro
 	defer s.mu.Unlock()
 	s.indexKeys(keys)
 	return s.problems[name]
+}
+
+// misfits says what is wrong with files that belong to no domain.
+func (s *source) misfits() (texts []string) {
+	for _, p := range s.problemsOf("", s.store.Snapshot()) {
+		texts = append(texts, p.String())
+	}
+	return texts
 }
 
 // indexKeys makes the index of the keys, unless it is there already. The lock

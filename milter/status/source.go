@@ -20,6 +20,8 @@ type Source struct {
 	Index func() *Index
 	// Domain returns one of them, all but its last hour.
 	Domain func(name string) (Domain, bool)
+	// Misfits returns what is wrong with files whose names give no domain.
+	Misfits func() []string
 	// Sessions returns how many milter sessions are open, and were begun.
 	Sessions func() (open int, begun int64)
 	// Refused returns how many connections were refused or closed, by why.

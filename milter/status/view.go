@@ -50,6 +50,7 @@ type View struct {
 	Now      time.Time              `json:"now"`
 	Ready    bool                   `json:"ready"`
 	NotReady []string               `json:"not_ready,omitempty"` // why not
+	Misfits  []string               `json:"misfits,omitempty"`   // what is wrong with files of no domain
 	Listen   []string               `json:"listen"`              // the milter sockets
 	Keys     map[keystore.Stage]int `json:"keys"`
 	Hour     Hour                   `json:"last_hour"` // of all domains, and of mail from others

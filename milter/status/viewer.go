@@ -42,6 +42,7 @@ func (v *viewer) view(q question) *View {
 		Now:       v.recorder.now().UTC().Truncate(time.Second),
 		Ready:     len(reasons) == 0,
 		NotReady:  few(reasons),
+		Misfits:   few(v.source.Misfits()),
 		Listen:    v.source.Listen,
 		Keys:      make(map[keystore.Stage]int),
 		Hour:      v.recorder.Hour(),
