@@ -20,7 +20,9 @@ type DNS struct {
 }
 
 // How often the record of a key is asked for. A key that is not known to be
-// published is asked for soon, then less and less often; one that is, lazily.
+// published is asked for soon, then less and less often, down to longPause when
+// it waits to take over and to lazyPause when it signs as it is; one that is
+// published, lazily.
 const (
 	firstPause  = time.Second
 	longPause   = 5 * time.Minute
@@ -183,7 +185,7 @@ func (c *Checker) due(now time.Time) (names []string) {
 func (c *Checker) check(ctx context.Context, name string) {
 	known := c.store.Snapshot().state(name)
 	said := make(map[string]published.KeyAnswer)
-	settled := true
+	settled, most := true, lazyPause
 	for i, key := range known.keys {
 		was := published.Unknown
 		if known.marks != nil {
@@ -198,7 +200,12 @@ func (c *Checker) check(ctx context.Context, name string) {
 		if answer.Presence != published.Unknown {
 			c.store.learn(name, key, answer)
 		}
-		settled = settled && answer.Presence == published.There
+		if answer.Presence == published.There {
+			continue
+		}
+		if settled = false; !slices.Contains(known.signing, key) {
+			most = longPause
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -214,7 +221,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 		}
 		u.said = said
 		u.next = time.Now().Add(jittered(u.pause))
-		u.pause = min(time.Duration(float64(u.pause)*pauseGrows), longPause)
+		u.pause = min(time.Duration(float64(u.pause)*pauseGrows), most)
 	}
 }
 
