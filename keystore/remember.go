@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,22 +45,24 @@ func fingerprint(key *Key) (p print) {
 	return p
 }
 
-// remember writes what is known of the keys into dir.
+// remember writes what is known of the keys into dir, line by line: of a hundred
+// thousand domains that is ten megabytes.
 func (s *Snapshot) remember(dir string) error {
-	var lines []string
-	for name, d := range s.shards.all() {
-		known := d.state.Load()
-		for i, m := range known.marks {
-			if m != (mark{}) {
-				p := fingerprint(known.keys[i])
-				lines = append(lines, fmt.Sprintf("%s %s %s %s %d %d %d\n", name, known.keys[i].Selector, hex.EncodeToString(p[:]),
-					m.presence, m.asked, m.active, m.stopped))
+	file := filepath.Join(dir, stateFile)
+	err := replaceFile(file, func(w *bufio.Writer) {
+		fmt.Fprintln(w, stateHeader)
+		for _, name := range s.Domains() {
+			d := s.shards.find(name)
+			known := d.state.Load()
+			for i, m := range known.marks {
+				if m != (mark{}) {
+					fmt.Fprintf(w, "%s %s %x %s %d %d %d\n", name, known.keys[i].Selector, fingerprint(known.keys[i]),
+						m.presence, m.asked, m.active, m.stopped)
+				}
 			}
 		}
-	}
-	slices.Sort(lines)
-	file := filepath.Join(dir, stateFile)
-	if err := replaceFile(file, []byte(stateHeader+"\n"+strings.Join(lines, ""))); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("writing the state %s: %w", file, explain(err, dir))
 	}
 	return nil
@@ -130,13 +131,18 @@ func parseMark(fields []string) (p print, m mark, err error) {
 // replaceFile writes a file that is whole whenever it is looked at:
 //
 //	open(O_EXCL) of a hidden name, write, fsync, close, rename, fsync of the directory
-func replaceFile(name string, data []byte) error {
+func replaceFile(name string, write func(*bufio.Writer)) error {
 	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(temp.Name())
-	if err := fill(temp, data, 0o600, nil); err != nil {
+	w := bufio.NewWriter(temp)
+	write(w) // an error stays with w
+	if err := w.Flush(); err != nil {
+		return errors.Join(err, temp.Close())
+	}
+	if err := fill(temp, nil, 0o600, nil); err != nil {
 		return err
 	}
 	if err := os.Rename(temp.Name(), name); err != nil {

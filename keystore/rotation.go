@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func (r *Rotation) Write(dir, domain string) error {
 		err = makeDir(filepath.Dir(path))
 	}
 	if err == nil {
-		err = replaceFile(path, append(data, '\n'))
+		err = replaceFile(path, func(w *bufio.Writer) { fmt.Fprintf(w, "%s\n", data) })
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, explain(err, existing(filepath.Dir(path))))

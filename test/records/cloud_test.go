@@ -52,6 +52,19 @@ func (c *cloud) names() (names []string) {
 	return names
 }
 
+// put is what somebody does by hand.
+func (c *cloud) put(name string, records ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set(name, records...)
+}
+
+func (c *cloud) fail(fails bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fails = fails
+}
+
 func (c *cloud) set(name string, records ...string) {
 	for i := range records {
 		records[i] = strung(records[i])

@@ -46,7 +46,7 @@ func TestRotateThroughProviders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &cloud{zone: "sender.example.", sets: make(map[string][]string), fixed: new(dns.Msg)}
-			c.set("other.sender.example.", "v=spf1 -all")
+			c.put("other.sender.example.", "v=spf1 -all")
 			const target = "._domainkey.example.org.sender.example."
 			for _, slot := range []string{"a", "b"} {
 				alias, _ := dns.NewRR(slot + "._domainkey.example.org. 60 IN CNAME " + slot + target)
@@ -107,15 +107,15 @@ func TestRotateThroughProviders(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.set("s1._domainkey.example.org.", strings.Join(rr.(*dns.TXT).Txt, ""))
+			c.put("s1._domainkey.example.org.", strings.Join(rr.(*dns.TXT).Txt, ""))
 			age("s1")
 
-			c.fails = true
+			c.fail(true)
 			if out := rotate(1); !strings.Contains(out, "changing a"+strings.TrimSuffix(target, ".")+" in the zone sender.example at "+name) {
 				t.Errorf("with a provider that fails it says %s", out)
 			}
 			has("s1._domainkey.example.org.")
-			c.fails = false
+			c.fail(false)
 			if out := rotate(0); !strings.Contains(out, "published: a"+strings.TrimSuffix(target, ".")) {
 				t.Errorf("it says %s", out)
 			}
@@ -126,7 +126,7 @@ func TestRotateThroughProviders(t *testing.T) {
 			if out := rotate(0); !strings.Contains(out, "the key s1 is archived") || !strings.Contains(out, "take its TXT record out of the DNS:\ns1._domainkey.example.org\n") {
 				t.Errorf("it says %s", out)
 			}
-			delete(c.sets, "s1._domainkey.example.org.")
+			c.put("s1._domainkey.example.org.")
 
 			for _, turn := range [][2]string{{"a", "b"}, {"b", "a"}, {"a", "b"}} {
 				age(turn[0])
@@ -136,10 +136,10 @@ func TestRotateThroughProviders(t *testing.T) {
 				has("a"+target, "b"+target)
 				rotate(0)
 				weekAgo()
-				c.fails = true
+				c.fail(true)
 				rotate(1)
 				has("a"+target, "b"+target)
-				c.fails = false
+				c.fail(false)
 				if out := rotate(0); !strings.Contains(out, "the key "+turn[0]+" is archived") || !strings.Contains(out, "and its record is out of the DNS: "+turn[0]+strings.TrimSuffix(target, ".")) {
 					t.Errorf("it says %s", out)
 				}
