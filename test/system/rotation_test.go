@@ -323,7 +323,7 @@ func (r *rotation) shiftState(dir string, by time.Duration) {
 		r.t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	if len(lines) != 3 {
+	if len(lines) < 2 { // what is known of a key that nobody asked about is nothing
 		r.t.Fatalf("the state is\n%s", data)
 	}
 	for i, line := range lines[1:] {
