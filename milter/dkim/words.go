@@ -1,6 +1,9 @@
 package dkim
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Eight octets are looked at as one word; these are the constants for that.
 const (
@@ -13,16 +16,38 @@ const (
 // canonicalizes to itself: it has no TAB, and no SP before white space or
 // another control. It ends at most a few octets early.
 func plain(p []byte) (n int) {
-	for ; n+33 <= len(p); n += 32 {
-		s := p[n : n+33]
-		if (suspect(s[0:9])|suspect(s[8:17])|suspect(s[16:25])|suspect(s[24:33]))&high != 0 {
-			break
+	for stop := min(block/16, len(p)-32); ; {
+		for ; n < stop; n += 32 {
+			s := p[n : n+33]
+			if (suspect(s[0:9])|suspect(s[8:17])|suspect(s[16:25])|suspect(s[24:33]))&high != 0 {
+				return n + clean(p[n:])
+			}
 		}
+		if n+33 > len(p) {
+			return n + clean(p[n:])
+		}
+		n += unbroken(p[n:])
+		stop = min(n+block, len(p)-32)
 	}
-	for ; n+9 <= len(p); n += 8 {
-		if suspect(p[n:n+9])&high != 0 {
-			break
-		}
+}
+
+// clean is plain for the words of a few octets.
+func clean(p []byte) (n int) {
+	for n+9 <= len(p) && suspect(p[n:n+9])&high == 0 {
+		n += 8
+	}
+	return n
+}
+
+// block is how much is searched for white space at once.
+const block = 4 << 10
+
+// unbroken returns the length of the blocks at the start of p that have no white
+// space at all, as base64 has none. To search for one octet is several times as fast
+// as what plain does, and in text it ends at the first word.
+func unbroken(p []byte) (n int) {
+	for n+block <= len(p) && bytes.IndexByte(p[n:n+block], ' ') < 0 && bytes.IndexByte(p[n:n+block], '\t') < 0 {
+		n += block
 	}
 	return n
 }
