@@ -20,6 +20,7 @@ func FuzzCanonicalBody(f *testing.F) {
 	for i, c := range hardBodies {
 		f.Add([]byte(c.body), uint64(i))
 		f.Add([]byte("xxxxxxxxxxxxx"+c.body+"yyyyyyyyyyyyyy"), uint64(i))
+		f.Add([]byte(strings.Repeat("x", 2*block+i)+c.body+strings.Repeat("y\r\n", block)+c.body), uint64(i))
 	}
 	f.Fuzz(func(t *testing.T, body []byte, seed uint64) {
 		for _, c := range []Canonicalization{Simple, Relaxed} {
@@ -36,7 +37,7 @@ func FuzzCanonicalBody(f *testing.F) {
 func writeChunks(m *Message, body []byte, seed uint64) {
 	random := mathrand.New(mathrand.NewPCG(seed, 0))
 	for len(body) > 0 {
-		n := min(len(body), random.IntN(1<<random.IntN(8)))
+		n := min(len(body), random.IntN(1<<random.IntN(15)))
 		m.Write(body[:n])
 		body = body[n:]
 	}
