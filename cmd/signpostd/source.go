@@ -24,7 +24,9 @@ type source struct {
 	serving  atomic.Bool       // between the start and the end of serving
 
 	mu       sync.Mutex
-	indexed  int64 // the revision that index and problems are of
+	indexed  int64         // the revision that index and problems are of
+	at       time.Time     // when they were made
+	took     time.Duration // and how long that took
 	index    *status.Index
 	problems map[string][]keystore.Problem // by domain
 }
@@ -94,11 +96,16 @@ func (s *source) misfits() (texts []string) {
 	return texts
 }
 
-// indexKeys makes the index of the keys, unless it is there already. The lock
-// is held.
+// indexPause is how many times longer than an index takes to make it stays: while
+// a hundred thousand domains are asked for in the DNS something changes all the time.
+const indexPause = 50
+
+// indexKeys makes the index of the keys, unless there is one that is new enough. The
+// lock is held.
 func (s *source) indexKeys(keys *keystore.Snapshot) {
 	revision := s.store.Revision()
-	if s.index != nil && revision == s.indexed {
+	start := time.Now()
+	if s.index != nil && (revision == s.indexed || start.Sub(s.at) < indexPause*s.took) {
 		return
 	}
 	s.problems = make(map[string][]keystore.Problem)
@@ -138,7 +145,8 @@ func (s *source) indexKeys(keys *keystore.Snapshot) {
 			}
 		}
 	})
-	s.indexed = revision
+	s.indexed, s.at = revision, time.Now()
+	s.took = s.at.Sub(start)
 }
 
 // attention says whether somebody should look at a key: at one that signs and
