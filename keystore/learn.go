@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -43,7 +44,11 @@ func (s *Store) learn(name string, key *Key, answer published.KeyAnswer) {
 func (s *Store) logPresence(now *state, key *Key, before published.Presence, answer published.KeyAnswer) {
 	attrs := []any{"domain", key.Domain, "selector", key.Selector}
 	if answer.Presence == published.There {
-		s.log.Info("key is published", append(attrs, "dns", answer.Text)...)
+		level := slog.LevelInfo
+		if before == published.Unknown && s.Snapshot().Len() > few && slices.ContainsFunc(now.signing, key.Equal) {
+			level = slog.LevelDebug // so it should be, and there are many
+		}
+		s.log.Log(context.Background(), level, "key is published", append(attrs, "dns", answer.Text)...)
 		return
 	}
 	attrs = append(attrs, "name", record.Name(key.Selector, key.Domain), "dns", answer.Text)
