@@ -48,35 +48,57 @@ func (r *Resolver) KeyEverywhere(ctx context.Context, name string, want record.D
 		owner = answer.Owner()
 	}
 	cached := judgeKey(name, want, answer, err)
-	zone, err := r.NameServers(ctx, owner)
-	if err != nil {
-		return cached
+	for range maxChain {
+		zone, err := r.NameServers(ctx, owner)
+		if err != nil {
+			return cached
+		}
+		said, elsewhere := zone.key(ctx, owner, want, patience, cached)
+		if elsewhere == "" {
+			return said
+		}
+		owner = elsewhere // a CNAME that the cache has not heard of
 	}
-	return zone.key(ctx, owner, want, patience, cached)
+	return KeyAnswer{Unknown, "its CNAMEs lead on and on"}
 }
 
 // key is KeyEverywhere for the name servers of the zone; cached is the answer of
-// the resolver.
-func (zone *NameServers) key(ctx context.Context, owner string, want record.DKIM, patience time.Duration, cached KeyAnswer) KeyAnswer {
+// the resolver. Where all of them lead to another zone, it returns the name there.
+func (zone *NameServers) key(ctx context.Context, owner string, want record.DKIM, patience time.Duration, cached KeyAnswer) (said KeyAnswer, elsewhere string) {
 	var have, lack []string
 	var last KeyAnswer
+	targets := make(map[string]bool)
 	for _, reply := range zone.Ask(ctx, owner, dns.TypeTXT, patience) {
 		switch said := judgeKey(owner, want, reply.Answer, reply.Err); said.Presence {
 		case There:
 			have = append(have, reply.Server.String())
 		case Missing:
 			lack, last = append(lack, reply.Server.String()), said
+			targets[reply.Answer.leads(zone.Zone)] = true
 		}
 	}
 	switch {
 	case len(have) == 0 && len(lack) == 0:
-		return cached
+		return cached, ""
 	case len(lack) == 0:
-		return KeyAnswer{There, fmt.Sprintf("published at all %d name servers that answer", len(have))}
-	case len(have) == 0:
-		return last
+		return KeyAnswer{There, fmt.Sprintf("published at all %d name servers that answer", len(have))}, ""
+	case len(have) > 0:
+		return KeyAnswer{Unknown, "name servers differ: not yet at " + strings.Join(lack, ", ")}, ""
+	case len(targets) == 1:
+		for elsewhere := range targets {
+			return last, elsewhere
+		}
 	}
-	return KeyAnswer{Unknown, "name servers differ: not yet at " + strings.Join(lack, ", ")}
+	return KeyAnswer{Unknown, "name servers differ: some have a CNAME, or another one"}, ""
+}
+
+// leads returns where the CNAMEs of an answer lead out of the zone, and nothing
+// where they do not.
+func (a *Answer) leads(zone string) string {
+	if owner := a.Owner(); !dns.IsSubDomain(dns.Fqdn(zone), dns.Fqdn(owner)) {
+		return owner
+	}
+	return ""
 }
 
 func judgeKey(name string, want record.DKIM, answer *Answer, err error) KeyAnswer {

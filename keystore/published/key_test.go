@@ -77,18 +77,25 @@ func TestKeyAtAllNameServers(t *testing.T) {
 	}
 	has, lacks := authoritative(keyLine(want.String())...), authoritative()
 	cached := KeyAnswer{Missing, "said by a cache"}
+	leads := func(to string) dns.HandlerFunc { return authoritative(keyName + ". 60 IN CNAME " + to + ".") }
 	for name, test := range map[string]struct {
-		servers  []dns.HandlerFunc
-		presence Presence
-		text     string
+		servers   []dns.HandlerFunc
+		presence  Presence
+		text      string
+		elsewhere string
 	}{
-		"all have it":               {[]dns.HandlerFunc{has, has}, There, "published at all 2 name servers that answer"},
-		"half of them":              {[]dns.HandlerFunc{has, lacks}, Unknown, "name servers differ: not yet at ns1"},
-		"none":                      {[]dns.HandlerFunc{lacks, lacks}, Missing, "no TXT record"},
-		"one has it, one is silent": {[]dns.HandlerFunc{has, silent}, There, "at all 1"},
-		"one lacks it, one fails":   {[]dns.HandlerFunc{lacks, code(dns.RcodeServerFailure)}, Missing, "no TXT record"},
-		"none answers":              {[]dns.HandlerFunc{silent, code(dns.RcodeRefused)}, Missing, "said by a cache"},
-		"lame":                      {[]dns.HandlerFunc{answering(t, keyLine(want.String())...)}, Missing, "said by a cache"},
+		"all lead elsewhere":        {[]dns.HandlerFunc{leads("a.example.net"), leads("a.example.net"), silent}, Missing, "", "a.example.net"},
+		"one leads elsewhere":       {[]dns.HandlerFunc{leads("a.example.net"), lacks}, Unknown, "differ: some have a CNAME", ""},
+		"they lead to two places":   {[]dns.HandlerFunc{leads("a.example.net"), leads("b.example.net")}, Unknown, "differ: some have a CNAME", ""},
+		"one has it, one leads":     {[]dns.HandlerFunc{has, leads("a.example.net")}, Unknown, "not yet at ns1", ""},
+		"it leads to the same zone": {[]dns.HandlerFunc{leads("a.example.org"), leads("a.example.org")}, Missing, "no TXT record", ""},
+		"all have it":               {[]dns.HandlerFunc{has, has}, There, "published at all 2 name servers that answer", ""},
+		"half of them":              {[]dns.HandlerFunc{has, lacks}, Unknown, "name servers differ: not yet at ns1", ""},
+		"none":                      {[]dns.HandlerFunc{lacks, lacks}, Missing, "no TXT record", ""},
+		"one has it, one is silent": {[]dns.HandlerFunc{has, silent}, There, "at all 1", ""},
+		"one lacks it, one fails":   {[]dns.HandlerFunc{lacks, code(dns.RcodeServerFailure)}, Missing, "no TXT record", ""},
+		"none answers":              {[]dns.HandlerFunc{silent, code(dns.RcodeRefused)}, Missing, "said by a cache", ""},
+		"lame":                      {[]dns.HandlerFunc{answering(t, keyLine(want.String())...)}, Missing, "said by a cache", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +103,10 @@ func TestKeyAtAllNameServers(t *testing.T) {
 			for i, handler := range test.servers {
 				zone.Servers = append(zone.Servers, NameServer{Name: fmt.Sprintf("ns%d", i), Addr: serve(t, handler)})
 			}
-			got := zone.key(t.Context(), keyName, want, 300*time.Millisecond, cached)
+			got, elsewhere := zone.key(t.Context(), keyName, want, 300*time.Millisecond, cached)
+			if elsewhere != test.elsewhere {
+				t.Errorf("it leads to %q, not %q", elsewhere, test.elsewhere)
+			}
 			if got.Presence != test.presence || !strings.Contains(got.Text, test.text) {
 				t.Errorf("got %s, %q", got.Presence, got.Text)
 			}
