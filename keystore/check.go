@@ -191,8 +191,8 @@ func (c *Checker) check(ctx context.Context, name string) {
 		if known.marks != nil {
 			was = known.marks[i].presence
 		}
-		answer := c.ask(ctx, key, was, slices.Contains(known.signing, key))
-		if ctx.Err() != nil {
+		answer, asked := c.ask(ctx, key, was, slices.Contains(known.signing, key))
+		if !asked || ctx.Err() != nil {
 			return
 		}
 		c.note(answer)
@@ -229,21 +229,26 @@ func (c *Checker) check(ctx context.Context, name string) {
 // all name servers, so that nothing in a cache holds it up, nor half of them let it
 // through. Of one that signs, or was seen to be published, a cache may say that it is
 // there: nothing comes of that. That it is not is believed when they all say so.
-func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence, signs bool) published.KeyAnswer {
+// It reports whether there was time to ask, within the bound on queries.
+func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence, signs bool) (answer published.KeyAnswer, asked bool) {
 	want, err := record.ForKey(key.Signer.Public())
 	if err != nil {
-		return published.KeyAnswer{Text: err.Error()}
+		return published.KeyAnswer{Text: err.Error()}, true
 	}
 	name := record.Name(key.Selector, key.Domain)
 	if signs || was == published.There {
-		_ = c.limit.Wait(ctx) // it fails with ctx alone, and then so does what follows
-		answer := published.Key(ctx, c.dns.Resolver, name, want)
+		if c.limit.Wait(ctx) != nil {
+			return answer, false
+		}
+		answer = published.Key(ctx, c.dns.Resolver, name, want)
 		if answer.Presence == published.There || was == published.There && answer.Presence == published.Unknown {
-			return answer
+			return answer, true
 		}
 	}
-	_ = c.limit.WaitN(ctx, everywhere)
-	return c.dns.Resolver.KeyEverywhere(ctx, name, want, askPatience)
+	if c.limit.WaitN(ctx, everywhere) != nil {
+		return answer, false
+	}
+	return c.dns.Resolver.KeyEverywhere(ctx, name, want, askPatience), true
 }
 
 // note says once that the DNS does not answer, and once that it does again.

@@ -75,7 +75,8 @@ func (s *Store) Remember(ctx context.Context) {
 	}
 	failing := false
 	save := func() (took time.Duration) {
-		if !s.changed.Swap(false) {
+		// Until all has been read the file knows more than we do.
+		if s.loader.remembered.Load() != nil || !s.changed.Swap(false) {
 			return 0
 		}
 		start := time.Now()

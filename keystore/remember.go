@@ -49,7 +49,7 @@ func fingerprint(key *Key) (p print) {
 // thousand domains that is ten megabytes.
 func (s *Snapshot) remember(dir string) error {
 	file := filepath.Join(dir, stateFile)
-	err := replaceFile(file, func(w *bufio.Writer) {
+	err := replaceFile(file, 0o600, nil, func(w *bufio.Writer) {
 		fmt.Fprintln(w, stateHeader)
 		for _, name := range s.Domains() {
 			d := s.shards.find(name)
@@ -131,7 +131,7 @@ func parseMark(fields []string) (p print, m mark, err error) {
 // replaceFile writes a file that is whole whenever it is looked at:
 //
 //	open(O_EXCL) of a hidden name, write, fsync, close, rename, fsync of the directory
-func replaceFile(name string, write func(*bufio.Writer)) error {
+func replaceFile(name string, mode fs.FileMode, adjust func(*os.File) error, write func(*bufio.Writer)) error {
 	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func replaceFile(name string, write func(*bufio.Writer)) error {
 	if err := w.Flush(); err != nil {
 		return errors.Join(err, temp.Close())
 	}
-	if err := fill(temp, nil, 0o600, nil); err != nil {
+	if err := fill(temp, nil, mode, adjust); err != nil {
 		return err
 	}
 	if err := os.Rename(temp.Name(), name); err != nil {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +15,24 @@ import (
 )
 
 // Rotation is how far the change of a domain's keys has come. It is kept beside
-// the new keys, in a file that signpostd passes over, so that any replica can
-// go on with it.
+// the keys, in a file that signpostd passes over, so that any replica can go on
+// with it.
 type Rotation struct {
-	From      []string  `json:"from"`               // selectors of the keys that signed
-	To        []string  `json:"to"`                 // and of those that take their place
-	Made      time.Time `json:"made"`               // when those were
-	Published time.Time `json:"published,omitzero"` // when their records were first seen, and so signpostd began to use them
+	Made time.Time `json:"made,omitzero"`
+	// To are the keys that were to be made.
+	To []NewKey `json:"to,omitempty"`
+	// Stopped is when each old key was first seen to sign no more, by selector: a
+	// newer one of its kind is published and does.
+	Stopped map[string]time.Time `json:"stopped,omitempty"`
+	// Gone is when the record of an old key was first known to be out of the DNS.
+	Gone map[string]time.Time `json:"gone,omitempty"`
+}
+
+// NewKey is a key that a rotation makes.
+type NewKey struct {
+	Selector  string    `json:"selector"`
+	Algorithm Algorithm `json:"type"`
+	Bits      int       `json:"bits"`
 }
 
 const rotationFile = ".rotation"
@@ -41,7 +51,7 @@ func ReadRotation(dir, domain string) (*Rotation, error) {
 		return nil, fmt.Errorf("reading %s: %w", path, explain(err, path))
 	}
 	r := new(Rotation)
-	if err := json.Unmarshal(data, r); err != nil || len(r.To) == 0 {
+	if err := json.Unmarshal(data, r); err != nil || len(r.To) == 0 && len(r.Stopped) == 0 {
 		return nil, fmt.Errorf("reading %s: it is damaged; hint: remove it, the rotation is then taken up from what the DNS says", path)
 	}
 	return r, nil
@@ -51,29 +61,39 @@ func ReadRotation(dir, domain string) (*Rotation, error) {
 // that is under way, nil if none is, and since when it has it where that tells. A
 // signpostd that runs knows more: what it signed with.
 func (r *Rotation) Stage(key Asked, overlap time.Duration, now time.Time) (Stage, time.Time) {
-	switch {
+	switch stopped := r.stopped(key.Selector); {
 	case key.Signs:
 		return Active, time.Time{}
-	case r != nil && slices.Contains(r.From, key.Selector) && !r.Published.IsZero():
-		if until := r.Published.Add(overlap); !now.Before(until) {
-			return Retired, until
-		}
-		return Retiring, r.Published
+	case !stopped.IsZero() && now.Sub(stopped) < overlap:
+		return Retiring, stopped
+	case !stopped.IsZero():
+		return Retired, stopped.Add(overlap)
 	case key.Said.Presence != published.There:
 		return Pending, time.Time{}
 	}
 	return Published, time.Time{}
 }
 
-// Write keeps the rotation.
+func (r *Rotation) stopped(selector string) time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	return r.Stopped[selector]
+}
+
+// Write keeps the rotation. Who may read the keys may read it.
 func (r *Rotation) Write(dir, domain string) error {
 	path := rotationPath(dir, domain)
 	data, err := json.Marshal(r)
 	if err == nil {
 		err = makeDir(filepath.Dir(path))
 	}
+	var rights access
 	if err == nil {
-		err = replaceFile(path, func(w *bufio.Writer) { fmt.Fprintf(w, "%s\n", data) })
+		rights, err = accessIn(dir)
+	}
+	if err == nil {
+		err = replaceFile(path, 0o644, rights.give, func(w *bufio.Writer) { fmt.Fprintf(w, "%s\n", data) })
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, explain(err, existing(filepath.Dir(path))))
@@ -111,11 +131,12 @@ func Retire(dir string, key *Key) (string, error) {
 		}
 		target = filepath.Join(folder, fmt.Sprintf("%s.%d", key.Selector, n))
 	}
-	if err := os.Rename(key.File, target+".private"); err != nil {
-		return fail(err)
-	}
+	// The key comes last: as long as it is there, another run goes on.
 	text := strings.TrimSuffix(strings.TrimSuffix(key.File, ".private"), ".key") + ".txt"
 	if err := os.Rename(text, target+".txt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	if err := os.Rename(key.File, target+".private"); err != nil {
 		return fail(err)
 	}
 	return target + ".private", errors.Join(syncDir(folder), syncDir(filepath.Dir(key.File)))

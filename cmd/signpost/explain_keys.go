@@ -47,10 +47,8 @@ func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain 
 		return domain, false, err
 	}
 	e.keys.Tell(domain, keys)
-	plan, err := keystore.ReadRotation(e.signing.Keys.Dir, domain)
-	if err != nil {
-		return domain, false, err
-	}
+	// One that cannot be read leaves it to the DNS alone.
+	plan, _ := keystore.ReadRotation(e.signing.Keys.Dir, domain)
 	how := chosen{}
 	for _, key := range keys {
 		stage, _ := plan.Stage(key, keystore.Overlap, time.Now())

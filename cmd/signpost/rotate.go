@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,12 +72,14 @@ func rotate(c *cli.Context) error {
 			return err
 		}
 	}
-	running, err := openDaemon(c)
-	if err != nil {
-		return err
-	}
-	if running != nil && c.Bool("status") {
-		return rotateStatus(c, running, domains)
+	if c.Bool("status") {
+		running, err := openDaemon(c)
+		if err != nil {
+			return err
+		}
+		if running != nil {
+			return rotateStatus(c, running, domains)
+		}
 	}
 	r, err := newRotator(c)
 	if err != nil {
@@ -95,8 +98,8 @@ func printRotated(c *cli.Context, results iter.Seq[*rotated]) error {
 	answer := rotateAnswer{Domains: []*rotated{}}
 	code := 0
 	for result := range results {
-		if err := c.Context.Err(); err != nil {
-			return exitError{exitUnknown, fmt.Errorf("stopped before all was done: %w", err)}
+		if result.skipped {
+			continue
 		}
 		answer.Domains = append(answer.Domains, result)
 		switch {
@@ -112,7 +115,10 @@ func printRotated(c *cli.Context, results iter.Seq[*rotated]) error {
 			return err
 		}
 	}
-	if code != 0 {
+	switch err := c.Context.Err(); {
+	case err != nil:
+		return exitError{exitUnknown, fmt.Errorf("stopped before all was done: %w", err)}
+	case code != 0:
 		return exitCode(code)
 	}
 	return nil
@@ -134,7 +140,7 @@ func checkRotate(c *cli.Context) error {
 			return usageError("--%s goes with --finish", name)
 		}
 	}
-	if c.IsSet("daemon") && !c.Bool("status") {
+	if c.String("daemon") != os.Getenv("SIGNPOST_DAEMON") && !c.Bool("status") {
 		return usageError("--daemon goes with --status; hint: the other steps look at the key directory and the DNS")
 	}
 	return nil
@@ -197,6 +203,10 @@ func resolverOf(c *cli.Context) (*published.Resolver, error) {
 // domain looks at one domain and does the step that is asked for.
 func (r *rotator) domain(ctx context.Context, name string) *rotated {
 	result := newRotated(name)
+	if err := ctx.Err(); err != nil {
+		result.skipped = true
+		return result
+	}
 	keys, err := r.snapshot.Ask(ctx, r.resolver, name, r.resolver.Patience)
 	if err == nil && len(keys) == 0 {
 		if _, err = r.snapshot.Signing(name); errors.Is(err, keystore.ErrNoKey) {
@@ -210,9 +220,9 @@ func (r *rotator) domain(ctx context.Context, name string) *rotated {
 	if err != nil {
 		return result.fail(exitFinding, err)
 	}
-	s := &step{rotator: r, name: name, keys: keys, plan: plan, result: result}
+	s := &step{rotator: r, name: name, keys: keys, plan: plan, result: result, places: make(map[string]string)}
 	s.look()
-	unknown := slices.IndexFunc(keys, func(key keystore.Asked) bool { return key.Said.Presence == published.Unknown })
+	unknown := s.unknown()
 	switch {
 	case unknown >= 0 && !r.c.Bool("status"):
 		result.fail(exitUnknown, fmt.Errorf("%s: whether the key with selector %s is published is not known, so nothing was done: %s", name, keys[unknown].Selector, keys[unknown].Said.Text))
@@ -222,7 +232,7 @@ func (r *rotator) domain(ctx context.Context, name string) *rotated {
 		if s.start(ctx); result.code == 0 {
 			s.publish(ctx)
 		}
-		if r.c.Bool("auto") && result.code == 0 {
+		if r.c.Bool("auto") && result.code == 0 && !s.made {
 			s.finish(ctx)
 		}
 	}

@@ -32,7 +32,8 @@ type rotated struct {
 	Error     string       `json:"error"`
 	Hint      string       `json:"hint"`
 
-	code int // 0, exitFinding or exitUnknown
+	code    int  // 0, exitFinding or exitUnknown
+	skipped bool // nobody looked at it, for the run was stopped
 }
 
 type rotatedKey struct {

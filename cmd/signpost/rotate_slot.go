@@ -55,17 +55,21 @@ func (s slots) hold(selector string) bool {
 // place returns the name to publish the record of a selector at: where a CNAME
 // leads from its own name. Where that is still to be set, it says so.
 func (s *step) place(ctx context.Context, selector string) (string, error) {
+	if place, known := s.places[selector]; known {
+		return place, nil
+	}
 	name := record.Name(selector, s.name)
 	answer, err := s.resolver.Lookup(ctx, name, dns.TypeTXT)
 	if err != nil {
 		return "", fmt.Errorf("where the record of the selector %s belongs is not known, so nothing was done: %w", selector, err)
 	}
-	if s.slots.zone == "" || len(answer.CNAMEs) > 0 || !s.slots.hold(selector) {
-		return answer.Owner(), nil
+	place := answer.Owner()
+	if s.slots.zone != "" && len(answer.CNAMEs) == 0 && s.slots.hold(selector) {
+		place = name + "." + s.slots.zone
+		s.result.CNAMEs = append(s.result.CNAMEs, cname{name, place})
 	}
-	target := name + "." + s.slots.zone
-	s.result.CNAMEs = append(s.result.CNAMEs, cname{name, target})
-	return target, nil
+	s.places[selector] = place
+	return place, nil
 }
 
 // slot returns a selector that no key has.

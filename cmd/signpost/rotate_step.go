@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,27 +24,70 @@ type step struct {
 	keys   []keystore.Asked // the oldest first
 	plan   *keystore.Rotation
 	result *rotated
+
+	places map[string]string // where the record of a selector belongs
+	made   bool              // a key was made just now
 }
 
-// look notes when the new keys of a rotation are first seen to be published: then
-// signpostd signs with them. Who may not write leaves that to another.
+// look notes which old keys sign no more, and whose records are gone. A DNS that
+// does not answer is no news. Who may not write leaves the note to another.
 func (s *step) look() {
-	if s.plan == nil || !s.plan.Published.IsZero() {
+	if s.unknown() >= 0 {
 		return
 	}
-	for _, selector := range s.plan.To {
-		if i := s.index(selector); i < 0 || s.keys[i].Said.Presence != published.There {
-			return
+	plan := keystore.Rotation{Stopped: make(map[string]time.Time), Gone: make(map[string]time.Time)}
+	if s.plan != nil {
+		plan.Made, plan.To = s.plan.Made, s.plan.To
+	}
+	at := func(before map[string]time.Time, selector string) time.Time {
+		if t, ok := before[selector]; ok {
+			return t
+		}
+		return s.now.UTC().Truncate(time.Second)
+	}
+	was := cmp.Or(s.plan, new(keystore.Rotation))
+	for _, key := range s.old() {
+		plan.Stopped[key.Selector] = at(was.Stopped, key.Selector)
+		if key.Said.Presence == published.Missing {
+			plan.Gone[key.Selector] = at(was.Gone, key.Selector)
 		}
 	}
-	s.plan.Published = s.now.UTC().Truncate(time.Second)
-	if err := s.plan.Write(s.dir, s.name); err != nil {
-		s.result.Note = fmt.Sprintf("that the new key is published could not be kept: %v", err)
+	if len(plan.To)+len(plan.Stopped) == 0 || maps.Equal(plan.Stopped, was.Stopped) && maps.Equal(plan.Gone, was.Gone) {
+		return
 	}
+	if s.plan == nil && s.c.Bool("status") {
+		return // it makes nothing
+	}
+	s.plan = &plan
+	if err := plan.Write(s.dir, s.name); err != nil {
+		s.result.Note = fmt.Sprintf("since when the old key signs no more could not be kept: %v", err)
+	}
+}
+
+// unknown returns the first key of which the DNS could not say whether it is
+// published, or -1.
+func (s *step) unknown() int {
+	return slices.IndexFunc(s.keys, func(key keystore.Asked) bool { return key.Said.Presence == published.Unknown })
 }
 
 func (s *step) index(selector string) int {
 	return slices.IndexFunc(s.keys, func(key keystore.Asked) bool { return key.Selector == selector })
+}
+
+// replaces reports whether a key signs in the place of an older one: it is of the
+// same kind, signs, and the world can verify that.
+func replaces(key, older keystore.Asked) bool {
+	return key.Signs && key.Algorithm == older.Algorithm && key.Said.Presence == published.There
+}
+
+// old returns the keys that newer ones have taken the place of.
+func (s *step) old() (keys []keystore.Asked) {
+	for i, key := range s.keys {
+		if !key.Signs && slices.ContainsFunc(s.keys[i:], func(other keystore.Asked) bool { return replaces(other, key) }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // waiting returns the keys that are newer than those that sign, and wait for
@@ -57,73 +102,105 @@ func (s *step) waiting() (keys []keystore.Asked) {
 	return keys
 }
 
-// start makes a new key for each that signs, unless that was done before.
+// start makes a new key for each that signs, unless that was done before. What is
+// to be made is written down first, so that another run can make what is missing.
 func (s *step) start(ctx context.Context) {
 	waiting := s.waiting()
-	switch {
-	case len(waiting) > 0:
-		s.result.Note = "a new key is there already, and none was made"
-		for _, key := range waiting {
-			place, err := s.place(ctx, key.Selector)
-			if err != nil {
-				s.result.fail(exitUnknown, err)
+	if (s.plan == nil || len(s.plan.To) == 0) && len(waiting) == 0 {
+		if s.c.Bool("due") || s.c.Bool("auto") {
+			if !slices.ContainsFunc(s.keys, func(key keystore.Asked) bool { return key.Signs && s.now.Sub(key.ModTime) >= s.interval }) {
 				return
 			}
-			s.result.Made = append(s.result.Made, newMade(s.name, key.Selector, key.Algorithm, key.Bits, key.File, place, key.Record.String()))
 		}
-		return
-	case s.plan != nil:
-		if !s.c.Bool("auto") {
-			s.result.Note = "the last rotation is not finished, and no key was made"
+		orders, err := s.orders(ctx)
+		if err != nil {
+			s.failed(err)
+			return
 		}
-		return
-	}
-	plan := &keystore.Rotation{Made: s.now.UTC().Truncate(time.Second)}
-	young := true
-	for _, key := range s.keys {
-		if key.Signs {
-			plan.From = append(plan.From, key.Selector)
-			young = young && s.now.Sub(key.ModTime) < s.interval
+		plan := cmp.Or(s.plan, new(keystore.Rotation))
+		plan.Made, plan.To = s.now.UTC().Truncate(time.Second), orders
+		s.plan = plan
+		if err := s.plan.Write(s.dir, s.name); err != nil {
+			s.result.fail(exitFinding, err)
+			return
 		}
 	}
-	if (s.c.Bool("due") || s.c.Bool("auto")) && young {
-		return
+	if s.plan != nil {
+		for _, order := range s.plan.To {
+			if s.index(order.Selector) < 0 && !s.taken(s.dir, order.Selector) {
+				s.make(ctx, order)
+			}
+			if s.result.code != 0 {
+				return
+			}
+		}
 	}
+	for _, key := range waiting {
+		place, err := s.place(ctx, key.Selector)
+		if err != nil {
+			s.failed(err)
+			return
+		}
+		s.result.Made = append(s.result.Made, newMade(s.name, key.Selector, key.Algorithm, key.Bits, key.File, place, key.Record.String()))
+	}
+	switch {
+	case s.made:
+	case len(waiting) > 0:
+		s.result.Note = "a new key is there already, and none was made"
+	case !s.c.Bool("auto"):
+		s.result.Note = "the last rotation is not finished, and no key was made"
+	}
+}
+
+// failed takes an error for what it is: an answer, or that the DNS gave none.
+func (s *step) failed(err error) {
+	code := exitFinding
+	if errors.As(err, new(*published.LookupError)) {
+		code = exitUnknown
+	}
+	s.result.fail(code, err)
+}
+
+// orders says what keys to make: one for each that signs. The error is that one of
+// them cannot be.
+func (s *step) orders(ctx context.Context) (orders []keystore.NewKey, err error) {
+	var taken []string
 	for _, key := range s.keys {
 		if !key.Signs {
 			continue
 		}
-		selector, err := s.next(key.Algorithm, plan.To)
-		if err != nil {
-			s.result.fail(exitFinding, err)
-			return
-		}
-		place, err := s.place(ctx, selector)
-		if err != nil {
-			s.result.fail(exitUnknown, err)
-			return
-		}
-		order := keystore.Order{Domain: s.name, Selector: selector, Algorithm: key.Algorithm, Bits: key.Bits}
+		order := keystore.NewKey{Algorithm: key.Algorithm, Bits: key.Bits}
 		if key.Algorithm == keystore.RSA {
 			order.Bits = min(max(key.Bits, keystore.WeakBits), keystore.LargeBits)
 		}
-		made, err := keystore.Make(s.dir, order)
-		if err != nil {
-			s.result.fail(exitFinding, err)
-			return
+		if order.Selector, err = s.next(key.Algorithm, taken); err != nil {
+			return nil, err
 		}
-		if err := s.makeNewest(made.File); err != nil {
-			s.result.fail(exitFinding, err)
-			return
+		if _, err := s.place(ctx, order.Selector); err != nil {
+			return nil, err
 		}
-		plan.To = append(plan.To, made.Selector)
-		s.result.Made = append(s.result.Made, newMade(s.name, made.Selector, made.Algorithm, made.Bits, made.File, place, made.Record.String()))
+		taken, orders = append(taken, order.Selector), append(orders, order)
 	}
-	if err := plan.Write(s.dir, s.name); err != nil {
+	return orders, nil
+}
+
+// make makes a key that was ordered.
+func (s *step) make(ctx context.Context, order keystore.NewKey) {
+	place, err := s.place(ctx, order.Selector)
+	if err != nil {
+		s.failed(err)
+		return
+	}
+	made, err := keystore.Make(s.dir, keystore.Order{Domain: s.name, Selector: order.Selector, Algorithm: order.Algorithm, Bits: order.Bits})
+	if err == nil {
+		err = s.makeNewest(made.File)
+	}
+	if err != nil {
 		s.result.fail(exitFinding, err)
 		return
 	}
-	s.plan = plan
+	s.made = true
+	s.result.Made = append(s.result.Made, newMade(s.name, made.Selector, made.Algorithm, made.Bits, made.File, place, made.Record.String()))
 }
 
 // makeNewest gives the file of a new key a time after that of all others, of which
@@ -147,12 +224,12 @@ func (s *step) next(algorithm keystore.Algorithm, taken []string) (string, error
 	if len(s.slots.selectors) > 0 {
 		return s.slot(taken)
 	}
-	return s.free(algorithm), nil
+	return s.free(algorithm, taken), nil
 }
 
 // free returns a selector from the date that no key has, here or among the
 // retired ones.
-func (s *step) free(algorithm keystore.Algorithm) string {
+func (s *step) free(algorithm keystore.Algorithm, taken []string) string {
 	suffix := ""
 	if algorithm == keystore.Ed25519 {
 		suffix = "e"
@@ -163,17 +240,18 @@ func (s *step) free(algorithm keystore.Algorithm) string {
 		if n > 1 {
 			selector = fmt.Sprintf("%s-%d%s", date, n, suffix)
 		}
-		taken := s.index(selector) >= 0
-		for _, folder := range []string{s.dir, filepath.Join(s.dir, ".retired")} {
-			for _, ending := range []string{".private", ".txt"} {
-				_, err := os.Lstat(filepath.Join(folder, s.name, selector+ending))
-				taken = taken || err == nil
-			}
-		}
-		if !taken {
+		if s.index(selector) < 0 && !slices.Contains(taken, selector) && !s.taken(s.dir, selector) && !s.taken(filepath.Join(s.dir, ".retired"), selector) {
 			return selector
 		}
 	}
+}
+
+// taken reports whether a folder of keys has files of that name, of this domain.
+func (s *step) taken(dir, selector string) bool {
+	return slices.ContainsFunc([]string{".private", ".txt"}, func(ending string) bool {
+		_, err := os.Lstat(filepath.Join(dir, s.name, selector+ending))
+		return err == nil
+	})
 }
 
 // recordTTL is that of records that we publish: short, since they are looked up
@@ -208,90 +286,104 @@ func (s *step) withdraw(ctx context.Context, place string, key keystore.Asked, i
 // finish archives the keys that signed before, when the mail that they signed is
 // no longer under way.
 func (s *step) finish(ctx context.Context) {
-	var old []keystore.Asked
 	for _, key := range s.keys {
 		if key.Signs && key.Said.Presence != published.There {
 			s.result.fail(exitFinding, fmt.Errorf("%s: the record of the key that signs is not at %s, so nothing is archived: %s", s.name, key.Name, key.Said.Text))
 			return
 		}
 	}
-	for i, key := range s.keys {
-		newer := func(other keystore.Asked) bool { return other.Signs && other.Algorithm == key.Algorithm }
-		if !key.Signs && slices.ContainsFunc(s.keys[i:], newer) {
-			old = append(old, key)
-		}
+	var last time.Time // of the times until which mail may be under way
+	due := s.old()
+	if !s.c.Bool("now") {
+		due = slices.DeleteFunc(due, func(key keystore.Asked) bool {
+			until := s.plan.Stopped[key.Selector].Add(s.overlap)
+			wait := s.now.Before(until)
+			if wait && until.After(last) {
+				last = until
+			}
+			return wait
+		})
 	}
-	if len(old) == 0 {
-		if s.plan != nil && len(s.waiting()) == 0 {
-			s.end()
-		}
+	if len(due) == 0 && !last.IsZero() && !s.c.Bool("all") && !s.c.Bool("auto") {
+		s.result.fail(exitFinding, fmt.Errorf("%s: mail that the old key signed may be under way until %s; hint: finish then, or with --now",
+			s.name, last.UTC().Format(time.DateTime)))
 		return
 	}
-	if s.plan == nil || s.plan.Published.IsZero() {
-		// The keys were changed by hand, so the time counts from now.
-		s.plan = &keystore.Rotation{Made: s.now.UTC().Truncate(time.Second), Published: s.now.UTC().Truncate(time.Second)}
-		for _, key := range s.keys {
-			if key.Signs {
-				s.plan.To = append(s.plan.To, key.Selector)
-			}
-		}
-		for _, key := range old {
-			s.plan.From = append(s.plan.From, key.Selector)
-		}
-		if err := s.plan.Write(s.dir, s.name); err != nil {
+	for _, key := range due {
+		s.retire(ctx, key)
+	}
+	if s.result.code == 0 && s.plan != nil && len(s.old()) == 0 && s.allSign() {
+		if err := keystore.EndRotation(s.dir, s.name); err != nil {
 			s.result.fail(exitFinding, err)
 			return
 		}
+		s.plan = nil
 	}
-	if until := s.plan.Published.Add(s.overlap); s.now.Before(until) && !s.c.Bool("now") {
-		if !s.c.Bool("all") && !s.c.Bool("auto") {
-			s.result.fail(exitFinding, fmt.Errorf("%s: mail that the old key signed may be under way until %s; hint: finish then, or with --now",
-				s.name, until.UTC().Format(time.DateTime)))
+}
+
+// allSign reports whether each key that was to be made signs, or has been taken
+// away.
+func (s *step) allSign() bool {
+	return !slices.ContainsFunc(s.plan.To, func(order keystore.NewKey) bool {
+		if i := s.index(order.Selector); i >= 0 {
+			return !s.keys[i].Signs
 		}
-		return
-	}
-	for _, key := range old {
-		s.retire(ctx, key)
-	}
-	if s.result.code == 0 && len(s.waiting()) == 0 {
-		s.end()
-	}
+		return s.taken(s.dir, order.Selector) // by another run, after this one looked
+	})
 }
 
-func (s *step) end() {
-	if err := keystore.EndRotation(s.dir, s.name); err != nil {
-		s.result.fail(exitFinding, err)
-		return
-	}
-	s.plan = nil
-}
-
+// retire archives a key. What has to come before that comes before, so that what
+// fails or is interrupted is done by the next run.
 func (s *step) retire(ctx context.Context, key keystore.Asked) {
-	place, err := s.place(ctx, key.Selector)
-	if err != nil {
-		s.result.fail(exitUnknown, err)
-		return
-	}
-	gone := retiredKey{Selector: key.Selector, Name: place}
+	gone := retiredKey{Selector: key.Selector}
 	if s.c.Bool("revoke") {
 		gone.Value = record.DKIM{KeyType: string(key.Algorithm)}.String()
 	}
-	if gone.Done, err = s.withdraw(ctx, place, key, gone.Value); err != nil {
+	var err error
+	if gone.Name, err = s.place(ctx, key.Selector); err != nil {
+		s.failed(err)
+		return
+	}
+	if gone.Done, err = s.withdraw(ctx, gone.Name, key, gone.Value); err != nil {
 		s.result.fail(exitFinding, err)
 		return
 	}
 	if dir := s.c.String("publish-private"); dir != "" {
-		if gone.Public, err = publishPrivate(dir, key.Key); err != nil {
+		if err = s.mayBePublic(key, gone); err == nil {
+			gone.Public, err = publishPrivate(dir, key.Key)
+		}
+		if err != nil {
 			s.result.fail(exitFinding, err)
 			return
 		}
 	}
-	if gone.File, err = keystore.Retire(s.dir, key.Key); err != nil {
+	gone.File, err = keystore.Retire(s.dir, key.Key)
+	if err != nil {
 		s.result.fail(exitFinding, err)
-		return
+		if _, err := os.Lstat(key.File); err == nil {
+			return
+		}
 	}
 	s.result.Retired = append(s.result.Retired, gone)
 	s.keys = slices.DeleteFunc(s.keys, func(other keystore.Asked) bool { return other.Key == key.Key })
+}
+
+// cacheTime is how long a record may be in caches that was taken out of the DNS.
+const cacheTime = 24 * time.Hour
+
+// mayBePublic returns why a private key must not be published yet: with it anybody
+// could sign what the world can verify.
+func (s *step) mayBePublic(key keystore.Asked, gone retiredKey) error {
+	since, known := s.plan.Gone[key.Selector]
+	switch until := since.Add(cacheTime); {
+	case !known && gone.Done:
+		return fmt.Errorf("%s: the record of %s was taken out of the DNS just now, and caches have it yet, so the private key is not published; hint: do the same again tomorrow", s.name, key.Selector)
+	case !known:
+		return fmt.Errorf("%s: the record of %s is in the DNS, so the private key is not published; hint: take out %s, and then do the same again", s.name, key.Selector, gone.Name)
+	case s.now.Before(until) && !s.c.Bool("now"):
+		return fmt.Errorf("%s: caches may have the record of %s until %s, so the private key is not published; hint: do it then, or with --now", s.name, key.Selector, until.UTC().Format(time.DateTime))
+	}
+	return nil
 }
 
 // publishPrivate copies a private key to where everybody can read it. With it
@@ -336,7 +428,7 @@ func (s *step) describe() {
 			if key.Said.Presence == published.Missing {
 				todo = append(todo, "publish the record of "+key.Selector+": it signs, and nobody can verify that")
 			}
-			if s.now.Sub(key.ModTime) >= s.interval && s.plan == nil {
+			if s.now.Sub(key.ModTime) >= s.interval && (s.plan == nil || len(s.plan.To) == 0) {
 				todo = append(todo, fmt.Sprintf("change the key %s, which is %s old", key.Selector, ageOf(key.ModTime)))
 			}
 		case keystore.Retiring:

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -125,6 +126,7 @@ func reloadOnHangup(ctx context.Context, store *keystore.Store, counters *milter
 			if err := store.Reload(); err == nil {
 				log.Info("keys reloaded", "domains", store.Snapshot().Len())
 			}
+			debug.FreeOSMemory() // of many domains the listing alone is megabytes
 			hurry()
 			log.Info("since the start", counts(counters)...)
 		}

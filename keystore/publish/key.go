@@ -33,9 +33,9 @@ func ReadKey(file string) (Key, error) {
 
 func parseKey(text string) (Key, error) {
 	const hint = "; hint: make one with tsig-keygen NAME"
-	comments := regexp.MustCompile(`(?m)(#|//).*$`)
+	comments := regexp.MustCompile(`(?m)("[^"\n]*")|(^|[\s;{])(?:#|//).*$`) // base64 has slashes too
 	shape := regexp.MustCompile(`^\s*key\s+"?([^\s"{]+)"?\s*\{([^}]*)\}\s*;?\s*$`)
-	found := shape.FindStringSubmatch(comments.ReplaceAllString(text, ""))
+	found := shape.FindStringSubmatch(comments.ReplaceAllString(text, "$1$2"))
 	if found == nil {
 		return Key{}, fmt.Errorf("it is no key of the form key \"NAME\" { algorithm ...; secret \"...\"; };%s", hint)
 	}

@@ -68,6 +68,21 @@ func TestParseKeyRefuses(t *testing.T) {
 	}
 }
 
+// A secret may have slashes, which begin a comment elsewhere.
+func TestParseKeyWithSlashes(t *testing.T) {
+	t.Parallel()
+	const secret = "abcd//cdab12"
+	for _, text := range []string{
+		strings.Replace(goodKey, "c2VjcmV0", secret, 1),
+		strings.Replace(goodKey, `"c2VjcmV0"`, secret, 1),
+		"// one\nkey \"k\" { # two\n\talgorithm hmac-sha256; // three\n\tsecret \"" + secret + "\"; # four\n};\n",
+	} {
+		if key, err := parseKey(text); err != nil || key.Secret != secret {
+			t.Errorf("%q gives %q, %v", text, key.Secret, err)
+		}
+	}
+}
+
 func FuzzParseKey(f *testing.F) {
 	f.Add(goodKey)
 	f.Add("key a { algorithm \"hmac-sha512.\" ; secret aaaa; }")

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libdns/libdns"
+	"github.com/miekg/dns"
 
 	"signpost/keystore/record"
 )
@@ -32,12 +34,13 @@ type api interface {
 // Publish is that of a Publisher. It fails where anything else is at the name.
 func (p *Provider) Publish(ctx context.Context, name, value string, ttl time.Duration) error {
 	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
-		found, revoked, err := look(value, z.texts)
+		found, err := look(value, z.texts)
+		others := slices.DeleteFunc(slices.Clone(z.texts), revoked)
 		switch {
 		case err != nil || found:
 			return err
-		case len(z.texts) > len(revoked):
-			return fmt.Errorf("another TXT record is there: %.60s; hint: take it away first", z.texts[0])
+		case len(others) > 0:
+			return fmt.Errorf("another TXT record is there: %.60s; hint: take it away first", others[0])
 		}
 		return z.set(ctx, value, ttl)
 	})
@@ -48,25 +51,21 @@ func (p *Provider) Publish(ctx context.Context, name, value string, ttl time.Dur
 // several strings, and then do not find it by what they were given.
 func (p *Provider) Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error {
 	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
-		revoked := instead
-		if revoked == "" {
-			revoked = record.DKIM{}.String()
-		}
-		at := slices.IndexFunc(z.texts, func(text string) bool { return same(text, value) || text == revoked })
-		switch {
-		case at < 0:
+		last := cmp.Or(instead, record.DKIM{}.String())
+		switch found := slices.ContainsFunc(z.texts, func(text string) bool { return same(text, value) || revoked(text) }); {
+		case !found:
 			return nil
 		case len(z.texts) > 1:
 			return fmt.Errorf("%d TXT records are there; hint: take away that of the key yourself", len(z.texts))
-		case z.texts[at] != revoked:
-			if err := z.set(ctx, revoked, ttl); err != nil {
+		case z.texts[0] != last:
+			if err := z.set(ctx, last, ttl); err != nil {
 				return err
 			}
 		}
 		if instead != "" {
 			return nil
 		}
-		return z.delete(ctx, revoked)
+		return z.delete(ctx, last)
 	})
 }
 
@@ -78,7 +77,10 @@ func (p *Provider) change(ctx context.Context, name string, do func(ctx context.
 	if err != nil {
 		return fmt.Errorf("looking for the zone of %s: %w; hint: name it with zone=", name, err)
 	}
-	apex = strings.TrimSuffix(apex, ".") + "."
+	apex = dns.Fqdn(apex)
+	if !dns.IsSubDomain(apex, dns.Fqdn(name)) {
+		return fmt.Errorf("%s is not in the zone %s, so it is not changed; hint: leave zone= out, or give the domains of that zone alone", name, strings.TrimSuffix(apex, "."))
+	}
 	z := &zone{api: p.api, apex: apex, name: libdns.RelativeName(name, apex)}
 	if err = z.read(ctx); err == nil {
 		err = do(ctx, z)

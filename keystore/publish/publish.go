@@ -18,8 +18,8 @@ type Publisher interface {
 	// key. It fails where the name has another key's record: with two, verifiers
 	// may take either (RFC 6376, section 3.6.2.2).
 	Publish(ctx context.Context, name, value string, ttl time.Duration) error
-	// Withdraw takes a TXT record away, if it is there, and puts another in its
-	// place unless that is empty.
+	// Withdraw takes a key's TXT record away, if it is there, and what revokes one,
+	// and puts another in its place unless that is empty.
 	Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error
 }
 
@@ -30,19 +30,23 @@ func same(a, b string) bool {
 	return a == b || errA == nil && errB == nil && len(keyA.PublicKey) > 0 && bytes.Equal(keyA.PublicKey, keyB.PublicKey)
 }
 
-// look finds value among the texts at a name, and the revoked keys that it takes
-// the place of. The error is for another key's record.
-func look(value string, texts []string) (found bool, revoked []string, err error) {
+// revoked reports whether a text is the record of a revoked key (RFC 6376, section
+// 3.6.1).
+func revoked(text string) bool {
+	key, err := record.ParseDKIM(text)
+	return err == nil && len(key.PublicKey) == 0
+}
+
+// look finds value among the texts at a name. The error is for another key's record.
+func look(value string, texts []string) (found bool, err error) {
 	for _, text := range texts {
-		key, err := record.ParseDKIM(text)
+		_, err := record.ParseDKIM(text)
 		switch {
 		case same(text, value):
 			found = true
-		case err == nil && len(key.PublicKey) == 0:
-			revoked = append(revoked, text)
-		case err == nil:
-			return false, nil, fmt.Errorf("another key's record is there: %.60s...; hint: take it away first, for two at one name verify nothing", text)
+		case err == nil && !revoked(text):
+			return false, fmt.Errorf("another key's record is there: %.60s...; hint: take it away first, for two at one name verify nothing", text)
 		}
 	}
-	return found, revoked, nil
+	return found, nil
 }

@@ -23,11 +23,11 @@ type Update struct {
 // Publish is that of a Publisher. What is no key record at the name stays.
 func (u *Update) Publish(ctx context.Context, name, value string, ttl time.Duration) error {
 	return u.send(ctx, name, func(m *dns.Msg, there []dns.RR) error {
-		found, revoked, err := look(value, texts(there))
+		found, err := look(value, texts(there))
 		if err != nil || found {
 			return err
 		}
-		m.Remove(those(there, func(text string) bool { return slices.Contains(revoked, text) }))
+		m.Remove(those(there, revoked))
 		m.Insert([]dns.RR{txt(name, value, ttl)})
 		return nil
 	})
@@ -36,7 +36,7 @@ func (u *Update) Publish(ctx context.Context, name, value string, ttl time.Durat
 // Withdraw is that of a Publisher. What else is at the name stays.
 func (u *Update) Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error {
 	return u.send(ctx, name, func(m *dns.Msg, there []dns.RR) error {
-		m.Remove(those(there, func(text string) bool { return same(text, value) }))
+		m.Remove(those(there, func(text string) bool { return text != instead && (same(text, value) || revoked(text)) }))
 		if instead != "" && !slices.Contains(texts(there), instead) {
 			m.Insert([]dns.RR{txt(name, instead, ttl)})
 		}

@@ -88,10 +88,10 @@ func TestRotateThroughProviders(t *testing.T) {
 				t.Helper()
 				file := filepath.Join(keys, "example.org", ".rotation")
 				noted, err := os.ReadFile(file)
-				if err != nil || !strings.Contains(string(noted), `"published":"`) {
+				if err != nil || !strings.Contains(string(noted), `"stopped":{`) {
 					t.Fatalf("%v: the rotation is %s", err, noted)
 				}
-				noted = regexp.MustCompile(`"published":"[^"]*"`).ReplaceAll(noted, []byte(`"published":"`+old.UTC().Format(time.RFC3339)+`"`))
+				noted = regexp.MustCompile(`("stopped":{"[^"]*":")[^"]*`).ReplaceAll(noted, []byte("${1}"+old.UTC().Format(time.RFC3339)))
 				if err := os.WriteFile(file, noted, 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -110,6 +110,11 @@ func TestRotateThroughProviders(t *testing.T) {
 			c.put("s1._domainkey.example.org.", strings.Join(rr.(*dns.TXT).Txt, ""))
 			age("s1")
 
+			elsewhere := strings.TrimSuffix(how, ":") + map[bool]string{true: ":", false: ","}[strings.HasSuffix(how, ":")] + "zone=ender.example"
+			if out := rotate(1, "--publish", elsewhere); !strings.Contains(out, "a"+strings.TrimSuffix(target, ".")+" is not in the zone ender.example, so it is not changed") {
+				t.Errorf("with the wrong zone it says %s", out)
+			}
+			has("s1._domainkey.example.org.")
 			c.fail(true)
 			if out := rotate(1); !strings.Contains(out, "changing a"+strings.TrimSuffix(target, ".")+" in the zone sender.example at "+name) {
 				t.Errorf("with a provider that fails it says %s", out)
@@ -134,6 +139,9 @@ func TestRotateThroughProviders(t *testing.T) {
 					t.Errorf("it says %s", out)
 				}
 				has("a"+target, "b"+target)
+				if _, err := os.Stat(filepath.Join(keys, "example.org", ".rotation")); err != nil {
+					t.Errorf("begun, and forgotten: %v", err)
+				}
 				rotate(0)
 				weekAgo()
 				c.fail(true)

@@ -73,11 +73,11 @@ func TestRotateByItself(t *testing.T) {
 				t.Fatalf("within the week the zone has %v", got)
 			}
 			noted, err := os.ReadFile(rotation)
-			if err != nil || !strings.Contains(string(noted), `"published":"`) {
+			if err != nil || !strings.Contains(string(noted), `"stopped":{`) {
 				t.Fatalf("%v: the rotation is %s", err, noted)
 			}
 			weekAgo := time.Now().Add(-8 * 24 * time.Hour).UTC().Format(time.RFC3339)
-			noted = regexp.MustCompile(`"published":"[^"]*"`).ReplaceAll(noted, []byte(`"published":"`+weekAgo+`"`))
+			noted = regexp.MustCompile(`("stopped":{"[^"]*":")[^"]*`).ReplaceAll(noted, []byte("${1}"+weekAgo))
 			if err := os.WriteFile(rotation, noted, 0o600); err != nil {
 				t.Fatal(err)
 			}
