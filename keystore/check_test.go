@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -294,5 +295,102 @@ func TestSweepAsksForAllOnce(t *testing.T) {
 	defer checker.mu.Unlock()
 	if len(checker.urgent) != 0 {
 		t.Errorf("%d domains are asked for soon, though all are published", len(checker.urgent))
+	}
+}
+
+// With many domains a start knows only those that it has read. What it writes down
+// until then must not forget the others.
+func TestStateIsKeptUntilAllIsRead(t *testing.T) {
+	t.Parallel()
+	d, dir := newDirectory(t), t.TempDir()
+	key := ed25519PEM(t)
+	for i := range few + 1 {
+		d.write(fmt.Sprintf("d%04d.example.private", i), key)
+	}
+	store, checker, z, _ := d.checked(Options{Check: CheckOn, State: dir})
+	store.ReadAll()
+	domains := []string{"d0001.example", "d0002.example"}
+	for _, domain := range domains {
+		z.publish(t, store, domain, "mail")
+		checker.check(t.Context(), domain)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	store.Remember(ended)
+	known := func() int {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(dir, stateFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(data), " there ")
+	}
+	if got := known(); got != 2 {
+		t.Fatalf("%d keys are known to be published", got)
+	}
+
+	again, checker, z, _ := d.checked(Options{Check: CheckOn, State: dir})
+	z.publish(t, again, domains[0], "mail")
+	checker.check(t.Context(), domains[0])
+	again.Remember(ended)
+	if got := known(); got != 2 {
+		t.Errorf("after a start that read one domain %d keys are known", got)
+	}
+	again.ReadAll()
+	checker.check(t.Context(), domains[0])
+	again.Remember(ended)
+	if got := known(); got != 2 {
+		t.Errorf("when all is read %d keys are known", got)
+	}
+}
+
+// At a start there is no time to ask for many domains: then they are not asked
+// for, rather than all at once.
+func TestFirstKeepsToTheRate(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	for i := range 20 {
+		d.write(fmt.Sprintf("d%d.example/s1.private", i), ed25519PEM(t))
+		d.write(fmt.Sprintf("d%d.example/s2.private", i), ed25519PEM(t))
+	}
+	store, _, z, log := d.checked(Options{Check: CheckOn})
+	for i := range 20 {
+		z.publish(t, store, fmt.Sprintf("d%d.example", i), "s2")
+	}
+	checker := NewChecker(store, DNS{Resolver: z.serve(t), Rate: 1})
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	checker.First(ctx)
+	total := 0
+	z.set(func() {
+		for _, n := range z.queries {
+			total += n
+		}
+	})
+	if total > everywhere {
+		t.Errorf("%d queries, and %d may be asked", total, everywhere)
+	}
+	if log.count("the DNS cannot say") > 0 {
+		t.Errorf("that there was no time is taken for a failure:\n%s", log)
+	}
+}
+
+// Who may read the keys may read how far a rotation is.
+func TestRotationBelongsToTheOwnerOfTheKeys(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chown(dir, 65532, 65532); err != nil {
+		t.Fatal(err)
+	}
+	r := &Rotation{To: []NewKey{{"s2", RSA, 2048}}}
+	if err := r.Write(dir, "a.example"); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(rotationPath(dir, "a.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sys := info.Sys().(*syscall.Stat_t); sys.Uid != 65532 || info.Mode().Perm() != 0o644 {
+		t.Errorf("uid %d, mode %v", sys.Uid, info.Mode())
 	}
 }
