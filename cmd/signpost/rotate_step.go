@@ -357,6 +357,10 @@ func (s *step) retire(ctx context.Context, key keystore.Asked) {
 			return
 		}
 	}
+	if err := s.forget(key.Selector); err != nil {
+		s.result.fail(exitFinding, err)
+		return
+	}
 	gone.File, err = keystore.Retire(s.dir, key.Key)
 	if err != nil {
 		s.result.fail(exitFinding, err)
@@ -366,6 +370,17 @@ func (s *step) retire(ctx context.Context, key keystore.Asked) {
 	}
 	s.result.Retired = append(s.result.Retired, gone)
 	s.keys = slices.DeleteFunc(s.keys, func(other keystore.Asked) bool { return other.Key == key.Key })
+}
+
+// forget takes a key that is to be archived out of those to be made: else another
+// run would take it for one that is missing.
+func (s *step) forget(selector string) error {
+	to := slices.DeleteFunc(slices.Clone(s.plan.To), func(order keystore.NewKey) bool { return order.Selector == selector })
+	if len(to) == len(s.plan.To) {
+		return nil
+	}
+	s.plan.To = to
+	return s.plan.Write(s.dir, s.name)
 }
 
 // cacheTime is how long a record may be in caches that was taken out of the DNS.
