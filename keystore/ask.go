@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,14 @@ type Asked struct {
 // Ask asks the DNS about the keys of a domain, all at once, as a Checker does
 // about new ones. It returns them with the oldest first.
 func (s *Snapshot) Ask(ctx context.Context, resolver *published.Resolver, name string, patience time.Duration) ([]Asked, error) {
+	return s.AskBy(name, func(name string, want record.DKIM) published.KeyAnswer {
+		return resolver.KeyEverywhere(ctx, name, want, patience)
+	})
+}
+
+// AskBy is Ask with another way to ask for the record at a name, which several
+// goroutines use at once.
+func (s *Snapshot) AskBy(name string, ask func(name string, want record.DKIM) published.KeyAnswer) ([]Asked, error) {
 	keys := s.Keys(name)
 	all := make([]Asked, len(keys))
 	var asking sync.WaitGroup
@@ -31,17 +40,16 @@ func (s *Snapshot) Ask(ctx context.Context, resolver *published.Resolver, name s
 			return nil, err
 		}
 		all[i] = Asked{Key: key, Name: record.Name(key.Selector, name), Record: want}
-		asking.Go(func() { all[i].Said = resolver.KeyEverywhere(ctx, all[i].Name, want, patience) })
+		asking.Go(func() { all[i].Said = ask(all[i].Name, want) })
 	}
 	asking.Wait()
 	said := make(map[*Key]published.Presence)
 	for _, a := range all {
 		said[a.Key] = a.Said.Presence
 	}
-	for _, key := range s.Choose(name, func(key *Key) bool { return said[key] == published.There }) {
-		for i := range all {
-			all[i].Signs = all[i].Signs || all[i].Key == key
-		}
+	signing := s.Choose(name, func(key *Key) bool { return said[key] == published.There })
+	for i := range all {
+		all[i].Signs = slices.Contains(signing, all[i].Key)
 	}
 	return all, nil
 }

@@ -191,7 +191,8 @@ func (c *Checker) check(ctx context.Context, name string) {
 		if known.marks != nil {
 			was = known.marks[i].presence
 		}
-		answer, asked := c.ask(ctx, key, was, slices.Contains(known.signing, key))
+		signs := slices.Contains(known.signing, key)
+		answer, asked := c.ask(ctx, key, was, signs)
 		if !asked || ctx.Err() != nil {
 			return
 		}
@@ -203,7 +204,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 		if answer.Presence == published.There {
 			continue
 		}
-		if settled = false; !slices.Contains(known.signing, key) {
+		if settled = false; !signs {
 			most = longPause
 		}
 	}

@@ -220,6 +220,13 @@ func (l *loader) keepLinks(domain string, units []string) {
 	}
 }
 
+// leadOut reports whether there are links that lead out.
+func (l *loader) leadOut() bool {
+	l.linksMu.Lock()
+	defer l.linksMu.Unlock()
+	return len(l.links) > 0
+}
+
 // outward returns a copy of the links that lead out.
 func (l *loader) outward() map[string][]string {
 	l.linksMu.Lock()

@@ -144,11 +144,7 @@ func (w *watcher) note(event fsnotify.Event) {
 // told of until then.
 func (w *watcher) read(rescan time.Duration) time.Duration {
 	s := w.store
-	often := rescan
-	if !w.complete {
-		often = min(rescan, unwatched)
-	}
-	if w.all || w.scan.next(often) <= 0 {
+	if w.all || w.scan.next(w.often(rescan)) <= 0 {
 		w.all = false
 		clear(w.changed)
 		w.scan.do(func() {
@@ -162,21 +158,27 @@ func (w *watcher) read(rescan time.Duration) time.Duration {
 		s.update(w.changed)
 		clear(w.changed)
 	}
-	if len(s.loader.outward()) > 0 && w.links.next(unwatched) <= 0 {
+	outward := s.loader.leadOut()
+	if outward && w.links.next(unwatched) <= 0 {
 		w.links.do(s.poll)
 	}
 
-	if often = rescan; !w.complete {
-		often = min(rescan, unwatched)
-	}
-	next := w.scan.next(often)
-	if len(s.loader.outward()) > 0 {
+	next := w.scan.next(w.often(rescan))
+	if outward {
 		next = min(next, w.links.next(unwatched))
 	}
 	if s.anyMissing() {
 		next = min(next, grace)
 	}
 	return max(next, time.Millisecond)
+}
+
+// often is how often to scan the directory.
+func (w *watcher) often(rescan time.Duration) time.Duration {
+	if w.complete {
+		return rescan
+	}
+	return min(rescan, unwatched)
 }
 
 // followAll watches the directories that are there now, never the files, by their

@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
 	"signpost/keystore/published/audit"
 	"signpost/keystore/record"
 )
@@ -137,16 +136,10 @@ func checkOptions(c *cli.Context) (audit.Options, error) {
 	if options.Subdomains, err = isOn(c, "subdomains", variable, map[string]string{variable: os.Getenv(variable)}); err != nil {
 		return options, err
 	}
-	resolver, err := published.System()
-	if address := c.String("resolver"); address != "" {
-		if resolver, err = published.At(address); err != nil {
-			return options, exitError{exitUsage, fmt.Errorf("--resolver: %w", err)}
-		}
-	}
+	resolver, err := resolverOf(c)
 	if err != nil {
-		return options, exitError{exitUnknown, err}
+		return options, err
 	}
-	resolver.Patience = c.Duration("timeout")
 	options.Resolver = resolver.Remembering()
 	if err := senderOptions(c, &options); err != nil {
 		return options, err

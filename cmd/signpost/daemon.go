@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,27 @@ func (k daemonKey) dns() string {
 		return k.Failure
 	}
 	return k.Evidence + "; not known now: " + k.Failure
+}
+
+// look returns what the daemon says of the domains, or of all when none are named,
+// in the order of their names.
+func (d *daemon) look(ctx context.Context, domains []string) (*daemonView, error) {
+	view := new(daemonView)
+	if domains == nil {
+		var err error
+		if view, err = d.all(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range domains {
+		domain, err := d.domain(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		view.Domains = append(view.Domains, domain)
+	}
+	slices.SortFunc(view.Domains, func(a, b daemonDomain) int { return strings.Compare(a.Name, b.Name) })
+	return view, nil
 }
 
 // all returns what the daemon says of every domain, in no order.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -14,32 +13,20 @@ import (
 // of domains, and what it finds wrong with them.
 func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string) error {
 	a.Directory, a.Daemon = "", d.address.String()
-	var view daemonView
-	if domains == nil {
-		whole, err := d.all(ctx)
-		if err != nil {
-			return err
-		}
-		view = *whole
-		for _, reason := range view.NotReady {
-			what, hint, _ := strings.Cut(reason, "; hint: ")
-			a.Findings = append(a.Findings, record.Finding{
-				Code: "daemon-not-ready", Level: record.Fault, Name: a.Daemon, What: what, Effect: "signpostd is not ready", Fix: hint,
-			})
-		}
+	view, err := d.look(ctx, domains)
+	if err != nil {
+		return err
+	}
+	for _, reason := range view.NotReady {
+		what, hint, _ := strings.Cut(reason, "; hint: ")
+		a.Findings = append(a.Findings, record.Finding{
+			Code: "daemon-not-ready", Level: record.Fault, Name: a.Daemon, What: what, Effect: "signpostd is not ready", Fix: hint,
+		})
 	}
 	for _, misfit := range view.Misfits {
 		what, hint, _ := strings.Cut(misfit, "; hint: ")
 		a.Findings = append(a.Findings, record.Finding{Code: "dkim-key-broken", Level: record.Fault, Name: a.Daemon, What: what, Effect: "it does not sign", Fix: hint})
 	}
-	for _, name := range domains {
-		domain, err := d.domain(ctx, name)
-		if err != nil {
-			return err
-		}
-		view.Domains = append(view.Domains, domain)
-	}
-	slices.SortFunc(view.Domains, func(x, y daemonDomain) int { return cmp.Compare(x.Name, y.Name) })
 	for _, domain := range view.Domains {
 		a.addDomain(domain)
 	}

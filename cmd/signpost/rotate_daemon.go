@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,22 +13,10 @@ import (
 // rotateStatus says how far the domains are for a running signpostd, all of them
 // when none are named.
 func rotateStatus(c *cli.Context, d *daemon, domains []string) error {
-	view := new(daemonView)
-	var err error
-	if domains == nil {
-		view, err = d.all(c.Context)
-	}
-	for _, name := range domains {
-		domain, failed := d.domain(c.Context, name)
-		if failed != nil {
-			return failed
-		}
-		view.Domains = append(view.Domains, domain)
-	}
+	view, err := d.look(c.Context, domains)
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(view.Domains, func(a, b daemonDomain) int { return strings.Compare(a.Name, b.Name) })
 	results := func(yield func(*rotated) bool) {
 		for _, domain := range view.Domains {
 			if !yield(domain.rotated()) {

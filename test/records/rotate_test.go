@@ -53,7 +53,6 @@ func TestRotateByItself(t *testing.T) {
 				}
 				return names
 			}
-			rotation := filepath.Join(keys, "example.org", ".rotation")
 
 			if out := rotate(provider("d3Jvbmc="), true); !strings.Contains(out, "BADSIG") {
 				t.Errorf("with the wrong key it says %s", out)
@@ -72,15 +71,7 @@ func TestRotateByItself(t *testing.T) {
 			if got := names(); len(got) != 2 {
 				t.Fatalf("within the week the zone has %v", got)
 			}
-			noted, err := os.ReadFile(rotation)
-			if err != nil || !strings.Contains(string(noted), `"stopped":{`) {
-				t.Fatalf("%v: the rotation is %s", err, noted)
-			}
-			weekAgo := time.Now().Add(-8 * 24 * time.Hour).UTC().Format(time.RFC3339)
-			noted = regexp.MustCompile(`("stopped":{"[^"]*":")[^"]*`).ReplaceAll(noted, []byte("${1}"+weekAgo))
-			if err := os.WriteFile(rotation, noted, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			stoppedAt(t, keys, time.Now().Add(-8*24*time.Hour))
 			rotate(provider("d3Jvbmc="), true)
 			if _, err := os.Stat(filepath.Join(keys, "example.org", "s1.private")); err != nil {
 				t.Errorf("a name server that refuses has the old key archived: %v", err)
@@ -95,5 +86,20 @@ func TestRotateByItself(t *testing.T) {
 				t.Errorf("with nothing to do it says %s", out)
 			}
 		})
+	}
+}
+
+// stoppedAt has the first old key of a rotation of example.org sign no more since
+// then.
+func stoppedAt(t *testing.T, keys string, since time.Time) {
+	t.Helper()
+	file := filepath.Join(keys, "example.org", ".rotation")
+	noted, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(noted), `"stopped":{`) {
+		t.Fatalf("%v: the rotation is %s", err, noted)
+	}
+	noted = regexp.MustCompile(`("stopped":{"[^"]*":")[^"]*`).ReplaceAll(noted, []byte("${1}"+since.UTC().Format(time.RFC3339)))
+	if err := os.WriteFile(file, noted, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -65,25 +65,15 @@ func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key)
 			return stages, nil
 		}
 	}
-	asked := make([]keystore.Asked, len(keys))
-	for i, key := range keys {
-		asked[i] = keystore.Asked{Key: key, Name: record.Name(key.Selector, key.Domain)}
-		if want, bad := record.ForKey(key.Signer.Public()); bad == nil {
-			asked[i].Record = want
-			asked[i].Said = published.Key(ctx, a.resolver, asked[i].Name, want)
-		}
-	}
-	signing := a.Keys.Choose(domain, func(key *keystore.Key) bool {
-		i := slices.Index(keys, key)
-		return asked[i].Said.Presence == published.There
+	asked, failed := a.Keys.AskBy(domain, func(name string, want record.DKIM) published.KeyAnswer {
+		return published.Key(ctx, a.resolver, name, want)
 	})
 	// One that cannot be read leaves it to the DNS alone.
 	plan, _ := keystore.ReadRotation(a.KeysIn, domain)
-	for i, key := range keys {
-		asked[i].Signs = slices.ContainsFunc(signing, key.Equal)
-		stages[i], _ = plan.Stage(asked[i], keystore.Overlap, time.Now())
+	for i, key := range asked {
+		stages[i], _ = plan.Stage(key, keystore.Overlap, time.Now())
 	}
-	return stages, err
+	return stages, errors.Join(err, failed)
 }
 
 // signingKeys returns the keys that sign for the domain, as signpostd chooses
