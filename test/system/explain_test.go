@@ -61,7 +61,7 @@ func (e explained) faults() (codes []string) {
 
 // unstable is what differs from one signature to the next: t=, and what of b=
 // follows from it.
-var unstable = regexp.MustCompile(`t=[0-9]+;|(?s)b=[^h=].*$`)
+var unstable = regexp.MustCompile(`t=[0-9]+;|(?s)\sb=.*$`)
 
 // What explain says is what the daemon does: the same reason, the same keys and
 // the same signature field, for many messages from many clients.
