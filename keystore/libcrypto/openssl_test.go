@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -19,6 +20,26 @@ func TestNameIsOfOpenSSL(t *testing.T) {
 	t.Parallel()
 	if !strings.HasPrefix(Name(), "OpenSSL ") {
 		t.Errorf("it is %q", Name())
+	}
+}
+
+// All threads let their timers be late, those of the runtime included, which are
+// begun before any code of ours.
+func TestTimersMayBeLate(t *testing.T) {
+	t.Parallel()
+	const getTimerSlack = 30 // PR_GET_TIMERSLACK
+	slack := make(chan uintptr)
+	for range 8 {
+		go func() {
+			runtime.LockOSThread() // so that each is another thread, and ends with this
+			ns, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, getTimerSlack, 0, 0)
+			slack <- ns
+		}()
+	}
+	for range 8 {
+		if ns := <-slack; ns != 4_000_000 {
+			t.Errorf("a thread has %d ns, want 4 ms", ns)
+		}
 	}
 }
 
