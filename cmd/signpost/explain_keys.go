@@ -38,21 +38,27 @@ func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain 
 		return domain, false, nil
 	}
 	var keys []keystore.Asked
+	var stageOf func(keystore.Asked) keystore.Stage
 	if e.running != nil {
-		keys, err = e.askDaemon(ctx, domain)
+		var stages map[string]keystore.Stage
+		keys, stages, err = e.askDaemon(ctx, domain)
+		stageOf = func(key keystore.Asked) keystore.Stage { return stages[key.Selector] }
 	} else {
 		keys, err = e.keys.Ask(ctx, e.resolver, domain, e.resolver.Patience)
+		// One that cannot be read leaves it to the DNS alone.
+		plan, _ := keystore.ReadRotation(e.signing.Keys.Dir, domain)
+		stageOf = func(key keystore.Asked) keystore.Stage {
+			stage, _ := plan.Stage(key, keystore.Overlap, time.Now())
+			return stage
+		}
 	}
 	if err != nil {
 		return domain, false, err
 	}
 	e.keys.Tell(domain, keys)
-	// One that cannot be read leaves it to the DNS alone.
-	plan, _ := keystore.ReadRotation(e.signing.Keys.Dir, domain)
 	how := chosen{}
 	for _, key := range keys {
-		stage, _ := plan.Stage(key, keystore.Overlap, time.Now())
-		how.keys = append(how.keys, explainedKey{key.Selector, stage, key.Said.Text})
+		how.keys = append(how.keys, explainedKey{key.Selector, stageOf(key), key.Said.Text})
 		if key.Said.Presence == published.Unknown {
 			how.findings = append(how.findings, record.Finding{Code: "dns-failed", Level: record.Unknown, Name: key.Name,
 				What: "whether the key is published is not known: " + key.Said.Text, Effect: "which key signs is a guess; a signpostd that has asked before stays with what it knows",
@@ -63,17 +69,16 @@ func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain 
 	return domain, true, nil
 }
 
-// askDaemon takes what a running signpostd signs with for what is published.
-func (e *explainer) askDaemon(ctx context.Context, domain string) ([]keystore.Asked, error) {
-	stages, err := e.running.stages(ctx, domain)
-	if err != nil {
-		return nil, err
+// askDaemon takes what a running signpostd signs with for what is published. It
+// returns its stages too, by selector.
+func (e *explainer) askDaemon(ctx context.Context, domain string) (keys []keystore.Asked, stages map[string]keystore.Stage, err error) {
+	if stages, err = e.running.stages(ctx, domain); err != nil {
+		return nil, nil, err
 	}
-	var keys []keystore.Asked
 	for _, key := range e.keys.Keys(domain) {
 		stage, known := stages[key.Selector]
 		if !known {
-			return nil, exitError{exitUnknown, fmt.Errorf("signpostd at %s does not know the key %s; hint: does it read this key directory?", e.running.address, key.File)}
+			return nil, nil, exitError{exitUnknown, fmt.Errorf("signpostd at %s does not know the key %s; hint: does it read this key directory?", e.running.address, key.File)}
 		}
 		asked := keystore.Asked{Key: key, Name: record.Name(key.Selector, domain), Signs: stage == keystore.Active}
 		asked.Said.Presence = published.Missing
@@ -82,7 +87,7 @@ func (e *explainer) askDaemon(ctx context.Context, domain string) ([]keystore.As
 		}
 		keys = append(keys, asked)
 	}
-	return keys, nil
+	return keys, stages, nil
 }
 
 // words says which key is how far.

@@ -53,11 +53,13 @@ func (p *Provider) Withdraw(ctx context.Context, name, value, instead string, tt
 	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
 		last := cmp.Or(instead, record.DKIM{}.String())
 		switch found := slices.ContainsFunc(z.texts, func(text string) bool { return same(text, value) || revoked(text) }); {
-		case !found:
+		case !found && instead == "":
 			return nil
+		case !found && len(z.texts) > 0:
+			return fmt.Errorf("a TXT record that is not the key's is there: %q; hint: take it away first", z.texts[0])
 		case len(z.texts) > 1:
 			return fmt.Errorf("%d TXT records are there; hint: take away that of the key yourself", len(z.texts))
-		case z.texts[0] != last:
+		case !found || z.texts[0] != last:
 			if err := z.set(ctx, last, ttl); err != nil {
 				return err
 			}

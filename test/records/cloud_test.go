@@ -52,6 +52,13 @@ func (c *cloud) names() (names []string) {
 	return names
 }
 
+// at returns the records at a name.
+func (c *cloud) at(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.sets[name], "\n")
+}
+
 // put is what somebody does by hand.
 func (c *cloud) put(name string, records ...string) {
 	c.mu.Lock()

@@ -140,7 +140,22 @@ func TestRotateThroughProviders(t *testing.T) {
 				}
 				has(turn[1] + target)
 			}
-			if archived, _ := filepath.Glob(filepath.Join(keys, ".retired", "example.org", "*.private")); len(archived) != 4 {
+			// What revokes a key is put there also when somebody has taken its record out, and
+			// never beside what somebody else has put there.
+			age("b")
+			rotate(0)
+			rotate(0)
+			revoke := []string{"--auto=false", "--finish", "--now", "--revoke"}
+			c.put("b"+target, "v=spf1 -all")
+			if out := rotate(1, revoke...); !strings.Contains(out, `a TXT record that is not the key's is there: "v=spf1 -all"`) {
+				t.Errorf("beside another record it says %s", out)
+			}
+			c.put("b" + target)
+			rotate(0, revoke...)
+			if got := c.at("b" + target); got != `"v=DKIM1; k=rsa; p="` {
+				t.Errorf("the revoking record is %s", got)
+			}
+			if archived, _ := filepath.Glob(filepath.Join(keys, ".retired", "example.org", "*.private")); len(archived) != 5 {
 				t.Errorf("archived are %v", archived)
 			}
 		})

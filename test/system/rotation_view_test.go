@@ -73,7 +73,7 @@ func TestVerbsAskTheDaemon(t *testing.T) {
 	r.dns.fail(refusing)
 	r.second.fail(refusing)
 	shows(says(0, "keys", "--daemon", address), "s1 rsa 2048 new retiring", "s2 rsa 2048 new active", "leave its record in the DNS until 20")
-	shows(says(0, explain...), "with d="+rotated+" s=s2,")
+	shows(says(0, explain...), "with d="+rotated+" s=s2,", "keys s2 is active, s1 is retiring")
 	shows(says(3, asking...), "which key signs is a guess")
 	r.dns.fail(working)
 	r.second.fail(working)
