@@ -23,11 +23,12 @@ int signpost_begin(void) {
 	return OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
-// Go's runtime has a thread that looks every 20 µs whether another is away in C, from the moment
-// that there is work until there is none. Behind an MTA that is a fifth of the processor time of
-// the program, and what it finds is a signature, from which the other thread will be back by
-// itself. Here timers may be late by a tick of the kernel, so it looks less often. Threads have
-// this from the one that made them (PR_SET_TIMERSLACK(2const)), so it must be the first.
+// Go's runtime has a thread that, while there is work, looks every 20 µs whether others have been in C
+// or in the kernel for long, and begins anew whenever work comes after none. Behind an MTA that takes
+// a fifth of the processor time of the program. What it finds is a signature, after which the thread
+// comes back by itself. So let timers be late by a tick of the kernel, at 250 a second, which the
+// runtime's own pace allows for: it slows down to 10 ms by itself. A thread has this from the one
+// that made it (PR_SET_TIMERSLACK in prctl(2)), so it is done in the first one, before the runtime begins.
 __attribute__((constructor)) static void be_patient(void) {
 	(void)prctl(PR_SET_TIMERSLACK, SIGNPOST_TIMER_SLACK, 0, 0, 0); // only speed depends on it
 }

@@ -100,7 +100,7 @@ type runner struct {
 
 // signatures is how many of those there are to make it makes.
 func (c contender) signatures(keys int) int {
-	if c.name == nothingName || c.name == noMilter {
+	if c.name == nothingName || c.name == noMilter || c.name == addingName {
 		return 0
 	}
 	return keys

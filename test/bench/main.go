@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,10 +34,13 @@ type options struct {
 }
 
 func run(args []string) error {
-	if len(args) == 3 && args[0] == nothingName {
+	if len(args) == 3 && (args[0] == nothingName || args[0] == addingName) {
 		ln, err := net.Listen(args[1], args[2])
 		if err != nil {
 			return err
+		}
+		if args[0] == addingName {
+			return serveNothing(ln, longField)
 		}
 		return serveNothing(ln, nil)
 	}
@@ -110,7 +114,7 @@ func measure(home string, o options) error {
 		return err
 	}
 	printMachine(os.Stdout, o)
-	var f figures
+	f := figures{processors: runtime.NumCPU()}
 	if strings.Contains(o.parts, "direct") {
 		var done []scenario
 		f.direct = make(map[string]map[string]*result)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"net"
+	"strings"
 )
 
 // serveNothing is a milter that does nothing: it takes all that Postfix sends,
@@ -21,6 +22,13 @@ func serveNothing(ln net.Listener, endOfMessage func() []byte) error {
 		}
 		go converse(conn, endOfMessage)
 	}
+}
+
+// longField is the change that adds a field as long as a DKIM-Signature with a key of
+// 2048 bits.
+func longField() []byte {
+	const index, lines = "\x00\x00\x00\x00", 8
+	return appendFrame(nil, 'i', index, "X-Signature\x00", strings.Repeat("\n "+strings.Repeat("x", 70), lines), "\x00")
 }
 
 // converse serves one connection until its end, whatever that is.

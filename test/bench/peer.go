@@ -52,6 +52,22 @@ func nothing() contender {
 	}}
 }
 
+const addingName = "adds-a-field"
+
+// adding is a milter that adds a field as long as a signature, and does nothing
+// else: Postfix has more to do when a message changes. One that signs takes this and
+// the signature at least.
+func adding() contender {
+	return contender{name: addingName, start: func(dir string, _ keyFiles, _ []string, s socket) (*process, error) {
+		return startProcess(filepath.Join(dir, "log"), "/proc/self/exe", addingName, s.network, s.address)
+	}}
+}
+
+// behindPostfix are those that are measured through Postfix.
+func (b *bench) behindPostfix() []contender {
+	return append([]contender{{name: noMilter}, adding()}, b.contenders...)
+}
+
 // signpostd is a build of ours, with one key or with both.
 func signpostd(name, program string) contender {
 	pure := said(`(crypto/rsa)`, program, "--version") != unknown

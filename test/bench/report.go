@@ -107,7 +107,7 @@ func (b *bench) printPostfix(w io.Writer, one, many map[string]*result) {
 	fmt.Fprintf(w, "## Through Postfix (10 sessions, 4 KiB, RSA-2048, queue in memory, delivery by discard)\n\n")
 	t := table{head: []string{"milter", "one a session: messages/s", "milter's share of CPU %", "many a session: messages/s", "milter's share of CPU %"}}
 	var notes []string
-	for _, c := range append([]contender{{name: noMilter}}, b.contenders...) {
+	for _, c := range b.behindPostfix() {
 		row := []string{c.name}
 		for _, r := range []*result{one[c.name], many[c.name]} {
 			if r.cannot != "" {

@@ -19,7 +19,7 @@ func (b *bench) throughPostfix(manyPerSession bool) (map[string]*result, error) 
 	processes := make(map[string]*process)
 	sockets := make(map[string]socket)
 	var runners []*runner
-	for _, c := range append([]contender{{name: noMilter}}, b.contenders...) {
+	for _, c := range b.behindPostfix() {
 		r := &runner{contender: c, result: &result{}}
 		results[c.name] = r.result
 		runners = append(runners, r)
