@@ -74,6 +74,18 @@ func (r *Rotation) Stage(key Asked, overlap time.Duration, now time.Time) (Stage
 	return Published, time.Time{}
 }
 
+// StagesOf returns the stages of the keys of a domain, by selector, as they are now
+// for who has asked the DNS and knows no running signpostd. A rotation that cannot
+// be read leaves it to the DNS alone.
+func StagesOf(dir, domain string, keys []Asked) map[string]Stage {
+	plan, _ := ReadRotation(dir, domain)
+	stages := make(map[string]Stage)
+	for _, key := range keys {
+		stages[key.Selector], _ = plan.Stage(key, Overlap, time.Now())
+	}
+	return stages
+}
+
 func (r *Rotation) stopped(selector string) time.Time {
 	if r == nil {
 		return time.Time{}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/published"
@@ -37,28 +36,18 @@ func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain 
 	if _, done := e.chosen[domain]; done || len(e.keys.Keys(domain)) < 2 {
 		return domain, false, nil
 	}
-	var keys []keystore.Asked
-	var stageOf func(keystore.Asked) keystore.Stage
+	ask := e.askDNS
 	if e.running != nil {
-		var stages map[string]keystore.Stage
-		keys, stages, err = e.askDaemon(ctx, domain)
-		stageOf = func(key keystore.Asked) keystore.Stage { return stages[key.Selector] }
-	} else {
-		keys, err = e.keys.Ask(ctx, e.resolver, domain, e.resolver.Patience)
-		// One that cannot be read leaves it to the DNS alone.
-		plan, _ := keystore.ReadRotation(e.signing.Keys.Dir, domain)
-		stageOf = func(key keystore.Asked) keystore.Stage {
-			stage, _ := plan.Stage(key, keystore.Overlap, time.Now())
-			return stage
-		}
+		ask = e.askDaemon
 	}
+	keys, stages, err := ask(ctx, domain)
 	if err != nil {
 		return domain, false, err
 	}
 	e.keys.Tell(domain, keys)
 	how := chosen{}
 	for _, key := range keys {
-		how.keys = append(how.keys, explainedKey{key.Selector, stageOf(key), key.Said.Text})
+		how.keys = append(how.keys, explainedKey{key.Selector, stages[key.Selector], key.Said.Text})
 		if key.Said.Presence == published.Unknown {
 			how.findings = append(how.findings, record.Finding{Code: "dns-failed", Level: record.Unknown, Name: key.Name,
 				What: "whether the key is published is not known: " + key.Said.Text, Effect: "which key signs is a guess; a signpostd that has asked before stays with what it knows",
@@ -69,8 +58,17 @@ func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain 
 	return domain, true, nil
 }
 
-// askDaemon takes what a running signpostd signs with for what is published. It
-// returns its stages too, by selector.
+// askDNS asks about all keys of a domain. The stages are by selector.
+func (e *explainer) askDNS(ctx context.Context, domain string) ([]keystore.Asked, map[string]keystore.Stage, error) {
+	keys, err := e.keys.Ask(ctx, e.resolver, domain, e.resolver.Patience)
+	if err != nil {
+		return nil, nil, err
+	}
+	return keys, keystore.StagesOf(e.signing.Keys.Dir, domain, keys), nil
+}
+
+// askDaemon takes what a running signpostd signs with for what is published. The
+// stages are its own.
 func (e *explainer) askDaemon(ctx context.Context, domain string) (keys []keystore.Asked, stages map[string]keystore.Stage, err error) {
 	if stages, err = e.running.stages(ctx, domain); err != nil {
 		return nil, nil, err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -68,10 +67,9 @@ func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key)
 	asked, failed := a.Keys.AskBy(domain, func(name string, want record.DKIM) published.KeyAnswer {
 		return published.Key(ctx, a.resolver, name, want)
 	})
-	// One that cannot be read leaves it to the DNS alone.
-	plan, _ := keystore.ReadRotation(a.KeysIn, domain)
-	for i, key := range asked {
-		stages[i], _ = plan.Stage(key, keystore.Overlap, time.Now())
+	known := keystore.StagesOf(a.KeysIn, domain, asked)
+	for i, key := range keys {
+		stages[i] = known[key.Selector]
 	}
 	return stages, errors.Join(err, failed)
 }
