@@ -30,7 +30,9 @@ int signpost_begin(void) {
 // runtime's own pace allows for: it slows down to 10 ms by itself. A thread has this from the one
 // that made it (PR_SET_TIMERSLACK in prctl(2)), so it is done in the first one, before the runtime begins.
 __attribute__((constructor)) static void be_patient(void) {
-	(void)prctl(PR_SET_TIMERSLACK, SIGNPOST_TIMER_SLACK, 0, 0, 0); // only speed depends on it
+	unsigned long nanoseconds = 4000000;
+
+	(void)prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0); // only speed depends on it
 }
 
 // Errors are kept by thread, so they are read before the call returns.

@@ -3,9 +3,6 @@
 // What the three functions that can fail write into reason.
 #define SIGNPOST_REASON 256
 
-// How late timers may be, in nanoseconds.
-#define SIGNPOST_TIMER_SLACK 4000000UL
-
 const char *signpost_version(void);
 
 int signpost_begin(void);

@@ -39,10 +39,11 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
+		var endOfMessage func() []byte
 		if args[0] == addingName {
-			return serveNothing(ln, longField)
+			endOfMessage = longField
 		}
-		return serveNothing(ln, nil)
+		return serveNothing(ln, endOfMessage)
 	}
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -186,7 +187,7 @@ func selected(name, only string) bool {
 
 // contenders are the milters that the options ask for.
 func contenders(o options) ([]contender, error) {
-	known := []contender{nothing(), openDKIM(), rspamd(), dkimpy()}
+	known := []contender{itself(nothingName), openDKIM(), rspamd(), dkimpy()}
 	var list []contender
 	for _, c := range known {
 		for name := range strings.SplitSeq(o.peers, ",") {

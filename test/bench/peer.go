@@ -43,29 +43,24 @@ func (s socket) libmilter() string {
 	return "inet:" + port + "@" + host
 }
 
+// nothingName is the milter that does nothing.
 const nothingName = "nothing"
 
-// nothing is the milter that does nothing, which is this program itself.
-func nothing() contender {
-	return contender{name: nothingName, start: func(dir string, _ keyFiles, _ []string, s socket) (*process, error) {
-		return startProcess(filepath.Join(dir, "log"), "/proc/self/exe", "nothing", s.network, s.address)
-	}}
-}
-
-const addingName = "adds-a-field"
-
-// adding is a milter that adds a field as long as a signature, and does nothing
+// addingName is a milter that adds a field as long as a signature, and does nothing
 // else: Postfix has more to do when a message changes. One that signs takes this and
 // the signature at least.
-func adding() contender {
-	return contender{name: addingName, start: func(dir string, _ keyFiles, _ []string, s socket) (*process, error) {
-		return startProcess(filepath.Join(dir, "log"), "/proc/self/exe", addingName, s.network, s.address)
+const addingName = "adds-a-field"
+
+// itself is a milter that does not sign, which is this program itself.
+func itself(name string) contender {
+	return contender{name: name, start: func(dir string, _ keyFiles, _ []string, s socket) (*process, error) {
+		return startProcess(filepath.Join(dir, "log"), "/proc/self/exe", name, s.network, s.address)
 	}}
 }
 
 // behindPostfix are those that are measured through Postfix.
 func (b *bench) behindPostfix() []contender {
-	return append([]contender{{name: noMilter}, adding()}, b.contenders...)
+	return append([]contender{{name: noMilter}, itself(addingName)}, b.contenders...)
 }
 
 // signpostd is a build of ours, with one key or with both.
