@@ -317,7 +317,7 @@ func TestExplainKnowsTheSecondPass(t *testing.T) {
 		w.startDaemon()
 		p := w.startPostfix(w.milterAddr(), "content_filter = smtp:["+w.net+".1]:10026")
 		w.write("postfix/etc/master.cf", masterCF+"10026 inet n - n - - smtpd -o content_filter="+options+"\n")
-		w.run("postfix", "-c", p.etc, "reload")
+		p.reload()
 		await(t, "the way back from the filter", func() bool {
 			conn, err := net.Dial("tcp", w.net+".1:10026")
 			if err == nil {

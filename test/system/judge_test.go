@@ -25,9 +25,12 @@ func (v verdict) String() string {
 	return fmt.Sprintf("%s: message %d, %v: %s", v.verifier, v.message, v.signature, v.result)
 }
 
-// judge lets every verifier look at every signature of the messages.
-// Mail::DKIM gives no verdict on Ed25519.
-func (w *world) judge(messages [][]byte) []verdict {
+// verifiers names all that judge knows.
+func verifiers() []string { return []string{"go-msgauth", "dkimpy", "Mail::DKIM", "opendkim-testmsg"} }
+
+// judge lets the verifiers that are named look at every signature of the
+// messages. Mail::DKIM gives no verdict on Ed25519.
+func (w *world) judge(messages [][]byte, verifiers ...string) []verdict {
 	w.t.Helper()
 	messages = slices.Clone(messages)
 	for i, message := range messages {
@@ -41,12 +44,14 @@ func (w *world) judge(messages [][]byte) []verdict {
 		w.t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	verifiers := []func(string, [][]byte) ([]verdict, error){w.goMsgauth, w.dkimpy, w.mailDKIM, w.opendkim}
+	verify := map[string]func(dir string, messages [][]byte) ([]verdict, error){
+		"go-msgauth": w.goMsgauth, "dkimpy": w.dkimpy, "Mail::DKIM": w.mailDKIM, "opendkim-testmsg": w.opendkim,
+	}
 	verdicts := make([][]verdict, len(verifiers))
 	errs := make([]error, len(verifiers))
 	var running sync.WaitGroup
-	for i, verify := range verifiers {
-		running.Go(func() { verdicts[i], errs[i] = verify(dir, messages) })
+	for i, name := range verifiers {
+		running.Go(func() { verdicts[i], errs[i] = verify[name](dir, messages) })
 	}
 	running.Wait()
 	for _, err := range errs {

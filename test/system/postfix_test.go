@@ -1,10 +1,13 @@
 package system
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -24,12 +27,10 @@ func (w *world) startPostfix(milter string, settings ...string) *postfix {
 	w.t.Helper()
 	base := filepath.Join(w.dir, "postfix")
 	p := &postfix{w: w, etc: base + "/etc", addr: w.net + ".1:587", log: base + "/mail.log"}
-	for _, dir := range []string{p.etc, base + "/queue", base + "/data"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			w.t.Fatal(err)
-		}
+	if err := os.MkdirAll(p.etc, 0o755); err != nil {
+		w.t.Fatal(err)
 	}
-	w.run("chown", "postfix", base+"/data")
+	w.makeQueue(base)
 	lines := []string{
 		"compatibility_level = 3.6",
 		"config_directory = " + p.etc,
@@ -68,9 +69,63 @@ func (w *world) startPostfix(milter string, settings ...string) *postfix {
 	}
 	w.write("postfix/etc/master.cf", masterCF+w.services)
 	w.logs = append(w.logs, p.log)
-	w.run("postfix", "-c", p.etc, "start")
+	// As `postfix start` does in the end, after a hundred commands that check
+	// and make what is made here already.
+	w.run("/usr/lib/postfix/sbin/master", "-c", p.etc, "-w")
 	w.t.Cleanup(p.stop)
 	return p
+}
+
+// makeQueue makes the folders of an instance that has never run, as
+// `postfix check` would.
+func (w *world) makeQueue(base string) {
+	w.t.Helper()
+	owner, err := user.Lookup("postfix")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	group, err := user.LookupGroup("postdrop") // of postdrop(1) and postqueue(1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	mail, _ := strconv.Atoi(owner.Uid)
+	drop, _ := strconv.Atoi(group.Gid)
+	makeFolder := func(name string, mode os.FileMode, uid, gid int) {
+		path := filepath.Join(base, name)
+		if err := errors.Join(os.Mkdir(path, mode), os.Chmod(path, mode), os.Chown(path, uid, gid)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	makeFolder("data", 0o700, mail, 0)
+	makeFolder("queue", 0o755, 0, 0)
+	makeFolder("queue/pid", 0o755, 0, 0)
+	for _, name := range strings.Fields("active bounce corrupt defer deferred flush hold incoming private saved trace") {
+		makeFolder("queue/"+name, 0o700, mail, 0)
+	}
+	makeFolder("queue/maildrop", 0o730, mail, drop)
+	makeFolder("queue/public", 0o710, mail, drop)
+}
+
+// reload makes the instance read its configuration again, some time soon.
+func (p *postfix) reload() {
+	p.w.t.Helper()
+	if err := syscall.Kill(p.master(), syscall.SIGHUP); err != nil {
+		p.w.t.Fatal(err)
+	}
+}
+
+// master returns the process id of the master, which leads a process group of
+// all its servers.
+func (p *postfix) master() (pid int) {
+	p.w.t.Helper()
+	content, err := os.ReadFile(p.w.dir + "/postfix/queue/pid/master.pid")
+	if err == nil {
+		_, err = fmt.Sscan(string(content), &pid)
+	}
+	if err != nil {
+		p.w.t.Fatalf("looking for Postfix: %v", err)
+	}
+	return pid
 }
 
 // dropOverridden leaves out the settings that a later line sets again.
@@ -88,16 +143,7 @@ func dropOverridden(lines []string) []string {
 
 // stop ends the instance at once.
 func (p *postfix) stop() {
-	var pid int
-	content, err := os.ReadFile(p.w.dir + "/postfix/queue/pid/master.pid")
-	if err == nil {
-		_, err = fmt.Sscan(string(content), &pid)
-	}
-	if err != nil {
-		p.w.t.Errorf("stopping Postfix: %v", err)
-		return
-	}
-	// The master leads a process group of all its servers.
+	pid := p.master()
 	syscall.Kill(-pid, syscall.SIGKILL)
 	await(p.w.t, "the end of Postfix", func() bool { return syscall.Kill(-pid, 0) != nil })
 }

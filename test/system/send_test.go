@@ -148,7 +148,7 @@ func TestSendThroughPostfix(t *testing.T) {
 	// A file, with dots, blank ends, 8-bit text and LF, by each mechanism
 	for _, mechanisms := range []string{"PLAIN", "LOGIN", "CRAM-MD5"} {
 		w.offerMechanisms(mechanisms)
-		w.run("postfix", "-c", p.etc, "reload")
+		p.reload()
 		text := "From: A <a@example.org>\nTo: reader@rcpt.test\nSubject: file-" + mechanisms + "\nDate: Mon, 02 Nov 2026 10:00:00 +0000\nMessage-ID: <file-" + mechanisms + "@mta.test>\n\n" +
 			".\n..\n.dot \t\n\nGr\xc3\xbc\xc3\x9fe  \n\n\n"
 		w.write("message.eml", text)

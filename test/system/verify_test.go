@@ -24,8 +24,25 @@ func (w *world) mustVerify(message []byte, want ...signature) {
 	w.mustVerifyAll([]signedMessage{{message, want}})
 }
 
-// mustVerifyAll is mustVerify for many messages, in the time of one.
+// mustVerifyAll is mustVerify for many messages, in the time of one. Of a long
+// stream go-msgauth, which takes no process, looks at every message, and the
+// others look at some hundred that are spread over it.
 func (w *world) mustVerifyAll(messages []signedMessage) {
+	w.t.Helper()
+	if every := len(messages) / 100; every > 1 {
+		w.mustBeGood(messages, "go-msgauth")
+		var some []signedMessage
+		for i := 0; i < len(messages); i += every {
+			some = append(some, messages[i])
+		}
+		messages = some
+	}
+	w.mustBeGood(messages, verifiers()...)
+}
+
+// mustBeGood asserts that the messages have the wanted signatures and no
+// other, and that each of the verifiers finds them good.
+func (w *world) mustBeGood(messages []signedMessage, verifiers ...string) {
 	w.t.Helper()
 	var data [][]byte
 	wantGood := make(map[string]int) // by verifier
@@ -33,17 +50,16 @@ func (w *world) mustVerifyAll(messages []signedMessage) {
 		w.mustBeOneOf(m.data, m.want)
 		data = append(data, m.data)
 		for _, s := range m.want {
-			for _, verifier := range []string{"opendkim-testmsg", "dkimpy", "go-msgauth"} {
-				wantGood[verifier]++
-			}
-			if s.algorithm == "rsa-sha256" {
-				wantGood["Mail::DKIM"]++ // does not know Ed25519
+			for _, verifier := range verifiers {
+				if verifier != "Mail::DKIM" || s.algorithm == "rsa-sha256" { // it does not know Ed25519
+					wantGood[verifier]++
+				}
 			}
 		}
 	}
 	good := make(map[string]int)
 	failed := false
-	for _, v := range w.judge(data) {
+	for _, v := range w.judge(data, verifiers...) {
 		if v.result == "pass" {
 			good[v.verifier]++
 			continue
@@ -104,7 +120,7 @@ func TestVerifiersNoticeTampering(t *testing.T) {
 		"header": bytes.Replace(signed, []byte("Subject: t"), []byte("Subject: T"), 1),
 	}
 	for what, message := range tampered {
-		verdicts := w.judge([][]byte{message})
+		verdicts := w.judge([][]byte{message}, verifiers()...)
 		if len(verdicts) != 7 { // Mail::DKIM has one, the others two
 			t.Errorf("%s: %d verdicts, want 7: %v", what, len(verdicts), verdicts)
 		}
