@@ -33,14 +33,16 @@ func (s *Snapshot) Ask(ctx context.Context, resolver *published.Resolver, name s
 func (s *Snapshot) AskBy(name string, ask func(name string, want record.DKIM) published.KeyAnswer) ([]Asked, error) {
 	keys := s.Keys(name)
 	all := make([]Asked, len(keys))
-	var asking sync.WaitGroup
 	for i, key := range keys {
 		want, err := record.ForKey(key.Signer.Public())
 		if err != nil {
 			return nil, err
 		}
 		all[i] = Asked{Key: key, Name: record.Name(key.Selector, name), Record: want}
-		asking.Go(func() { all[i].Said = ask(all[i].Name, want) })
+	}
+	var asking sync.WaitGroup
+	for i := range all {
+		asking.Go(func() { all[i].Said = ask(all[i].Name, all[i].Record) })
 	}
 	asking.Wait()
 	said := make(map[*Key]published.Presence)

@@ -33,9 +33,13 @@ func (u *Update) Publish(ctx context.Context, name, value string, ttl time.Durat
 	})
 }
 
-// Withdraw is that of a Publisher. What else is at the name stays.
+// Withdraw is that of a Publisher. What else is at the name stays; beside another
+// key's record nothing is put.
 func (u *Update) Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error {
 	return u.send(ctx, name, func(m *dns.Msg, there []dns.RR) error {
+		if _, err := look(value, texts(there)); err != nil && instead != "" {
+			return err
+		}
 		m.Remove(those(there, func(text string) bool { return text != instead && (same(text, value) || revoked(text)) }))
 		if instead != "" && !slices.Contains(texts(there), instead) {
 			m.Insert([]dns.RR{txt(name, instead, ttl)})

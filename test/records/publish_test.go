@@ -61,10 +61,21 @@ func TestPublish(t *testing.T) {
 				}
 			}
 			has(other, name+". TXT 3600 "+long)
-			if err := good.Publish(t.Context(), name, strings.Replace(long, "MIIB", "MIIC", 1), time.Hour); err == nil || !strings.Contains(err.Error(), "another key's record is there") {
-				t.Errorf("beside another key: got %v", err)
-			}
+			// Beside another key's record nothing is put, not even what revokes this one.
 			const revoked = "v=DKIM1; k=rsa; p="
+			another := strings.Replace(long, "MIIB", "MIIC", 1)
+			for what, err := range map[string]error{
+				"publish": good.Publish(t.Context(), name, another, time.Hour),
+				"revoke":  good.Withdraw(t.Context(), name, another, revoked, time.Hour),
+			} {
+				if err == nil || !strings.Contains(err.Error(), "another key's record is there") {
+					t.Errorf("%s beside another key: got %v", what, err)
+				}
+			}
+			if err := good.Withdraw(t.Context(), name, another, "", time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			has(other, name+". TXT 3600 "+long)
 			for range 2 {
 				if err := good.Withdraw(t.Context(), name, long, revoked, time.Hour); err != nil {
 					t.Fatal(err)
