@@ -1,9 +1,8 @@
 #!/bin/sh
 # Runs every fuzz target of the repository for a while each, one for each processor at a time.
 # usage: fuzz.sh DURATION
-#        fuzz.sh DURATION PACKAGE TARGET [TAG], for one
+#        fuzz.sh DURATION PROGRAM PACKAGE TARGET [TAG], for one
 set -eu
-cd "$(dirname "$0")/.."
 
 # signs PACKAGE: the tag openssl where the tests of the package may sign with libcrypto.
 signs() {
@@ -13,25 +12,38 @@ signs() {
 # Up to Go 1.26 the end of the time can itself be reported as a failure (go.dev/issue/75804).
 # A real one says what failed, or writes down the input.
 only_time_ended() {
-	[ "$(sed -n '/^--- FAIL/,/^FAIL/p' "$log" | sed '1d;$d')" = '    context deadline exceeded' ]
+	[ "$(sed -n '/^--- FAIL/,/^FAIL\|^PASS/p' "$log" | sed '1d;$d')" = '    context deadline exceeded' ]
 }
 
-if [ $# = 1 ]; then
-	grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do
-		package=$(dirname "$file")
-		[ "$package" = "${last:-}" ] || tag=$(signs "$package")
-		last=$package
-		echo "$1 $package ${target#func }"
-		[ -z "$tag" ] || echo "$1 $package ${target#func } $tag"
-	done | xargs -P "$(nproc)" -L 1 sh "$0"
-	exit
-fi
-
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-go test -tags "${4:-}" -run '^$' -fuzz "^$3\$" -fuzztime "$1" -parallel 1 "$2" >"$log" 2>&1 </dev/null || only_time_ended || {
-	cat "$log"
-	echo "fuzz: $2 $3 ${4:-}: FAILED" >&2
-	exit 255 # xargs starts no more
+# one runs a target of a test program in the folder of its package, as `go test` does.
+one() {
+	cd "$3"
+	log=$2.$4
+	"$2" -test.run '^$' -test.fuzz "^$4\$" -test.fuzztime "$1" -test.parallel 1 -test.fuzzcachedir "$FUZZ_CACHE/$3" >"$log" 2>&1 </dev/null || only_time_ended || {
+		cat "$log"
+		echo "fuzz: $3 $4${5:+ $5}: FAILED" >&2
+		exit 255 # xargs starts no more
+	}
+	echo "fuzz: $3 $4${5:+ $5}: ok"
 }
-echo "fuzz: $2 $3 ${4:-}: ok"
+
+# all makes one program for the targets of a package, for that takes longer than a short run of them.
+all() {
+	self=$(realpath "$0")
+	cd "$(dirname "$self")/.."
+	FUZZ_CACHE=$(go env GOCACHE)/fuzz/$(go list -m)
+	export FUZZ_CACHE
+	programs=$(mktemp -d)
+	trap 'rm -rf "$programs"' EXIT
+	grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func|:|' | sort >"$programs/targets"
+	cut -d: -f1 "$programs/targets" | uniq | while read -r package; do
+		for tag in '' $(signs "$package"); do
+			program=$programs/$(echo "$package $tag" | tr -c 'a-z0-9\n' -).test
+			go test -c -fuzz . -tags "$tag" -o "$program" "$package" </dev/null
+			sed -n "s|^$package: \(.*\)|$1 $program $package \1${tag:+ $tag}|p" "$programs/targets"
+		done
+	done >"$programs/runs"
+	xargs -P "$(nproc)" -L 1 sh "$self" <"$programs/runs"
+}
+
+if [ $# = 1 ]; then all "$1"; else one "$@"; fi
