@@ -28,10 +28,12 @@ one() {
 }
 
 # all makes one program for the targets of a package, for that takes longer than a short run of them.
+# Only this module's code is made to tell the fuzzer where it goes; with -fuzz all code would be, and be compiled anew.
 all() {
 	self=$(realpath "$0")
 	cd "$(dirname "$self")/.."
-	FUZZ_CACHE=$(go env GOCACHE)/fuzz/$(go list -m)
+	module=$(go list -m)
+	FUZZ_CACHE=$(go env GOCACHE)/fuzz/$module
 	export FUZZ_CACHE
 	programs=$(mktemp -d)
 	trap 'rm -rf "$programs"' EXIT
@@ -39,7 +41,7 @@ all() {
 	cut -d: -f1 "$programs/targets" | uniq | while read -r package; do
 		for tag in '' $(signs "$package"); do
 			program=$programs/$(echo "$package $tag" | tr -c 'a-z0-9\n' -).test
-			go test -c -fuzz . -tags "$tag" -o "$program" "$package" </dev/null
+			go test -c -gcflags "$module/...=-d=libfuzzer" -tags "$tag" -o "$program" "$package" </dev/null
 			sed -n "s|^$package: \(.*\)|$1 $program $package \1${tag:+ $tag}|p" "$programs/targets"
 		done
 	done >"$programs/runs"
