@@ -25,12 +25,20 @@ func (v verdict) String() string {
 	return fmt.Sprintf("%s: message %d, %v: %s", v.verifier, v.message, v.signature, v.result)
 }
 
-// verifiers names all that judge knows.
-func verifiers() []string { return []string{"go-msgauth", "dkimpy", "Mail::DKIM", "opendkim-testmsg"} }
+// A verifier looks at messages, for which it may write files into dir.
+type verifier struct {
+	name   string
+	verify func(dir string, messages [][]byte) ([]verdict, error)
+}
 
-// judge lets the verifiers that are named look at every signature of the
-// messages. Mail::DKIM gives no verdict on Ed25519.
-func (w *world) judge(messages [][]byte, verifiers ...string) []verdict {
+// verifiers returns all of them, first the one that takes no process.
+func (w *world) verifiers() []verifier {
+	return []verifier{{"go-msgauth", w.goMsgauth}, {"dkimpy", w.dkimpy}, {"Mail::DKIM", w.mailDKIM}, {"opendkim-testmsg", w.opendkim}}
+}
+
+// judge lets verifiers look at every signature of the messages. Mail::DKIM gives
+// no verdict on Ed25519.
+func (w *world) judge(messages [][]byte, verifiers []verifier) []verdict {
 	w.t.Helper()
 	messages = slices.Clone(messages)
 	for i, message := range messages {
@@ -44,14 +52,11 @@ func (w *world) judge(messages [][]byte, verifiers ...string) []verdict {
 		w.t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	verify := map[string]func(dir string, messages [][]byte) ([]verdict, error){
-		"go-msgauth": w.goMsgauth, "dkimpy": w.dkimpy, "Mail::DKIM": w.mailDKIM, "opendkim-testmsg": w.opendkim,
-	}
 	verdicts := make([][]verdict, len(verifiers))
 	errs := make([]error, len(verifiers))
 	var running sync.WaitGroup
-	for i, name := range verifiers {
-		running.Go(func() { verdicts[i], errs[i] = verify[name](dir, messages) })
+	for i, verifier := range verifiers {
+		running.Go(func() { verdicts[i], errs[i] = verifier.verify(dir, messages) })
 	}
 	running.Wait()
 	for _, err := range errs {

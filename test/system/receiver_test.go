@@ -38,7 +38,7 @@ func TestVerifyAgrees(t *testing.T) {
 	for i := range passes {
 		passes[i] = make(map[string]int)
 	}
-	for _, v := range w.judge(messages, verifiers()...) {
+	for _, v := range w.judge(messages, w.verifiers()) {
 		if v.result == "pass" {
 			passes[v.message][v.verifier]++
 		}
@@ -75,16 +75,16 @@ func TestVerifyAgrees(t *testing.T) {
 			if result := strings.Join(results, ", "); result != j.want && j.want != "" {
 				t.Errorf("verify says %q, want %q", result, j.want)
 			}
-			for _, verifier := range verifiers() {
+			for _, verifier := range w.verifiers() {
 				want := ours
-				if verifier == "Mail::DKIM" {
+				if verifier.name == "Mail::DKIM" {
 					want = oursRSA // does not know Ed25519
 				}
-				if why := differences[j.name][verifier]; why != "" {
+				if why := differences[j.name][verifier.name]; why != "" {
 					want = 1 - want
 				}
-				if passes[i][verifier] != want {
-					t.Errorf("%s passes %d signatures, want %d", verifier, passes[i][verifier], want)
+				if passes[i][verifier.name] != want {
+					t.Errorf("%s passes %d signatures, want %d", verifier.name, passes[i][verifier.name], want)
 				}
 			}
 			if t.Failed() {

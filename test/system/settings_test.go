@@ -22,7 +22,7 @@ func (w *world) fate(message []byte) string {
 		return unsigned
 	}
 	passed, failed := 0, 0
-	for _, v := range w.judge([][]byte{message}, verifiers()...) {
+	for _, v := range w.judge([][]byte{message}, w.verifiers()) {
 		if v.result == "pass" {
 			passed++
 		} else {
