@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
 
@@ -16,21 +16,21 @@ type Asked struct {
 	*Key
 	Name   string      // of the record
 	Record record.DKIM // that should be there
-	Said   published.KeyAnswer
+	Said   dns.KeyAnswer
 	Signs  bool
 }
 
 // Ask asks the DNS about the keys of a domain, all at once, as a Checker does
 // about new ones. It returns them with the oldest first.
-func (s *Snapshot) Ask(ctx context.Context, resolver *published.Resolver, name string, patience time.Duration) ([]Asked, error) {
-	return s.AskBy(name, func(name string, want record.DKIM) published.KeyAnswer {
+func (s *Snapshot) Ask(ctx context.Context, resolver *dns.Resolver, name string, patience time.Duration) ([]Asked, error) {
+	return s.AskBy(name, func(name string, want record.DKIM) dns.KeyAnswer {
 		return resolver.KeyEverywhere(ctx, name, want, patience)
 	})
 }
 
 // AskBy is Ask with another way to ask for the record at a name, which several
 // goroutines use at once.
-func (s *Snapshot) AskBy(name string, ask func(name string, want record.DKIM) published.KeyAnswer) ([]Asked, error) {
+func (s *Snapshot) AskBy(name string, ask func(name string, want record.DKIM) dns.KeyAnswer) ([]Asked, error) {
 	keys := s.Keys(name)
 	all := make([]Asked, len(keys))
 	for i, key := range keys {
@@ -45,11 +45,11 @@ func (s *Snapshot) AskBy(name string, ask func(name string, want record.DKIM) pu
 		asking.Go(func() { all[i].Said = ask(all[i].Name, all[i].Record) })
 	}
 	asking.Wait()
-	said := make(map[*Key]published.Presence)
+	said := make(map[*Key]dns.Presence)
 	for _, a := range all {
 		said[a.Key] = a.Said.Presence
 	}
-	signing := s.Choose(name, func(key *Key) bool { return said[key] == published.There })
+	signing := s.Choose(name, func(key *Key) bool { return said[key] == dns.There })
 	for i := range all {
 		all[i].Signs = slices.Contains(signing, all[i].Key)
 	}
@@ -66,7 +66,7 @@ func (s *Snapshot) Tell(name string, keys []Asked) {
 	}
 	known := s.state(name)
 	for _, key := range keys {
-		if key.Said.Presence != published.Unknown && known.marks != nil {
+		if key.Said.Presence != dns.Unknown && known.marks != nil {
 			known = s.loader.learned(known, key.Key, key.Said.Presence)
 		}
 	}

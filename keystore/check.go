@@ -9,13 +9,13 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
 
 // DNS says how a Checker asks.
 type DNS struct {
-	Resolver *published.Resolver
+	Resolver *dns.Resolver
 	Rate     float64 // queries per second, at the most
 }
 
@@ -59,7 +59,7 @@ type Checker struct {
 type urgent struct {
 	next  time.Time
 	pause time.Duration
-	said  map[string]published.KeyAnswer // the last, by selector
+	said  map[string]dns.KeyAnswer // the last, by selector
 }
 
 // NewChecker returns a checker that has not asked yet. The store tells it of new
@@ -184,10 +184,10 @@ func (c *Checker) due(now time.Time) (names []string) {
 // check asks for the keys of a domain, and settles when to do so again.
 func (c *Checker) check(ctx context.Context, name string) {
 	known := c.store.Snapshot().state(name)
-	said := make(map[string]published.KeyAnswer)
+	said := make(map[string]dns.KeyAnswer)
 	settled, most := true, lazyPause
 	for i, key := range known.keys {
-		was := published.Unknown
+		was := dns.Unknown
 		if known.marks != nil {
 			was = known.marks[i].presence
 		}
@@ -198,10 +198,10 @@ func (c *Checker) check(ctx context.Context, name string) {
 		}
 		c.note(answer)
 		said[key.Selector] = answer
-		if answer.Presence != published.Unknown {
+		if answer.Presence != dns.Unknown {
 			c.store.learn(name, key, answer)
 		}
-		if answer.Presence == published.There {
+		if answer.Presence == dns.There {
 			continue
 		}
 		if settled = false; !signs {
@@ -231,18 +231,18 @@ func (c *Checker) check(ctx context.Context, name string) {
 // through. Of one that signs, or was seen to be published, a cache may say that it is
 // there: nothing comes of that. That it is not is believed when they all say so.
 // It reports whether there was time to ask, within the bound on queries.
-func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence, signs bool) (answer published.KeyAnswer, asked bool) {
+func (c *Checker) ask(ctx context.Context, key *Key, was dns.Presence, signs bool) (answer dns.KeyAnswer, asked bool) {
 	want, err := record.ForKey(key.Signer.Public())
 	if err != nil {
-		return published.KeyAnswer{Text: err.Error()}, true
+		return dns.KeyAnswer{Text: err.Error()}, true
 	}
 	name := record.Name(key.Selector, key.Domain)
-	if signs || was == published.There {
+	if signs || was == dns.There {
 		if c.limit.Wait(ctx) != nil {
 			return answer, false
 		}
-		answer = published.Key(ctx, c.dns.Resolver, name, want)
-		if answer.Presence == published.There || was == published.There && answer.Presence == published.Unknown {
+		answer = dns.Key(ctx, c.dns.Resolver, name, want)
+		if answer.Presence == dns.There || was == dns.There && answer.Presence == dns.Unknown {
 			return answer, true
 		}
 	}
@@ -253,10 +253,10 @@ func (c *Checker) ask(ctx context.Context, key *Key, was published.Presence, sig
 }
 
 // note says once that the DNS does not answer, and once that it does again.
-func (c *Checker) note(answer published.KeyAnswer) {
+func (c *Checker) note(answer dns.KeyAnswer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fails := answer.Presence == published.Unknown
+	fails := answer.Presence == dns.Unknown
 	switch {
 	case fails && !c.failing:
 		c.store.log.Warn("the DNS cannot say whether a key is published, so what signs stays as it is", "err", answer.Text)
@@ -268,7 +268,7 @@ func (c *Checker) note(answer published.KeyAnswer) {
 
 // Said returns what the DNS said last about the keys of a domain that is not
 // settled, by selector, and when it will be asked next.
-func (c *Checker) Said(name string) (said map[string]published.KeyAnswer, next time.Time) {
+func (c *Checker) Said(name string) (said map[string]dns.KeyAnswer, next time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if u := c.urgent[name]; u != nil {

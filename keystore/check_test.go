@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
 
@@ -30,33 +30,33 @@ type zone struct {
 }
 
 // serve answers on a port of its own until the test ends.
-func (z *zone) serve(t testing.TB) *published.Resolver {
+func (z *zone) serve(t testing.TB) *dns.Resolver {
 	t.Helper()
 	started := make(chan struct{})
-	server := &dns.Server{Addr: "127.0.0.1:0", Net: "udp", Handler: z, NotifyStartedFunc: func() { close(started) }}
+	server := &miekg.Server{Addr: "127.0.0.1:0", Net: "udp", Handler: z, NotifyStartedFunc: func() { close(started) }}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.ListenAndServe() }()
 	<-started
 	t.Cleanup(func() { _ = server.Shutdown(); <-done })
-	return &published.Resolver{Servers: []string{server.PacketConn.LocalAddr().String()}, Patience: time.Second, Attempts: 1}
+	return &dns.Resolver{Servers: []string{server.PacketConn.LocalAddr().String()}, Patience: time.Second, Attempts: 1}
 }
 
-func (z *zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
+func (z *zone) ServeDNS(w miekg.ResponseWriter, query *miekg.Msg) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	reply := new(dns.Msg).SetReply(query)
+	reply := new(miekg.Msg).SetReply(query)
 	reply.RecursionAvailable = true
 	name := strings.TrimSuffix(query.Question[0].Name, ".")
 	text, ok := z.texts[name]
 	switch {
 	case z.fails:
-		reply.Rcode = dns.RcodeServerFailure
-	case query.Question[0].Qtype != dns.TypeTXT:
+		reply.Rcode = miekg.RcodeServerFailure
+	case query.Question[0].Qtype != miekg.TypeTXT:
 	case ok:
 		z.queries[name]++
-		reply.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: query.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: split(text)}}
+		reply.Answer = []miekg.RR{&miekg.TXT{Hdr: miekg.RR_Header{Name: query.Question[0].Name, Rrtype: miekg.TypeTXT, Class: miekg.ClassINET, Ttl: 60}, Txt: split(text)}}
 	default:
-		reply.Rcode = dns.RcodeNameError
+		reply.Rcode = miekg.RcodeNameError
 	}
 	_ = w.WriteMsg(reply)
 }

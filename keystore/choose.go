@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 // order puts the keys of one domain in order of age, the newest last: by the
@@ -53,7 +53,7 @@ func proven(keys []*Key, marks []mark) []*Key {
 		}
 		return picked
 	}
-	if there := those(func(m mark) bool { return m.presence == published.There }); len(there) > 0 {
+	if there := those(func(m mark) bool { return m.presence == dns.There }); len(there) > 0 {
 		return newest(there)
 	}
 	if before := those(func(m mark) bool { return m.active != 0 }); len(before) > 0 {
@@ -76,7 +76,7 @@ func (s *Snapshot) Choose(name string, there func(*Key) bool) []*Key {
 	marks := make([]mark, len(keys))
 	for i, key := range keys {
 		if there(key) {
-			marks[i].presence = published.There
+			marks[i].presence = dns.There
 		}
 	}
 	return proven(keys, marks)

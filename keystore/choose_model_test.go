@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 // model is a domain with a DNS, and a store that is asked by nobody but the test.
@@ -191,13 +191,13 @@ func (m *model) check() {
 			m.note("no answer about %s", key.Selector)
 			continue
 		}
-		presence := published.Missing
+		presence := dns.Missing
 		if in := m.zone[key.Selector]; in != nil && in.Equal(key) {
-			presence = published.There
+			presence = dns.There
 		}
 		m.state = m.loader.learned(m.state, key, presence)
 		delete(m.there, m.name(key))
-		if presence == published.There {
+		if presence == dns.There {
 			m.there[m.name(key)] = true
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 // domain is one signing domain of the key directory. What is known of it
@@ -112,11 +112,11 @@ func (l *loader) replaced(keys []*Key, previous *state) (former []*Key) {
 		return nil
 	}
 	for i, old := range previous.keys {
-		if previous.marks[i].presence != published.There {
+		if previous.marks[i].presence != dns.There {
 			continue
 		}
 		for _, key := range keys {
-			if key.Selector == old.Selector && !key.Equal(old) && !previous.has(key, published.There) {
+			if key.Selector == old.Selector && !key.Equal(old) && !previous.has(key, dns.There) {
 				former = append(former, old)
 			}
 		}
@@ -144,7 +144,7 @@ func (l *loader) choose(s *state) {
 }
 
 // learned returns the state with a clear answer about the record of a key.
-func (l *loader) learned(s *state, key *Key, presence published.Presence) *state {
+func (l *loader) learned(s *state, key *Key, presence dns.Presence) *state {
 	at := s.index(key)
 	if at < 0 {
 		return s // it went while the DNS was asked
@@ -155,7 +155,7 @@ func (l *loader) learned(s *state, key *Key, presence published.Presence) *state
 		m := s.marks[i]
 		if i == at {
 			m.presence, m.asked = presence, uint32(l.now().Unix())
-		} else if presence == published.There && k.Selector == key.Selector && !s.hasFile(k) {
+		} else if presence == dns.There && k.Selector == key.Selector && !s.hasFile(k) {
 			continue // it was replaced by key, which the world can verify now
 		}
 		next.keys, next.marks = append(next.keys, k), append(next.marks, m)
@@ -179,7 +179,7 @@ func (s *state) index(key *Key) int {
 }
 
 // has reports whether the last clear answer about the record of a key was this.
-func (s *state) has(key *Key, presence published.Presence) bool {
+func (s *state) has(key *Key, presence dns.Presence) bool {
 	at := s.index(key)
 	return at >= 0 && s.marks[at].presence == presence
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
 
@@ -14,7 +14,7 @@ import (
 func (s *Store) watched(nudge func(names ...string)) { s.nudge = nudge }
 
 // learn takes a clear answer of the DNS about a key, and says what comes of it.
-func (s *Store) learn(name string, key *Key, answer published.KeyAnswer) {
+func (s *Store) learn(name string, key *Key, answer dns.KeyAnswer) {
 	d := s.Snapshot().shards.find(name)
 	if d == nil {
 		return
@@ -30,7 +30,7 @@ func (s *Store) learn(name string, key *Key, answer published.KeyAnswer) {
 	unlock()
 	s.changed.Store(true)
 	s.revision.Add(1)
-	before := published.Unknown
+	before := dns.Unknown
 	if at := was.index(key); at >= 0 {
 		before = was.marks[at].presence
 	}
@@ -41,11 +41,11 @@ func (s *Store) learn(name string, key *Key, answer published.KeyAnswer) {
 }
 
 // logPresence says that the DNS says something else of a key than before.
-func (s *Store) logPresence(now *state, key *Key, before published.Presence, answer published.KeyAnswer) {
+func (s *Store) logPresence(now *state, key *Key, before dns.Presence, answer dns.KeyAnswer) {
 	attrs := []any{"domain", key.Domain, "selector", key.Selector}
-	if answer.Presence == published.There {
+	if answer.Presence == dns.There {
 		level := slog.LevelInfo
-		if before == published.Unknown && s.Snapshot().Len() > few && slices.ContainsFunc(now.signing, key.Equal) {
+		if before == dns.Unknown && s.Snapshot().Len() > few && slices.ContainsFunc(now.signing, key.Equal) {
 			level = slog.LevelDebug // so it should be, and there are many
 		}
 		s.log.Log(context.Background(), level, "key is published", append(attrs, "dns", answer.Text)...)
@@ -56,11 +56,11 @@ func (s *Store) logPresence(now *state, key *Key, before published.Presence, ans
 		attrs = append(attrs, "value", want.String())
 	}
 	switch signs := slices.ContainsFunc(now.signing, key.Equal); {
-	case signs && before == published.There:
+	case signs && before == dns.There:
 		s.log.Error("the record of the key that signs is gone, and no other key is published, so its mail cannot be verified; hint: publish it again", attrs...)
 	case signs:
 		s.log.Warn("the key that signs is not published, so its mail cannot be verified; hint: publish its record", attrs...)
-	case before == published.There:
+	case before == dns.There:
 		s.log.Warn("the record of a key is gone", attrs...)
 	default:
 		s.log.Info("key waits until its record is published; hint: publish it", attrs...)

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 // What is known of the keys is kept over a restart in one file of the state
@@ -113,8 +113,8 @@ func parseMark(fields []string) (p print, m mark, err error) {
 	if n, err := hex.Decode(p[:], []byte(fields[2])[:min(len(fields[2]), 2*len(p))]); err != nil || n != len(p) {
 		return p, m, fmt.Errorf("%q is no print of a key", fields[2])
 	}
-	for m.presence = published.Unknown; m.presence.String() != fields[3]; m.presence++ {
-		if m.presence == published.Missing {
+	for m.presence = dns.Unknown; m.presence.String() != fields[3]; m.presence++ {
+		if m.presence == dns.Missing {
 			return p, mark{}, fmt.Errorf("%q is none of unknown, there, missing", fields[3])
 		}
 	}

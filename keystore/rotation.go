@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 // Rotation is how far the change of a domain's keys has come. It is kept beside
@@ -68,7 +68,7 @@ func (r *Rotation) Stage(key Asked, overlap time.Duration, now time.Time) (Stage
 		return Retiring, stopped
 	case !stopped.IsZero():
 		return Retired, stopped.Add(overlap)
-	case key.Said.Presence != published.There:
+	case key.Said.Presence != dns.There:
 		return Pending, time.Time{}
 	}
 	return Published, time.Time{}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 // Stage is where a key is in its life.
@@ -49,10 +49,10 @@ const Overlap = 7 * 24 * time.Hour
 // mark is what is known of a key beyond its file. Times are in seconds since
 // 1970, which lasts until 2106; 0 is none.
 type mark struct {
-	presence published.Presence // the last clear answer: a latch
-	asked    uint32             // when that was
-	active   uint32             // since when it signs; 0 when it does not
-	stopped  uint32             // when it last stopped
+	presence dns.Presence // the last clear answer: a latch
+	asked    uint32       // when that was
+	active   uint32       // since when it signs; 0 when it does not
+	stopped  uint32       // when it last stopped
 }
 
 // stage returns the stage of a key with this mark, and since when it has it, if
@@ -66,7 +66,7 @@ func (m mark) stage(now time.Time) (Stage, time.Time) {
 		return Retiring, stopped
 	case m.stopped != 0:
 		return Retired, stopped.Add(Overlap)
-	case m.presence == published.There:
+	case m.presence == dns.There:
 		return Published, time.Time{}
 	}
 	return Pending, time.Time{}
@@ -83,9 +83,9 @@ func moment(seconds uint32) time.Time {
 type Status struct {
 	*Key
 	Stage    Stage
-	Since    time.Time          // of the stage; zero when that is not known
-	Presence published.Presence // the last clear answer of the DNS
-	Asked    time.Time          // when that was; zero when there was none
+	Since    time.Time    // of the stage; zero when that is not known
+	Presence dns.Presence // the last clear answer of the DNS
+	Asked    time.Time    // when that was; zero when there was none
 }
 
 // Status returns the usable keys of a domain, the oldest first, with their

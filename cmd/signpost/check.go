@@ -11,8 +11,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/published/audit"
-	"signpost/keystore/record"
+	"signpost/keystore/check"
+	"signpost/keystore/finding"
 )
 
 func checkCommand() *cli.Command {
@@ -34,14 +34,14 @@ func checkCommand() *cli.Command {
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
 		},
-		Action: check,
+		Action: checkDomains,
 	}
 }
 
 // maxChecks is how many domains are checked at once.
 const maxChecks = 16
 
-func check(c *cli.Context) error {
+func checkDomains(c *cli.Context) error {
 	domains, err := domainArgs(c)
 	if err != nil {
 		return err
@@ -51,11 +51,11 @@ func check(c *cli.Context) error {
 		return err
 	}
 	var answer struct {
-		Domains []*audit.Report `json:"domains"`
+		Domains []*check.Report `json:"domains"`
 	}
-	var findings []record.Finding
-	for report := range inOrder(domains, func(domain string) *audit.Report {
-		return audit.Domain(c.Context, options, domain)
+	var findings []finding.Finding
+	for report := range inOrder(domains, func(domain string) *check.Report {
+		return check.Domain(c.Context, options, domain)
 	}) {
 		if err := c.Context.Err(); err != nil {
 			return exitError{exitUnknown, fmt.Errorf("stopped before all was checked: %w", err)}
@@ -108,7 +108,7 @@ func inOrder[T, R any](items []T, do func(T) R) iter.Seq[R] {
 	}
 }
 
-func printReport(c *cli.Context, report *audit.Report, more bool) {
+func printReport(c *cli.Context, report *check.Report, more bool) {
 	s, out := styleOf(c), c.App.Writer
 	if more {
 		io.WriteString(out, "\n")
@@ -120,17 +120,17 @@ func printReport(c *cli.Context, report *audit.Report, more bool) {
 	printFindings(c, report.Findings)
 	verdict := visible(report.Verdict)
 	switch report.Passes {
-	case audit.Yes:
+	case check.Yes:
 		verdict = s.green(verdict)
-	case audit.No:
+	case check.No:
 		verdict = s.red(verdict)
 	}
 	fmt.Fprintln(out, verdict)
 }
 
 // checkOptions reads the flags.
-func checkOptions(c *cli.Context) (audit.Options, error) {
-	options := audit.Options{Authoritative: c.Bool("authoritative"), KeysIn: c.String("keys")}
+func checkOptions(c *cli.Context) (check.Options, error) {
+	options := check.Options{Authoritative: c.Bool("authoritative"), KeysIn: c.String("keys")}
 	const variable = "SIGNPOST_SUBDOMAINS"
 	var err error
 	if options.Subdomains, err = isOn(c, "subdomains", variable, map[string]string{variable: os.Getenv(variable)}); err != nil {

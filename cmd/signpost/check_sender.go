@@ -13,11 +13,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/published/audit"
+	"signpost/keystore/check"
 )
 
 // senderOptions reads from where, and under which names, mail is sent.
-func senderOptions(c *cli.Context, options *audit.Options) error {
+func senderOptions(c *cli.Context, options *check.Options) error {
 	for _, text := range c.StringSlice("from-ip") {
 		addr, err := netip.ParseAddr(text)
 		if err != nil || addr.Zone() != "" {
@@ -58,7 +58,7 @@ func publicAddresses() []netip.Addr {
 	for _, a := range found {
 		if network, ok := a.(*net.IPNet); ok {
 			addr, _ := netip.AddrFromSlice(network.IP)
-			if addr = addr.Unmap(); audit.IsPublic(addr) && !isExample(addr) {
+			if addr = addr.Unmap(); check.IsPublic(addr) && !isExample(addr) {
 				public = append(public, addr)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -155,9 +156,9 @@ func (p *dnsPlan) spfRecord(domain string) record.Record {
 // suffer.
 func lintSPF(c *cli.Context, r record.Record) (fault bool) {
 	for _, f := range record.LintSPF(r.Name, []record.TXT{r.Strings()}) {
-		if f.Level == record.Fault || f.Level == record.Warning {
+		if f.Level == finding.Fault || f.Level == finding.Warning {
 			warn(c, "SPF of %s: %s", f.Name, f.What)
-			fault = fault || f.Level == record.Fault
+			fault = fault || f.Level == finding.Fault
 		}
 	}
 	return fault

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -80,7 +81,7 @@ func TestDNSPassesLint(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range answer.Records {
-			var findings []record.Finding
+			var findings []finding.Finding
 			switch published := []record.TXT{r.Strings}; {
 			case strings.HasPrefix(r.Name, "_dmarc."):
 				findings = record.LintDMARC(r.Name, published)
@@ -90,7 +91,7 @@ func TestDNSPassesLint(t *testing.T) {
 				findings = record.LintDKIM(r.Name, published, record.DKIM{})
 			}
 			for _, f := range findings {
-				if f.Level == record.Fault || f.Level == record.Warning && !strings.Contains(r.Value, "p=none") {
+				if f.Level == finding.Fault || f.Level == finding.Warning && !strings.Contains(r.Value, "p=none") {
 					t.Errorf("%s: %s %s: %s", options, f.Code, f.Name, f.What)
 				}
 			}

@@ -13,8 +13,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
-	"signpost/keystore/record"
+	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 	"signpost/milter"
 	"signpost/postfix"
 )
@@ -67,7 +67,7 @@ type explainer struct {
 	// sevenBit says that the next hop does not offer 8BITMIME.
 	sevenBit bool
 
-	resolver *published.Resolver
+	resolver *dns.Resolver
 	running  *daemon           // nil: the DNS is asked
 	chosen   map[string]chosen // by domain, of those with several keys
 }
@@ -116,7 +116,7 @@ func explain(c *cli.Context) error {
 // explainVerdict is the exit code: 1 when a message is not signed or when there
 // is a finding.
 func explainVerdict(answers []explained) error {
-	var all []record.Finding
+	var all []finding.Finding
 	for _, answer := range answers {
 		if !answer.Signed {
 			return exitCode(exitFinding)
@@ -217,7 +217,7 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) (expla
 		Postfix:    e.config.Path,
 		Signatures: []explainedSignature{},
 		Keys:       append([]explainedKey{}, how.keys...),
-		Findings:   append([]record.Finding{}, how.findings...),
+		Findings:   append([]finding.Finding{}, how.findings...),
 	}
 	reason := explainReason(verdict, e.client, e.signing, e.keys)
 	answer.Why, answer.Hint = reason.why, reason.hint
@@ -240,7 +240,7 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) (expla
 	mail.Signatures, mail.Local, mail.SevenBit = values, e.client.Local, e.sevenBit
 	answer.Findings = append(answer.Findings, message.findings...)
 	for _, f := range e.config.Predict(c.Context, mail) {
-		answer.Findings = append(answer.Findings, record.Finding(f))
+		answer.Findings = append(answer.Findings, finding.Finding{Code: f.Code, Level: finding.Level(f.Level), Name: f.Name, What: f.What, Effect: f.Effect, Fix: f.Fix})
 	}
 	return answer, nil
 }

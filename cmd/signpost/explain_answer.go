@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 	"signpost/postfix"
 )
 
@@ -32,7 +32,7 @@ type explained struct {
 	Keys       []explainedKey       `json:"keys"` // of the signing domain, where it has several
 	Log        string               `json:"log"`
 	Postfix    string               `json:"postfix"` // the configuration that the findings go by
-	Findings   []record.Finding     `json:"findings"`
+	Findings   []finding.Finding    `json:"findings"`
 }
 
 // explainedSetting is the setting that decides.

@@ -7,7 +7,8 @@ import (
 	"strings"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 	"signpost/milter"
 )
@@ -22,7 +23,7 @@ type explainedKey struct {
 // chosen is how the choice of a domain's keys came about.
 type chosen struct {
 	keys     []explainedKey
-	findings []record.Finding
+	findings []finding.Finding
 }
 
 // choose has the DNS, or a running signpostd, say which of a domain's keys signs,
@@ -48,8 +49,8 @@ func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain 
 	how := chosen{}
 	for _, key := range keys {
 		how.keys = append(how.keys, explainedKey{key.Selector, stages[key.Selector], key.Said.Text})
-		if key.Said.Presence == published.Unknown {
-			how.findings = append(how.findings, record.Finding{Code: "dns-failed", Level: record.Unknown, Name: key.Name,
+		if key.Said.Presence == dns.Unknown {
+			how.findings = append(how.findings, finding.Finding{Code: "dns-failed", Level: finding.Unknown, Name: key.Name,
 				What: "whether the key is published is not known: " + key.Said.Text, Effect: "which key signs is a guess; a signpostd that has asked before stays with what it knows",
 				Fix: "ask it with --daemon, or another resolver with --resolver"})
 		}
@@ -79,9 +80,9 @@ func (e *explainer) askDaemon(ctx context.Context, domain string) (keys []keysto
 			return nil, nil, exitError{exitUnknown, fmt.Errorf("signpostd at %s does not know the key %s; hint: does it read this key directory?", e.running.address, key.File)}
 		}
 		asked := keystore.Asked{Key: key, Name: record.Name(key.Selector, domain), Signs: stage == keystore.Active}
-		asked.Said.Presence = published.Missing
+		asked.Said.Presence = dns.Missing
 		if asked.Signs {
-			asked.Said.Presence = published.There
+			asked.Said.Presence = dns.There
 		}
 		keys = append(keys, asked)
 	}

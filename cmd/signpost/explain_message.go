@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 	"signpost/milter/dkim"
 	"signpost/postfix"
 )
@@ -13,7 +13,7 @@ import (
 // letter is a message as it stands in a file.
 type letter struct {
 	mail     postfix.Mail
-	findings []record.Finding // about the file, not about its fate
+	findings []finding.Finding // about the file, not about its fate
 }
 
 // parseLetter reads a message. Lines may end in LF throughout, which stands for
@@ -34,7 +34,7 @@ func parseLetter(data []byte) (*letter, error) {
 		if bytes.Contains(data, []byte("\r\n\r\nFrom ")) {
 			return nil, fmt.Errorf("it is a mailbox with more than one message; hint: give one message")
 		}
-		l.note("path-mbox-line", record.Note, "line 1", fmt.Sprintf("%q is the separator of a mailbox and no part of the message; it is left out", first), "")
+		l.note("path-mbox-line", finding.Note, "line 1", fmt.Sprintf("%q is the separator of a mailbox and no part of the message; it is left out", first), "")
 	}
 	var value []byte // of the last field, to which lines may be added
 	endField := func() {
@@ -59,7 +59,7 @@ func parseLetter(data []byte) (*letter, error) {
 		case len(fields) == 0:
 			return nil, fmt.Errorf("line %d is no header field, so it is not a message: %.40q; hint: a message begins with fields such as From: and an empty line ends them", number, line)
 		default:
-			l.note("path-header-end", record.Warning, fmt.Sprintf("line %d", number), fmt.Sprintf("%.60q is no header field, and no empty line comes before it", line),
+			l.note("path-header-end", finding.Warning, fmt.Sprintf("line %d", number), fmt.Sprintf("%.60q is no header field, and no empty line comes before it", line),
 				"Postfix takes it for the first line of the body, with what follows")
 			l.mail.Body, l.mail.BodyLine = data, number
 			return l, nil
@@ -68,12 +68,12 @@ func parseLetter(data []byte) (*letter, error) {
 		number++
 	}
 	l.mail.BodyLine = number
-	l.note("path-header-only", record.Note, "body", "the message ends with its header, without an empty line", "that is allowed: it has no body")
+	l.note("path-header-only", finding.Note, "body", "the message ends with its header, without an empty line", "that is allowed: it has no body")
 	return l, nil
 }
 
-func (l *letter) note(code, level, name, what, effect string) {
-	l.findings = append(l.findings, record.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect})
+func (l *letter) note(code string, level finding.Level, name, what, effect string) {
+	l.findings = append(l.findings, finding.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect})
 }
 
 // cutLine cuts off a line that ends in CRLF or in a bare LF.

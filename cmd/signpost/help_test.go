@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore/published/audit"
+	"signpost/keystore/check"
 	"signpost/keystore/record"
 )
 
@@ -26,7 +26,7 @@ func answers() map[string]any {
 			Next    []dnsStep       `json:"next"`
 		}{},
 		"signpost check": struct {
-			Domains []*audit.Report `json:"domains"`
+			Domains []*check.Report `json:"domains"`
 		}{},
 		"signpost postfix show":  shownSettings{},
 		"signpost postfix diff":  postfixChange{},

@@ -10,8 +10,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/migrate"
-	"signpost/keystore/record"
 )
 
 func importCommand() *cli.Command {
@@ -47,7 +47,7 @@ func importAction(c *cli.Context) error {
 		return err
 	}
 	steps, atOdds := migrate.Steps(plans, c.String("keys"), there, time.Now())
-	findings := []record.Finding{}
+	findings := []finding.Finding{}
 	for _, plan := range plans {
 		findings = append(findings, plan.Findings...)
 	}
@@ -56,7 +56,7 @@ func importAction(c *cli.Context) error {
 	if !result.DryRun {
 		findings = append(findings, install(c, steps, result.Keys)...)
 	}
-	var lost []record.Finding
+	var lost []finding.Finding
 	result.Settings, lost = importSettings(c, plans)
 	findings = append(findings, lost...)
 	result.Domains = domainResults(steps, result.Keys)
@@ -109,8 +109,8 @@ func readPlans(c *cli.Context) ([]*migrate.Plan, error) {
 
 // install writes the keys that are new. Each is written whole or not at all,
 // and one that fails does not keep the others from it.
-func install(c *cli.Context, steps []migrate.Step, results []importedKey) []record.Finding {
-	var findings []record.Finding
+func install(c *cli.Context, steps []migrate.Step, results []importedKey) []finding.Finding {
+	var findings []finding.Finding
 	for i, step := range steps {
 		if step.State != migrate.New {
 			continue

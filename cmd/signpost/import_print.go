@@ -8,18 +8,19 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/migrate"
 	"signpost/keystore/record"
 )
 
 // importResult is the machine's form of the answer.
 type importResult struct {
-	DryRun   bool             `json:"dry_run"`
-	Sources  []importSource   `json:"sources"`
-	Keys     []importedKey    `json:"keys"`
-	Settings []importSetting  `json:"settings"`
-	Domains  []importedDomain `json:"domains"`
-	Findings []record.Finding `json:"findings"`
+	DryRun   bool              `json:"dry_run"`
+	Sources  []importSource    `json:"sources"`
+	Keys     []importedKey     `json:"keys"`
+	Settings []importSetting   `json:"settings"`
+	Domains  []importedDomain  `json:"domains"`
+	Findings []finding.Finding `json:"findings"`
 }
 
 type importSource struct {
@@ -99,13 +100,13 @@ func domainResults(steps []migrate.Step, keys []importedKey) []importedDomain {
 }
 
 // failure makes a finding of an error.
-func failure(name, code string, err error, effect string) record.Finding {
+func failure(name, code string, err error, effect string) finding.Finding {
 	what, fix, _ := strings.Cut(err.Error(), "; hint: ")
 	effect, also, _ := strings.Cut(effect, "; hint: ")
 	if fix == "" {
 		fix = also
 	}
-	return record.Finding{Level: record.Fault, Code: code, Name: name, What: what, Effect: effect, Fix: fix}
+	return finding.Finding{Level: finding.Fault, Code: code, Name: name, What: what, Effect: effect, Fix: fix}
 }
 
 func printImport(c *cli.Context, result importResult) {

@@ -8,15 +8,15 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/migrate"
-	"signpost/keystore/record"
 	"signpost/milter"
 	"signpost/milter/dkim"
 )
 
 // importSettings joins the settings of all plans, adds where the keys are, and
 // leaves out what signpostd would not start with.
-func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []record.Finding) {
+func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []finding.Finding) {
 	list := []importSetting{}
 	if c.IsSet("keys") {
 		dir, err := filepath.Abs(c.String("keys"))
@@ -39,7 +39,7 @@ func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []r
 			}
 		}
 	}
-	var findings []record.Finding
+	var findings []finding.Finding
 	sign := dkim.DefaultSign()
 	list = slices.DeleteFunc(list, func(s importSetting) bool {
 		var err error
@@ -100,10 +100,10 @@ func joined(list, more string) string {
 	return strings.Join(words, " ")
 }
 
-func lostSetting(s importSetting, why string) record.Finding {
+func lostSetting(s importSetting, why string) finding.Finding {
 	why, _, _ = strings.Cut(why, "; hint: ")
-	return record.Finding{
-		Level: record.Warning, Code: "import-setting", Name: s.From,
+	return finding.Finding{
+		Level: finding.Warning, Code: "import-setting", Name: s.From,
 		What: fmt.Sprintf("not carried over to %s: %s", s.Variable, why), Effect: "signpostd does not start with that",
 	}
 }

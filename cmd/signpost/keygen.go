@@ -107,7 +107,7 @@ func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, th
 	for _, problem := range there.Problems() {
 		if problem.Domain == domain && len(present) == 0 && !c.Bool("now") {
 			f := brokenKey(problem)
-			return nil, fmt.Errorf("%s has a key already, but %s; hint: %s", domain, f.What, f.Fix)
+			return nil, fmt.Errorf("%s has a key already, but %s; hint: %s", domain, f.What, f.Advice())
 		}
 	}
 	if len(present) > 0 && !c.Bool("now") {

@@ -12,8 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
-	"signpost/keystore/record"
+	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 )
 
 func keysCommand() *cli.Command {
@@ -92,10 +92,10 @@ json:
 
 // keysAnswer is the JSON form of the answer.
 type keysAnswer struct {
-	Directory string           `json:"directory"`
-	Daemon    string           `json:"daemon,omitempty"` // that was asked, in place of a directory
-	Keys      []shownKey       `json:"keys"`
-	Findings  []record.Finding `json:"findings"`
+	Directory string            `json:"directory"`
+	Daemon    string            `json:"daemon,omitempty"` // that was asked, in place of a directory
+	Keys      []shownKey        `json:"keys"`
+	Findings  []finding.Finding `json:"findings"`
 
 	open []*keystore.Key // that every user can read
 }
@@ -120,7 +120,7 @@ func showKeys(c *cli.Context) error {
 			return err
 		}
 	}
-	answer := keysAnswer{Directory: c.String("keys"), Keys: []shownKey{}, Findings: []record.Finding{}}
+	answer := keysAnswer{Directory: c.String("keys"), Keys: []shownKey{}, Findings: []finding.Finding{}}
 	running, err := openDaemon(c)
 	switch {
 	case err != nil:
@@ -173,15 +173,15 @@ func (a *keysAnswer) read(c *cli.Context, domains []string) error {
 	a.addOpen()
 	if domains == nil {
 		for _, file := range keystore.Unclaimed(a.Directory) {
-			a.Findings = append(a.Findings, record.Finding{
-				Code: "dkim-key-unclaimed", Level: record.Note, Name: file, What: "it holds a private key and has not the name of one",
+			a.Findings = append(a.Findings, finding.Finding{
+				Code: "dkim-key-unclaimed", Level: finding.Note, Name: file, What: "it holds a private key and has not the name of one",
 				Effect: "signpostd passes it over", Fix: "to sign with it, call it <domain>/<selector>.private",
 			})
 		}
 	}
 	if len(a.Keys) == 0 && len(snapshot.Domains()) == 0 && len(snapshot.Problems()) == 0 {
-		a.Findings = append(a.Findings, record.Finding{
-			Code: "dkim-no-key-file", Level: record.Fault, Name: a.Directory, What: "there is no key in it", Effect: "no mail is signed",
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dkim-no-key-file", Level: finding.Fault, Name: a.Directory, What: "there is no key in it", Effect: "no mail is signed",
 			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " example.org\", or give another directory with --keys",
 		})
 	}
@@ -193,8 +193,8 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 	keys := snapshot.Keys(domain)
 	signing, err := snapshot.Signing(domain)
 	if err == keystore.ErrNoKey {
-		a.Findings = append(a.Findings, record.Finding{
-			Code: "dkim-no-key-file", Level: record.Fault, Name: domain, What: "there is no key for it in " + a.Directory, Effect: "its mail is not signed",
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dkim-no-key-file", Level: finding.Fault, Name: domain, What: "there is no key for it in " + a.Directory, Effect: "its mail is not signed",
 			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " " + domain + "\"",
 		})
 	}
@@ -211,8 +211,8 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 	for _, key := range signing {
 		onlyEd25519 = onlyEd25519 && key.Algorithm == keystore.Ed25519
 		if key.Algorithm == keystore.RSA && key.Bits < keystore.WeakBits {
-			a.Findings = append(a.Findings, record.Finding{
-				Code: "dkim-weak-key", Level: record.Warning, Name: domain,
+			a.Findings = append(a.Findings, finding.Finding{
+				Code: "dkim-weak-key", Level: finding.Warning, Name: domain,
 				What:   fmt.Sprintf("the key with selector %s has only %d bits", key.Selector, key.Bits),
 				Effect: "2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist",
 				Fix:    "make a new one with \"signpost keygen\"",
@@ -220,8 +220,8 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 		}
 	}
 	if onlyEd25519 {
-		a.Findings = append(a.Findings, record.Finding{
-			Code: "dkim-no-rsa-key", Level: record.Warning, Name: domain,
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dkim-no-rsa-key", Level: finding.Warning, Name: domain,
 			What:   "it has only an Ed25519 key",
 			Effect: "many receivers cannot verify that yet",
 			Fix:    "make an RSA key beside it with \"signpost keygen --now" + keysOption(a.Directory) + " " + domain + "\", and publish its record",
@@ -254,15 +254,15 @@ func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []
 			shown := &a.Keys[at]
 			shown.Stage, _ = result.plan.Stage(key, keystore.Overlap, time.Now())
 			shown.Signs, shown.DNS = key.Signs, key.Said.Text
-			if key.Said.Presence == published.Unknown {
+			if key.Said.Presence == dns.Unknown {
 				unknown++
 			}
 			at++
 		}
 	}
 	if unknown > 0 {
-		a.Findings = append(a.Findings, record.Finding{
-			Code: "dns-failed", Level: record.Unknown, Name: a.Directory, What: fmt.Sprintf("of %d keys the DNS does not say whether they are published", unknown),
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dns-failed", Level: finding.Unknown, Name: a.Directory, What: fmt.Sprintf("of %d keys the DNS does not say whether they are published", unknown),
 			Effect: "a signpostd that has asked before stays with what it knows", Fix: "ask again, or another resolver with --resolver",
 		})
 	}
@@ -274,27 +274,27 @@ func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []
 func (a *keysAnswer) addOpen() {
 	const effect = "every user of this machine can read %s, and sign in the name of the domain"
 	if len(a.open) > 3 {
-		a.Findings = append(a.Findings, record.Finding{
-			Code: "dkim-key-open", Level: record.Note, Name: a.Directory,
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dkim-key-open", Level: finding.Note, Name: a.Directory,
 			What:   fmt.Sprintf("%d keys are open to all, %s among them", len(a.open), a.open[0].File),
 			Effect: fmt.Sprintf(effect, "them"), Fix: "find -L " + a.Directory + " -type f ! -name '*.txt' -exec chmod o= {} +",
 		})
 		return
 	}
 	for _, key := range a.open {
-		a.Findings = append(a.Findings, record.Finding{
-			Code: "dkim-key-open", Level: record.Note, Name: key.Domain, What: "key " + key.File + " is open to all",
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dkim-key-open", Level: finding.Note, Name: key.Domain, What: "key " + key.File + " is open to all",
 			Effect: fmt.Sprintf(effect, "it"), Fix: "chmod o= " + key.File,
 		})
 	}
 }
 
-func brokenKey(problem keystore.Problem) record.Finding {
+func brokenKey(problem keystore.Problem) finding.Finding {
 	what, fix, hinted := strings.Cut(problem.Err.Error(), "; hint: ")
 	if !hinted {
 		fix = "put the key back from a copy, or remove the file"
 	}
-	f := record.Finding{Code: "dkim-key-broken", Level: record.Fault, Name: problem.Domain, What: "key " + problem.File + ": " + what, Effect: "it does not sign", Fix: fix}
+	f := finding.Finding{Code: "dkim-key-broken", Level: finding.Fault, Name: problem.Domain, What: "key " + problem.File + ": " + what, Effect: "it does not sign", Fix: fix}
 	if f.Name == "" {
 		f.Name, f.What = problem.File, what
 	}

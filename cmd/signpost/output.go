@@ -12,10 +12,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"signpost/keystore/finding"
+
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
-
-	"signpost/keystore/record"
 )
 
 // answerWriter is standard output. It keeps the first error, so that verbs can
@@ -116,24 +116,24 @@ func (s style) green(text string) string { return s.paint("32", text) }
 func (s style) red(text string) string   { return s.paint("31", text) }
 
 // level colours the level of a finding.
-func (s style) level(level string) string {
-	code := map[string]string{record.Fault: "31", record.Warning: "33", record.Unknown: "35", record.Note: "36"}[level]
+func (s style) level(level finding.Level) string {
+	code := map[finding.Level]string{finding.Fault: "31", finding.Warning: "33", finding.Unknown: "35", finding.Note: "36"}[level]
 	if code == "" {
-		return level
+		return string(level)
 	}
-	return s.paint(code, level)
+	return s.paint(code, string(level))
 }
 
 // printFindings writes findings for a reader: what is wrong, what it causes,
 // and what to do. A value to publish stands on a line of its own, to be copied.
-func printFindings(c *cli.Context, findings []record.Finding) {
+func printFindings(c *cli.Context, findings []finding.Finding) {
 	s := styleOf(c)
 	for _, f := range findings {
 		fmt.Fprintf(c.App.Writer, "%s: %s: %s\n", s.level(f.Level), s.bold(visible(f.Name)), visible(f.What))
 		if f.Effect != "" {
 			fmt.Fprintf(c.App.Writer, "   %s\n", visible(f.Effect))
 		}
-		fix, values, more := strings.Cut(f.Fix, "\n")
+		fix, values, more := strings.Cut(f.Advice(), "\n")
 		if fix != "" {
 			fmt.Fprintf(c.App.Writer, "   hint: %s\n", visible(fix))
 		}
@@ -164,17 +164,17 @@ func visible(text string) string {
 
 // verdictOf is the exit code for findings, as an error without a text: they
 // have been printed. Notes do not count.
-func verdictOf(findings []record.Finding) error {
-	levels := make(map[string]bool)
+func verdictOf(findings []finding.Finding) error {
+	levels := make(map[finding.Level]bool)
 	for _, f := range findings {
 		levels[f.Level] = true
 	}
 	switch {
-	case levels[record.Fault]:
+	case levels[finding.Fault]:
 		return exitCode(exitFinding)
-	case levels[record.Unknown]:
+	case levels[finding.Unknown]:
 		return exitCode(exitUnknown)
-	case levels[record.Warning]:
+	case levels[finding.Warning]:
 		return exitCode(exitFinding)
 	}
 	return nil

@@ -10,18 +10,18 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 	"signpost/postfix"
 	"signpost/postfix/lint"
 )
 
 // postfixReport is the answer of check, for machines.
 type postfixReport struct {
-	Config       string           `json:"config"`
-	Version      string           `json:"version,omitempty"`
-	SMTPMilters  []string         `json:"smtpd_milters"`
-	LocalMilters []string         `json:"non_smtpd_milters"`
-	Findings     []record.Finding `json:"findings"`
+	Config       string            `json:"config"`
+	Version      string            `json:"version,omitempty"`
+	SMTPMilters  []string          `json:"smtpd_milters"`
+	LocalMilters []string          `json:"non_smtpd_milters"`
+	Findings     []finding.Finding `json:"findings"`
 }
 
 func checkPostfix(c *cli.Context) error {
@@ -38,10 +38,10 @@ func checkPostfix(c *cli.Context) error {
 		Config: config.Path, Version: config.Version(),
 		SMTPMilters:  nonNil(config.Milters(postfix.Service{Command: "smtpd"})),
 		LocalMilters: nonNil(config.Milters(postfix.Service{Command: "pickup"})),
-		Findings:     []record.Finding{},
+		Findings:     []finding.Finding{},
 	}
 	for _, f := range lint.Check(config, lint.Options{Milter: c.String("milter")}) {
-		report.Findings = append(report.Findings, record.Finding(f))
+		report.Findings = append(report.Findings, finding.Finding{Code: f.Code, Level: finding.Level(f.Level), Name: f.Name, What: f.What, Effect: f.Effect, Fix: f.Fix})
 	}
 	if c.Bool("json") {
 		err = printJSON(c, report)
@@ -125,16 +125,16 @@ func orNoMilter(milters []string) string {
 }
 
 // countLevels says how many findings of each level there are.
-func countLevels(findings []record.Finding) string {
-	count := make(map[string]int)
+func countLevels(findings []finding.Finding) string {
+	count := make(map[finding.Level]int)
 	for _, f := range findings {
 		count[f.Level]++
 	}
 	var parts []string
-	for _, level := range []string{record.Fault, record.Unknown, record.Warning, record.Note} {
+	for _, level := range []finding.Level{finding.Fault, finding.Unknown, finding.Warning, finding.Note} {
 		switch n := count[level]; {
 		case n == 1:
-			parts = append(parts, "1 "+level)
+			parts = append(parts, "1 "+string(level))
 		case n > 1:
 			parts = append(parts, fmt.Sprintf("%d %ss", n, level))
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/dns"
 	"signpost/keystore/publish"
-	"signpost/keystore/published"
 )
 
 func rotateCommand() *cli.Command {
@@ -54,7 +54,7 @@ type rotator struct {
 	c                 *cli.Context
 	dir               string
 	snapshot          *keystore.Snapshot
-	resolver          *published.Resolver
+	resolver          *dns.Resolver
 	publisher         publish.Publisher // nil: the records are printed
 	slots             slots
 	interval, overlap time.Duration
@@ -186,10 +186,10 @@ func days(c *cli.Context, flag string) (time.Duration, error) {
 }
 
 // resolverOf returns the resolver that --resolver names, or the system's.
-func resolverOf(c *cli.Context) (*published.Resolver, error) {
-	resolver, err := published.System()
+func resolverOf(c *cli.Context) (*dns.Resolver, error) {
+	resolver, err := dns.System()
 	if address := c.String("resolver"); address != "" {
-		if resolver, err = published.At(address); err != nil {
+		if resolver, err = dns.At(address); err != nil {
 			return nil, exitError{exitUsage, fmt.Errorf("--resolver: %w", err)}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
 
@@ -29,7 +29,7 @@ func (s *step) withdraw(ctx context.Context, place string, key keystore.Asked, i
 // no longer under way.
 func (s *step) finish(ctx context.Context) {
 	for _, key := range s.keys {
-		if key.Signs && key.Said.Presence != published.There {
+		if key.Signs && key.Said.Presence != dns.There {
 			s.result.fail(exitFinding, fmt.Errorf("%s: the record of the key that signs is not at %s, so nothing is archived: %s", s.name, key.Name, key.Said.Text))
 			return
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 // step is one domain while it is looked at.
@@ -46,7 +46,7 @@ func (s *step) look() {
 	was := cmp.Or(s.plan, new(keystore.Rotation))
 	for _, key := range s.old() {
 		plan.Stopped[key.Selector] = at(was.Stopped, key.Selector)
-		if key.Said.Presence == published.Missing {
+		if key.Said.Presence == dns.Missing {
 			plan.Gone[key.Selector] = at(was.Gone, key.Selector)
 		}
 	}
@@ -65,7 +65,7 @@ func (s *step) look() {
 // unknown returns the first key of which the DNS could not say whether it is
 // published, or -1.
 func (s *step) unknown() int {
-	return slices.IndexFunc(s.keys, func(key keystore.Asked) bool { return key.Said.Presence == published.Unknown })
+	return slices.IndexFunc(s.keys, func(key keystore.Asked) bool { return key.Said.Presence == dns.Unknown })
 }
 
 func (s *step) index(selector string) int {
@@ -75,7 +75,7 @@ func (s *step) index(selector string) int {
 // replaces reports whether a key signs in the place of an older one: it is of the
 // same kind, signs, and the world can verify that.
 func replaces(key, older keystore.Asked) bool {
-	return key.Signs && key.Algorithm == older.Algorithm && key.Said.Presence == published.There
+	return key.Signs && key.Algorithm == older.Algorithm && key.Said.Presence == dns.There
 }
 
 // old returns the keys that newer ones have taken the place of.
@@ -93,7 +93,7 @@ func (s *step) old() (keys []keystore.Asked) {
 func (s *step) waiting() (keys []keystore.Asked) {
 	for i, key := range s.keys {
 		signs := func(other keystore.Asked) bool { return other.Signs && other.Algorithm == key.Algorithm }
-		if !key.Signs && key.Said.Presence != published.There && !slices.ContainsFunc(s.keys[i:], signs) {
+		if !key.Signs && key.Said.Presence != dns.There && !slices.ContainsFunc(s.keys[i:], signs) {
 			keys = append(keys, key)
 		}
 	}
@@ -153,7 +153,7 @@ func (s *step) start(ctx context.Context) {
 // failed takes an error for what it is: an answer, or that the DNS gave none.
 func (s *step) failed(err error) {
 	code := exitFinding
-	if errors.As(err, new(*published.LookupError)) {
+	if errors.As(err, new(*dns.LookupError)) {
 		code = exitUnknown
 	}
 	s.result.fail(code, err)
@@ -279,7 +279,7 @@ func (s *step) describe() {
 		shown.Stage, shown.Since = s.plan.Stage(key, s.overlap, s.now)
 		switch shown.Stage {
 		case keystore.Active:
-			if key.Said.Presence == published.Missing {
+			if key.Said.Presence == dns.Missing {
 				todo = append(todo, "publish the record of "+key.Selector+": it signs, and nobody can verify that")
 			}
 			if s.now.Sub(key.ModTime) >= s.interval && (s.plan == nil || len(s.plan.To) == 0) {
@@ -293,7 +293,7 @@ func (s *step) describe() {
 		case keystore.Pending:
 			todo = append(todo, "publish the record of "+key.Selector+"; signpostd signs with it as soon as it is seen")
 		}
-		if key.Said.Presence == published.Unknown && s.result.code == 0 {
+		if key.Said.Presence == dns.Unknown && s.result.code == 0 {
 			s.result.code = exitUnknown
 		}
 		s.result.Keys = append(s.result.Keys, shown)

@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore/published"
-	"signpost/milter/receiver"
+	"signpost/keystore/dns"
+	"signpost/milter/verify"
 )
 
 func verifyCommand() *cli.Command {
@@ -36,11 +36,11 @@ signpost verify --keys DIR|--record FILE [options] [FILE...]`,
 			timeoutFlag(20 * time.Second),
 			jsonFlag(),
 		},
-		Action: verify,
+		Action: verifyMessage,
 	}
 }
 
-func verify(c *cli.Context) error {
+func verifyMessage(c *cli.Context) error {
 	options, err := verifyOptions(c)
 	if err != nil {
 		return err
@@ -93,9 +93,9 @@ func verify(c *cli.Context) error {
 	return nil
 }
 
-func judgeFile(c *cli.Context, file input, options receiver.Options) (*receiver.Judgement, error) {
+func judgeFile(c *cli.Context, file input, options verify.Options) (*verify.Judgement, error) {
 	defer file.Close()
-	message, err := receiver.Read(file)
+	message, err := verify.Read(file)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +104,8 @@ func judgeFile(c *cli.Context, file input, options receiver.Options) (*receiver.
 	return message.Judge(ctx, options), nil
 }
 
-func verifyOptions(c *cli.Context) (receiver.Options, error) {
-	options := receiver.Options{Now: time.Now()}
+func verifyOptions(c *cli.Context) (verify.Options, error) {
+	options := verify.Options{Now: time.Now()}
 	var err error
 	if text := c.String("ip"); text != "" {
 		if options.Envelope.IP, err = netip.ParseAddr(strings.Trim(text, "[]")); err != nil {
@@ -134,9 +134,9 @@ func verifyOptions(c *cli.Context) (receiver.Options, error) {
 		options.Source, err = recordsAtHand(c)
 		return options, err
 	}
-	resolver, err := published.System()
+	resolver, err := dns.System()
 	if server := c.String("resolver"); server != "" {
-		if resolver, err = published.At(server); err != nil {
+		if resolver, err = dns.At(server); err != nil {
 			err = exitError{exitUsage, fmt.Errorf("--resolver: %w", err)}
 		}
 	}
@@ -153,7 +153,7 @@ func fromEnvironment(name, value string) bool { return os.Getenv(name) == value 
 func mailFrom(text string) (string, error) {
 	address := strings.TrimSuffix(strings.TrimPrefix(text, "<"), ">")
 	if address == "" {
-		return receiver.NullSender, nil
+		return verify.NullSender, nil
 	}
 	if at := strings.LastIndexByte(address, '@'); at < 0 || at == len(address)-1 || strings.ContainsAny(address, " \t\r\n<>") {
 		return "", usageError("--mail-from: %q is no address; hint: give it as user@example.org, or \"<>\" for a bounce", text)

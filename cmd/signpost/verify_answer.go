@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"signpost/milter/receiver"
+	"signpost/milter/verify"
 )
 
 // verifyJSON is what --json prints. The shape is documented in the help text.
@@ -69,7 +69,7 @@ type verifyDMARC struct {
 	Disposition    string   `json:"disposition"`
 }
 
-func newVerifyAnswer(file string, j *receiver.Judgement, server string) verifyAnswer {
+func newVerifyAnswer(file string, j *verify.Judgement, server string) verifyAnswer {
 	a := verifyAnswer{File: file, Verdict: verdictWord(j), Notes: append([]string{}, j.Notes...), Signatures: []verifySignature{}, Results: j.AuthenticationResults(server)}
 	for _, s := range j.Signatures {
 		a.Signatures = append(a.Signatures, verifySignature{
@@ -107,7 +107,7 @@ func timestamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-func verdictWord(j *receiver.Judgement) string {
+func verdictWord(j *verify.Judgement) string {
 	switch good, unknown := j.Good(); {
 	case good:
 		return "pass"

@@ -6,10 +6,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/milter/receiver"
+	"signpost/milter/verify"
 )
 
-func printVerify(c *cli.Context, a verifyAnswer, j *receiver.Judgement, named bool) {
+func printVerify(c *cli.Context, a verifyAnswer, j *verify.Judgement, named bool) {
 	out, s := c.App.Writer, styleOf(c)
 	if named {
 		fmt.Fprintf(out, "%s:\n", s.bold(a.File))
@@ -116,27 +116,27 @@ func (d verifyDMARC) words() string {
 }
 
 // verifySentence ends the answer.
-func verifySentence(j *receiver.Judgement) string {
+func verifySentence(j *verify.Judgement) string {
 	d := j.DMARC
 	switch good, unknown := j.Good(); {
-	case good && d.Result == receiver.Pass:
+	case good && d.Result == verify.Pass:
 		return fmt.Sprintf("This message passes DMARC for %s, because %s.", d.AuthorDomain, passes(d)+" aligned"+forwarding(d))
 	case good:
 		return fmt.Sprintf("This message is authenticated for %s, because %s aligned; %s.", d.AuthorDomain, passes(d), withoutPolicy(d))
 	case unknown:
 		return fmt.Sprintf("It could not be found out whether this message passes DMARC for %s; try again later.", d.AuthorDomain)
-	case d.Result == receiver.Fail && d.Disposition == "none":
+	case d.Result == verify.Fail && d.Disposition == "none":
 		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to take no action.", d.Reason, d.AuthorDomain)
-	case d.Result == receiver.Fail:
+	case d.Result == verify.Fail:
 		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to %s it.", d.Reason, d.AuthorDomain, d.Disposition)
-	case d.Result == receiver.PermError:
+	case d.Result == verify.PermError:
 		return fmt.Sprintf("This message cannot pass DMARC: %s.", d.Reason)
 	}
 	return fmt.Sprintf("Nothing authenticates this message for %s; %s.", d.AuthorDomain, withoutPolicy(d))
 }
 
 // passes names what is authenticated, up to "and is".
-func passes(d receiver.DMARC) string {
+func passes(d verify.DMARC) string {
 	dkim := "the DKIM signature of " + strings.Join(d.DKIM, " and that of ")
 	switch {
 	case len(d.DKIM) == 0:
@@ -150,14 +150,14 @@ func passes(d receiver.DMARC) string {
 }
 
 // forwarding warns of what rests on SPF alone.
-func forwarding(d receiver.DMARC) string {
+func forwarding(d verify.DMARC) string {
 	if len(d.DKIM) > 0 {
 		return ""
 	}
 	return "; that ends when it is forwarded, for no aligned DKIM signature verifies"
 }
 
-func withoutPolicy(d receiver.DMARC) string {
+func withoutPolicy(d verify.DMARC) string {
 	if strings.HasPrefix(d.Reason, "not looked up") {
 		return "DMARC was not looked up"
 	}

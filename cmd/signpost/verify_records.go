@@ -9,17 +9,17 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
 
 // recordsAtHand holds the records of --keys and --record.
-func recordsAtHand(c *cli.Context) (published.Source, error) {
-	var records []dns.RR
+func recordsAtHand(c *cli.Context) (dns.Source, error) {
+	var records []miekg.RR
 	if c.String("keys") != "" {
 		snapshot, err := loadKeys(c)
 		if err != nil {
@@ -53,8 +53,8 @@ func recordsAtHand(c *cli.Context) (published.Source, error) {
 	return newAtHand(records), nil
 }
 
-func keysAtHand(snapshot *keystore.Snapshot) ([]dns.RR, error) {
-	var records []dns.RR
+func keysAtHand(snapshot *keystore.Snapshot) ([]miekg.RR, error) {
+	var records []miekg.RR
 	for _, domain := range snapshot.Domains() {
 		for _, key := range snapshot.Keys(domain) {
 			r, err := record.ForKey(key.Signer.Public())
@@ -77,29 +77,29 @@ const (
 // atHand answers from records at hand. A key record without a domain, or
 // without any name, stands for each key that has the selector, or for each.
 type atHand struct {
-	zone   *published.Zone
-	anyKey []*dns.TXT
+	zone   *dns.Zone
+	anyKey []*miekg.TXT
 }
 
-func newAtHand(records []dns.RR) *atHand {
-	a := &atHand{zone: published.NewZone(records)}
+func newAtHand(records []miekg.RR) *atHand {
+	a := &atHand{zone: dns.NewZone(records)}
 	for _, rr := range records {
-		if txt, ok := rr.(*dns.TXT); ok && strings.HasSuffix(strings.ToLower(txt.Hdr.Name), anyDomain) {
+		if txt, ok := rr.(*miekg.TXT); ok && strings.HasSuffix(strings.ToLower(txt.Hdr.Name), anyDomain) {
 			a.anyKey = append(a.anyKey, txt)
 		}
 	}
 	return a
 }
 
-func (a *atHand) Lookup(ctx context.Context, name string, qtype uint16) (*published.Answer, error) {
+func (a *atHand) Lookup(ctx context.Context, name string, qtype uint16) (*dns.Answer, error) {
 	selector, _, isKey := strings.Cut(strings.ToLower(name), anyDomain)
-	if qtype == dns.TypeTXT && isKey {
+	if qtype == miekg.TypeTXT && isKey {
 		for _, txt := range a.anyKey {
 			owner := strings.ToLower(txt.Hdr.Name)
 			if owner == anySelector || owner == selector+anyDomain {
 				renamed := *txt
-				renamed.Hdr.Name = dns.Fqdn(name)
-				return published.NewZone([]dns.RR{&renamed}).Lookup(ctx, name, qtype)
+				renamed.Hdr.Name = miekg.Fqdn(name)
+				return dns.NewZone([]miekg.RR{&renamed}).Lookup(ctx, name, qtype)
 			}
 		}
 	}
@@ -130,10 +130,10 @@ func recordName(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	if _, ok := dns.IsDomainName(name); !ok || strings.ContainsAny(name, " \t@/\\") || !strings.Contains(name, ".") {
+	if _, ok := miekg.IsDomainName(name); !ok || strings.ContainsAny(name, " \t@/\\") || !strings.Contains(name, ".") {
 		return "", usageError("--name: %q is no name in the DNS; hint: give it as s1._domainkey.example.org", name)
 	}
-	return dns.Fqdn(name), nil
+	return miekg.Fqdn(name), nil
 }
 
 // unquotedLine is a record without quotes, as web forms show it, with a name
@@ -146,7 +146,7 @@ var genkeyComment = regexp.MustCompile(`(?m); ----- DKIM key \S+ for (\S+)`)
 // parseRecords reads the records in a file: a zone file, what opendkim-genkey
 // or dig writes, or records without quotes. name is that of a record without
 // one, and may be empty. file is the file's name, which may tell the domain.
-func parseRecords(text, file, name string) ([]dns.RR, error) {
+func parseRecords(text, file, name string) ([]miekg.RR, error) {
 	text = strings.TrimPrefix(strings.ReplaceAll(text, "\r\n", "\n"), "\ufeff")
 	if strings.TrimSpace(text) == "" {
 		return nil, fmt.Errorf("it is empty")
@@ -157,7 +157,7 @@ func parseRecords(text, file, name string) ([]dns.RR, error) {
 	if bare, ok := bareRecord(text); ok {
 		return bareRecords(bare, name)
 	}
-	var records []dns.RR
+	var records []miekg.RR
 	zone := text
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
@@ -169,16 +169,16 @@ func parseRecords(text, file, name string) ([]dns.RR, error) {
 	zone = strings.ReplaceAll(zone, " descriptive text ", " IN TXT ") // host(1)
 	origin := "."
 	if m := genkeyComment.FindStringSubmatch(text); m != nil {
-		origin = dns.Fqdn(m[1])
+		origin = miekg.Fqdn(m[1])
 	} else if domain, ok := strings.CutSuffix(file, ".txt"); ok && strings.Contains(domain, ".") {
 		if domain, err := keystore.Domain(domain); err == nil {
-			origin = dns.Fqdn(domain)
+			origin = miekg.Fqdn(domain)
 		}
 	}
 	if name != "" {
 		origin = zoneOrigin(name)
 	}
-	parser := dns.NewZoneParser(strings.NewReader(zone), origin, file)
+	parser := miekg.NewZoneParser(strings.NewReader(zone), origin, file)
 	parser.SetDefaultTTL(3600)
 	parser.SetIncludeAllowed(false)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
@@ -206,11 +206,11 @@ func zoneOrigin(name string) string {
 func bareRecord(text string) (string, bool) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, `"`) {
-		rr, err := dns.NewRR(". IN TXT ( " + text + " )")
+		rr, err := miekg.NewRR(". IN TXT ( " + text + " )")
 		if err != nil || rr == nil {
 			return "", false
 		}
-		return plainTXT(rr.(*dns.TXT)), true
+		return plainTXT(rr.(*miekg.TXT)), true
 	}
 	joined := strings.Join(strings.FieldsFunc(text, func(c rune) bool { return c == '\n' }), " ")
 	m := unquotedLine.FindStringSubmatch(joined)
@@ -218,12 +218,12 @@ func bareRecord(text string) (string, bool) {
 }
 
 // plainTXT returns the text of a record that NewRR made.
-func plainTXT(txt *dns.TXT) string {
-	answer := published.Answer{Records: []dns.RR{txt}}
+func plainTXT(txt *miekg.TXT) string {
+	answer := dns.Answer{Records: []miekg.RR{txt}}
 	return answer.TXT()[0].Text()
 }
 
-func bareRecords(text, name string) ([]dns.RR, error) {
+func bareRecords(text, name string) ([]miekg.RR, error) {
 	if name == "" {
 		if _, err := record.ParseSPF(text); err != record.ErrNotSPF {
 			return nil, fmt.Errorf("it is an SPF record without a name; hint: add --name example.org")
@@ -233,12 +233,12 @@ func bareRecords(text, name string) ([]dns.RR, error) {
 		}
 		name = anySelector
 	}
-	return []dns.RR{newTXT(name, text)}, nil
+	return []miekg.RR{newTXT(name, text)}, nil
 }
 
 // newTXT makes a record of a text of any length.
-func newTXT(name, text string) *dns.TXT {
-	rr := &dns.TXT{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 3600}}
+func newTXT(name, text string) *miekg.TXT {
+	rr := &miekg.TXT{Hdr: miekg.RR_Header{Name: miekg.Fqdn(name), Rrtype: miekg.TypeTXT, Class: miekg.ClassINET, Ttl: 3600}}
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	for len(text) > 255 {
 		rr.Txt = append(rr.Txt, escape.Replace(text[:255]))

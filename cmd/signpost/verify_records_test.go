@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 )
 
 const testRecord = "v=DKIM1; k=ed25519; p=znDfC5w3ZoorGjS6rTF5fMD3smPHZE6MQDImwGNex00="
@@ -45,7 +45,7 @@ func TestParseRecords(t *testing.T) {
 			t.Errorf("%s: %v", test.what, err)
 			continue
 		}
-		answer, err := newAtHand(records).Lookup(context.Background(), key, dns.TypeTXT)
+		answer, err := newAtHand(records).Lookup(context.Background(), key, miekg.TypeTXT)
 		if err != nil || len(answer.TXT()) != 1 || !strings.HasSuffix(strings.ReplaceAll(testRecord, " ", ""), strings.ReplaceAll(answer.TXT()[0].Text(), " ", "")) {
 			t.Errorf("%s: got %v, %v of %v", test.what, answer, err, records)
 		}
@@ -90,8 +90,8 @@ func FuzzParseRecords(f *testing.F) {
 				continue // an escaped dot is not one that we split at
 			}
 			answer, err := s.Lookup(context.Background(), rr.Header().Name, rr.Header().Rrtype)
-			var failed *published.LookupError
-			if err == nil && len(answer.Records) == 0 && rr.Header().Rrtype != dns.TypeCNAME && len(answer.CNAMEs) == 0 {
+			var failed *dns.LookupError
+			if err == nil && len(answer.Records) == 0 && rr.Header().Rrtype != miekg.TypeCNAME && len(answer.CNAMEs) == 0 {
 				t.Errorf("%q: %v is not found", text, rr)
 			} else if err != nil && !errors.As(err, &failed) {
 				t.Errorf("%q: %v", text, err)

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/milter/dkim"
 )
 
@@ -34,21 +34,21 @@ func nameserver(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	records, err := parseRecords(ts.ReadFile(args[0]), "", "")
 	ts.Check(err)
-	zone := published.NewZone(records)
+	zone := dns.NewZone(records)
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	ts.Check(err)
 	started, done := make(chan struct{}), make(chan struct{})
-	server := &dns.Server{PacketConn: conn, NotifyStartedFunc: func() { close(started) }}
-	server.Handler = dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
-		reply := new(dns.Msg).SetReply(query)
+	server := &miekg.Server{PacketConn: conn, NotifyStartedFunc: func() { close(started) }}
+	server.Handler = miekg.HandlerFunc(func(w miekg.ResponseWriter, query *miekg.Msg) {
+		reply := new(miekg.Msg).SetReply(query)
 		reply.RecursionAvailable = true
 		question := query.Question[0]
 		answer, err := zone.Lookup(context.Background(), question.Name, question.Qtype)
 		switch {
 		case err != nil || slices.Contains(args[1:], strings.TrimSuffix(question.Name, ".")):
-			reply.Rcode = dns.RcodeServerFailure
+			reply.Rcode = miekg.RcodeServerFailure
 		case answer.NXDomain:
-			reply.Rcode = dns.RcodeNameError
+			reply.Rcode = miekg.RcodeNameError
 		default:
 			reply.Answer = answer.Records
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/milter"
 )
 
@@ -88,11 +88,11 @@ func (s *settings) logger(w io.Writer) *slog.Logger {
 }
 
 // resolver returns that of the system where no server is named.
-func resolver(server string) (*published.Resolver, error) {
+func resolver(server string) (*dns.Resolver, error) {
 	if server == "" {
-		return published.System()
+		return dns.System()
 	}
-	return published.At(server)
+	return dns.At(server)
 }
 
 func parseLevel(value string) (level slog.Level, err error) {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/dns"
 	"signpost/keystore/libcrypto"
-	"signpost/keystore/published"
 	"signpost/keystore/record"
 	"signpost/milter"
 	"signpost/milter/status"
@@ -153,7 +153,7 @@ func (s *source) indexKeys(keys *keystore.Snapshot) {
 // that nobody can verify, or at one that waits.
 func attention(key keystore.Status) status.Attention {
 	switch {
-	case key.Stage == keystore.Active && key.Presence == published.Missing:
+	case key.Stage == keystore.Active && key.Presence == dns.Missing:
 		return status.Urgent
 	case key.Stage == keystore.Pending || key.Stage == keystore.Retired:
 		return status.Waits
@@ -185,7 +185,7 @@ func (s *source) domain(name string) (status.Domain, bool) {
 }
 
 // said returns what the DNS said of the keys of a domain that is not settled.
-func (s *source) said(name string) (map[string]published.KeyAnswer, time.Time) {
+func (s *source) said(name string) (map[string]dns.KeyAnswer, time.Time) {
 	if s.checker == nil {
 		return nil, time.Time{}
 	}
@@ -194,7 +194,7 @@ func (s *source) said(name string) (map[string]published.KeyAnswer, time.Time) {
 
 // shownKey says what there is to say of a key, of which the DNS said that last, if
 // it is not settled.
-func shownKey(key keystore.Status, said published.KeyAnswer, next time.Time) status.Key {
+func shownKey(key keystore.Status, said dns.KeyAnswer, next time.Time) status.Key {
 	shown := status.Key{
 		Selector:   key.Selector,
 		Algorithm:  string(key.Algorithm),
@@ -206,13 +206,13 @@ func shownKey(key keystore.Status, said published.KeyAnswer, next time.Time) sta
 		Checked:    key.Asked,
 		Next:       next,
 		RecordName: record.Name(key.Selector, key.Domain),
-		Publish:    key.Stage == keystore.Pending || key.Stage == keystore.Active && key.Presence == published.Missing,
+		Publish:    key.Stage == keystore.Pending || key.Stage == keystore.Active && key.Presence == dns.Missing,
 		Advice:     advice(key),
 	}
 	switch {
-	case said.Presence == published.Unknown:
+	case said.Presence == dns.Unknown:
 		shown.Failure = said.Text
-		if key.Presence == published.There {
+		if key.Presence == dns.There {
 			shown.Evidence = "published"
 		}
 	default:
@@ -227,7 +227,7 @@ func shownKey(key keystore.Status, said published.KeyAnswer, next time.Time) sta
 // advice says what to do next about a key.
 func advice(key keystore.Status) string {
 	switch {
-	case key.Stage == keystore.Active && key.Presence == published.Missing:
+	case key.Stage == keystore.Active && key.Presence == dns.Missing:
 		return "publish this record: nobody can verify the mail that this key signs"
 	case key.Stage == keystore.Pending:
 		return "publish this record; the key signs as soon as it is seen"

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // rsaKeys are made once: it is the slow part.
@@ -108,8 +108,8 @@ func carry(t *testing.T, plan *Plan) *keystore.Snapshot {
 func losses(plan *Plan) string {
 	var text strings.Builder
 	for _, f := range plan.Findings {
-		if f.Level != record.Note {
-			text.WriteString(f.Level + " " + f.Code + ": " + f.Name + ": " + f.What + "; " + f.Effect + "\n")
+		if f.Level != finding.Note {
+			text.WriteString(string(f.Level) + " " + f.Code + ": " + f.Name + ": " + f.What + "; " + f.Effect + "\n")
 		}
 	}
 	return text.String()

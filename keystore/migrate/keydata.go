@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -76,7 +77,7 @@ func (r *reader) load(c claim, signs bool) (Key, bool) {
 	fail := func(format string, args ...any) (Key, bool) {
 		what := fmt.Sprintf("the key for %s, selector %q: ", c.domain, c.selector) + fmt.Sprintf(format, args...)
 		what, fix, _ := strings.Cut(what, "; hint: ")
-		r.report(record.Fault, "import-key", c.at, what, "the key is not carried over", fix)
+		r.report(finding.Fault, "import-key", c.at, what, "the key is not carried over", fix)
 		return Key{}, false
 	}
 	domain, err := keystore.Domain(c.domain)
@@ -128,7 +129,7 @@ func (r *reader) add(key Key) {
 	for _, have := range r.plan.of(key.Domain) {
 		if have.Selector == key.Selector {
 			if !have.Equal(&key.Key) {
-				r.report(record.Fault, "import-conflict", key.Named,
+				r.report(finding.Fault, "import-conflict", key.Named,
 					fmt.Sprintf("another key for %s, selector %q, is in %s", key.Domain, key.Selector, have.File),
 					"only the first is carried over: one record in the DNS is for one key", "")
 			}
@@ -136,7 +137,7 @@ func (r *reader) add(key Key) {
 			return
 		}
 		if have.Signs && key.Signs && have.Algorithm == key.Algorithm {
-			r.report(record.Warning, "import-two-signatures", key.Named,
+			r.report(finding.Warning, "import-two-signatures", key.Named,
 				fmt.Sprintf("mail from %s is signed with two %s keys, %q and %q", key.Domain, key.Algorithm, have.Selector, key.Selector),
 				fmt.Sprintf("signpostd signs once for each type of key: with %q", have.Selector), "")
 			key.Signs = false

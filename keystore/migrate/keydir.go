@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // keyFiles reads a directory of key files whose names say domain and selector.
@@ -21,7 +21,7 @@ func (r *reader) keyFiles(dir string) error {
 	}
 	for _, p := range snapshot.Problems() {
 		what, fix, _ := strings.Cut(p.Err.Error(), "; hint: ")
-		r.report(record.Fault, "import-key", Place{File: p.File}, what, "the key is not carried over", fix)
+		r.report(finding.Fault, "import-key", Place{File: p.File}, what, "the key is not carried over", fix)
 	}
 	for _, domain := range snapshot.Domains() {
 		signing, _ := snapshot.Signing(domain)
@@ -62,7 +62,7 @@ func (r *reader) mailserverRspamd(dir string) error {
 		file := filepath.Join(dir, entry.Name())
 		selector, domain, err := r.splitName(name[1], strings.TrimSuffix(file, ".private.txt")+".public.txt")
 		if err != nil {
-			r.report(record.Fault, "import-key", Place{File: file}, err.Error(), "the key is not carried over",
+			r.report(finding.Fault, "import-key", Place{File: file}, err.Error(), "the key is not carried over",
 				"copy it as <domain>/<selector>.private and import that")
 			continue
 		}

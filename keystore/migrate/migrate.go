@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // Kind is the software that a configuration belongs to.
@@ -46,7 +46,7 @@ type Plan struct {
 	Settings []Setting
 	// Findings say what cannot be carried over, or not as it stands. Name is
 	// the file and line. A fault or a warning is a loss; a note is none.
-	Findings []record.Finding
+	Findings []finding.Finding
 
 	byDomain map[string][]*Key // while it is made
 }
@@ -84,14 +84,14 @@ type reader struct {
 	files
 	options Options
 	plan    *Plan
-	said    map[record.Finding]bool
+	said    map[finding.Finding]bool
 }
 
 // report adds a finding, once.
-func (r *reader) report(level, code string, at Place, what, effect, fix string) {
-	f := record.Finding{Level: level, Code: code, Name: at.String(), What: what, Effect: effect, Fix: fix}
+func (r *reader) report(level finding.Level, code string, at Place, what, effect, fix string) {
+	f := finding.Finding{Level: level, Code: code, Name: at.String(), What: what, Effect: effect, Fix: fix}
 	if r.said == nil {
-		r.said = make(map[record.Finding]bool)
+		r.said = make(map[finding.Finding]bool)
 	}
 	if !r.said[f] {
 		r.said[f] = true
@@ -100,7 +100,7 @@ func (r *reader) report(level, code string, at Place, what, effect, fix string) 
 }
 
 func (r *reader) note(code string, at Place, format string, args ...any) {
-	r.report(record.Note, code, at, fmt.Sprintf(format, args...), "", "")
+	r.report(finding.Note, code, at, fmt.Sprintf(format, args...), "", "")
 }
 
 // set adds a setting; the last one of a variable holds.

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // trusted carries over InternalHosts: whose mail is signed without a login.
@@ -47,10 +47,10 @@ func (r *reader) networks(entries []entry, list string) []string {
 			add("127.0.0.1")
 			add("::1")
 		case strings.HasPrefix(plain, "!"):
-			r.report(record.Warning, "import-host", e.at, fmt.Sprintf("%s: an exception %q cannot be carried over", list, e.key),
+			r.report(finding.Warning, "import-host", e.at, fmt.Sprintf("%s: an exception %q cannot be carried over", list, e.key),
 				"signpostd trusts whole networks", "write the networks without the exception")
 		default:
-			r.report(record.Warning, "import-host", e.at, fmt.Sprintf("%s: the host name %q cannot be carried over", list, e.key),
+			r.report(finding.Warning, "import-host", e.at, fmt.Sprintf("%s: the host name %q cannot be carried over", list, e.key),
 				"signpostd trusts addresses and networks only", "add the addresses of that host to SIGNPOST_TRUSTED_NETWORKS")
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // openDKIM reads an opendkim.conf.
@@ -19,7 +19,7 @@ func (r *reader) openDKIM(path string) error {
 	}
 	r.settings(conf)
 	if mode, ok := conf.get("Mode"); ok && !strings.Contains(mode.value, "s") {
-		r.report(record.Fault, "import-mode", mode.at, fmt.Sprintf("Mode %s does not sign", mode.value),
+		r.report(finding.Fault, "import-mode", mode.at, fmt.Sprintf("Mode %s does not sign", mode.value),
 			"no key is carried over: signpostd would sign with it", "")
 		return nil
 	}
@@ -33,10 +33,10 @@ func (r *reader) openDKIM(path string) error {
 	case hasKeys && hasSigning:
 		return r.openDKIMTables(conf, keyTable, signingTable)
 	case hasKeys:
-		r.report(record.Fault, "import-table", keyTable.at, "there is a KeyTable without a SigningTable",
+		r.report(finding.Fault, "import-table", keyTable.at, "there is a KeyTable without a SigningTable",
 			"what signs is decided by a script, if at all, so no key is carried over", "import the directory of the keys, if all of them sign for their domains")
 	case hasSigning:
-		r.report(record.Fault, "import-table", signingTable.at, "there is a SigningTable without a KeyTable",
+		r.report(finding.Fault, "import-table", signingTable.at, "there is a SigningTable without a KeyTable",
 			"OpenDKIM does not start with it, and no key is carried over", "")
 	default:
 		r.single(conf)
@@ -89,7 +89,7 @@ func (r *reader) single(conf directives) {
 	selector, hasSelector := conf.get("Selector")
 	file, hasFile := conf.get("KeyFile")
 	if !hasDomain || !hasSelector || !hasFile {
-		r.report(record.Fault, "import-table", Place{File: r.plan.Path}, "there is neither a KeyTable nor all of Domain, Selector and KeyFile",
+		r.report(finding.Fault, "import-table", Place{File: r.plan.Path}, "there is neither a KeyTable nor all of Domain, Selector and KeyFile",
 			"OpenDKIM signs nothing with it, and there is no key to carry over", "")
 		return
 	}
@@ -101,7 +101,7 @@ func (r *reader) single(conf directives) {
 	subdomains, _ := conf.get("SubDomains")
 	for _, e := range set.entries {
 		if strings.Contains(e.key, "*") {
-			r.report(record.Fault, "import-pattern", e.at, fmt.Sprintf("Domain %q signs in the name of whatever domain the author has", e.key),
+			r.report(finding.Fault, "import-pattern", e.at, fmt.Sprintf("Domain %q signs in the name of whatever domain the author has", e.key),
 				"the domains are written nowhere, so no key is carried over for them",
 				"copy the key for each domain you send from, as <domain>/"+selector.value+".private")
 			continue
@@ -155,7 +155,7 @@ func (r *reader) keyTable(path, signingTable string) error {
 // badSet reports a data set that cannot be read.
 func (r *reader) badSet(d directive, err error, effect string) {
 	what, fix, _ := strings.Cut(err.Error(), "; hint: ")
-	r.report(record.Fault, "import-dataset", d.at, fmt.Sprintf("%s %s: %s", d.name, d.value, what), effect, fix)
+	r.report(finding.Fault, "import-dataset", d.at, fmt.Sprintf("%s %s: %s", d.name, d.value, what), effect, fix)
 }
 
 // domainList is a setting for signpostd and the image it stands beside.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // directive is a line of opendkim.conf.
@@ -62,7 +62,7 @@ func (r *reader) conf(path string, depth int) (directives, error) {
 	var all directives
 	for _, d := range parseConf(path, data) {
 		if d.value == "" {
-			r.report(record.Fault, "import-syntax", d.at, fmt.Sprintf("%s has no value", d.name), "OpenDKIM does not start with it", "")
+			r.report(finding.Fault, "import-syntax", d.at, fmt.Sprintf("%s has no value", d.name), "OpenDKIM does not start with it", "")
 			continue
 		}
 		if !strings.EqualFold(d.name, "Include") {
@@ -70,12 +70,12 @@ func (r *reader) conf(path string, depth int) (directives, error) {
 			continue
 		}
 		if depth == mostNested {
-			r.report(record.Fault, "import-include", d.at, "files are included more than five deep", "what is in "+d.value+" is not carried over", "")
+			r.report(finding.Fault, "import-include", d.at, "files are included more than five deep", "what is in "+d.value+" is not carried over", "")
 			continue
 		}
 		included, err := r.conf(r.path(d.value), depth+1)
 		if err != nil {
-			r.report(record.Fault, "import-include", d.at, fmt.Sprintf("Include %s: %v", d.value, err), "what is in it is not carried over", "")
+			r.report(finding.Fault, "import-include", d.at, fmt.Sprintf("Include %s: %v", d.value, err), "what is in it is not carried over", "")
 			continue
 		}
 		all = append(all, included...)

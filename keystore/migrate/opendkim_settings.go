@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // What becomes of the directives of opendkim.conf that are not about keys.
@@ -62,13 +62,13 @@ func (r *reader) settings(conf directives) {
 		fate, known := fateOf(d.name)
 		switch {
 		case !known:
-			r.report(record.Warning, "import-unknown", d.at, fmt.Sprintf("%s is no setting of OpenDKIM that is known here", d.name), "it is left out", "")
+			r.report(finding.Warning, "import-unknown", d.at, fmt.Sprintf("%s is no setting of OpenDKIM that is known here", d.name), "it is left out", "")
 		case fate == process:
 			forProcess = append(forProcess, named)
 		case fate == verifying:
 			forVerifying = append(forVerifying, named)
 		case fate == losing, fate == switchLost && d.on():
-			r.report(record.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value), "signpostd has no such setting", "")
+			r.report(finding.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value), "signpostd has no such setting", "")
 		case fate == carried:
 			r.setting(d)
 		}
@@ -125,12 +125,12 @@ func (r *reader) setting(d directive) {
 		r.note("import-setting", d.at, "ExternalIgnoreList only keeps OpenDKIM from logging; signpostd has no need of it")
 	case "signaturealgorithm":
 		if strings.EqualFold(d.value, "rsa-sha1") {
-			r.report(record.Warning, "import-setting", d.at, "SignatureAlgorithm rsa-sha1 is not carried over",
+			r.report(finding.Warning, "import-setting", d.at, "SignatureAlgorithm rsa-sha1 is not carried over",
 				"signatures are made with SHA-256: nobody accepts SHA-1 any more (RFC 8301), and the record in the DNS must not say h=sha1", "")
 		}
 	case "on-default", "on-internalerror", "on-security", "on-signatureerror":
 		if !strings.HasPrefix(strings.ToLower(d.value), "t") {
-			r.report(record.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value),
+			r.report(finding.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value),
 				"mail that must be signed and cannot be is refused for now by signpostd (451)", "")
 		}
 	}

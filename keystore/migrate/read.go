@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // ErrUnknown says that a path is no configuration that Read knows.
@@ -174,7 +174,7 @@ func (r *reader) keyDirectory(dir string) error {
 	if len(r.plan.byDomain)+len(r.plan.Findings) > 0 {
 		return nil
 	}
-	r.report(record.Fault, "import-empty", Place{File: dir}, "there are no keys in it, and no configuration", "there is nothing to carry over",
+	r.report(finding.Fault, "import-empty", Place{File: dir}, "there are no keys in it, and no configuration", "there is nothing to carry over",
 		"key files are called <domain>.private, <domain>/<selector>.private or <domain>.<selector>.key")
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // Defaults of rspamd's module dkim_signing.
@@ -20,7 +20,7 @@ const (
 // rspamdSettings takes the keys and settings of the module into the plan.
 func (r *reader) rspamdSettings(s *uclObject) {
 	if enabled, ok := s.get("enabled"); ok && !enabled.on() {
-		r.report(record.Fault, "import-mode", enabled.at, "the module is not enabled", "no key is carried over: signpostd would sign with it", "")
+		r.report(finding.Fault, "import-mode", enabled.at, "the module is not enabled", "no key is carried over: signpostd would sign with it", "")
 		return
 	}
 	r.rspamdOther(s)
@@ -61,7 +61,7 @@ func (r *reader) rspamdElsewhere(name string, v uclValue) {
 		what = "a Lua function decides what is signed with which key"
 		fix = "import the directory of the keys, if all of them sign for their domains"
 	}
-	r.report(record.Fault, "import-elsewhere", v.at, name+": "+what, "they are not carried over", fix)
+	r.report(finding.Fault, "import-elsewhere", v.at, name+": "+what, "they are not carried over", fix)
 }
 
 // rspamdDomains asks, for each domain that the settings name or that there is
@@ -97,7 +97,7 @@ func (r *reader) rspamdDomains(s *uclObject) {
 	if fallback {
 		listed, err := r.expand(strings.ReplaceAll(defaultPath, "$selector", defaultSelector), "$domain", isDomain)
 		if _, set := s.get("path"); err != nil && (set || len(domains) == 0) {
-			r.report(record.Fault, "import-list", Place{File: r.plan.Path}, fmt.Sprintf("looking for what $domain stands for in %s: %v", defaultPath, err),
+			r.report(finding.Fault, "import-list", Place{File: r.plan.Path}, fmt.Sprintf("looking for what $domain stands for in %s: %v", defaultPath, err),
 				"the domains of these keys are not known", "")
 		}
 		for _, domain := range listed {
@@ -110,11 +110,11 @@ func (r *reader) rspamdDomains(s *uclObject) {
 	}
 	for _, domain := range domains {
 		if !isDomain(domain) {
-			r.report(record.Fault, "import-domain", named[domain], fmt.Sprintf("%q is no domain name", domain), "its key is not carried over", "")
+			r.report(finding.Fault, "import-domain", named[domain], fmt.Sprintf("%q is no domain name", domain), "its key is not carried over", "")
 			continue
 		}
 		if top, err := publicsuffix.EffectiveTLDPlusOne(domain); esld && err == nil && top != domain {
-			r.report(record.Warning, "import-esld", named[domain],
+			r.report(finding.Warning, "import-esld", named[domain],
 				fmt.Sprintf("rspamd never signs as %s: with use_esld, which is on unless set to false, it signs as %s", domain, top),
 				"the key is not carried over: signpostd would sign with it", "set use_esld = false in the configuration before the import, if you want it to sign")
 			continue

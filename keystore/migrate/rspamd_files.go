@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // rspamd reads dkim_signing.conf, or the directory of rspamd's configuration,
@@ -84,20 +84,20 @@ func (r *reader) rspamdMacro(at Place, name, args, text string, section *uclObje
 	try := strings.Contains(args, "try=true") || name == "try_include"
 	switch {
 	case name != "include" && name != "try_include" && name != "includes":
-		r.report(record.Warning, "import-include", at, fmt.Sprintf(".%s is not known here", name), "what it does is left out", "")
+		r.report(finding.Warning, "import-include", at, fmt.Sprintf(".%s is not known here", name), "what it does is left out", "")
 		return nil
 	case filepath.Base(filepath.Dir(at.File)) == "modules.d" && path.Base(file) == "dkim_signing.conf":
 		return nil
 	case strings.Contains(file, "://"), strings.ContainsAny(file, "*?["):
-		r.report(record.Fault, "import-include", at, fmt.Sprintf("what %s includes is not read", text), "the keys that it names are not carried over", "")
+		r.report(finding.Fault, "import-include", at, fmt.Sprintf("what %s includes is not read", text), "the keys that it names are not carried over", "")
 		return nil
 	case depth == 5:
-		r.report(record.Fault, "import-include", at, "files are included more than five deep", "what is in "+text+" is not carried over", "")
+		r.report(finding.Fault, "import-include", at, "files are included more than five deep", "what is in "+text+" is not carried over", "")
 		return nil
 	}
 	err := r.rspamdFile(r.path(file), section, depth+1)
 	if err != nil && !(try && errors.Is(err, fs.ErrNotExist)) {
-		r.report(record.Fault, "import-include", at, fmt.Sprintf("include of %s: %v", text, err), "what is in it is not carried over", "")
+		r.report(finding.Fault, "import-include", at, fmt.Sprintf("include of %s: %v", text, err), "what is in it is not carried over", "")
 	}
 	return nil
 }

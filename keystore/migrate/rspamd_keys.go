@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // rspamdKeys is where rspamd looks for the keys of a domain.
@@ -114,7 +114,7 @@ func (r *reader) rspamdMap(v uclValue) []entry {
 			text = strings.TrimPrefix(text, prefix)
 		}
 		if strings.Contains(text, "://") {
-			r.report(record.Fault, "import-map", v.at, fmt.Sprintf("the map %s is not fetched", text),
+			r.report(finding.Fault, "import-map", v.at, fmt.Sprintf("the map %s is not fetched", text),
 				"what is in it is not carried over", "fetch it into a file and put the path of that into the configuration")
 			continue
 		}
@@ -126,7 +126,7 @@ func (r *reader) rspamdMap(v uclValue) []entry {
 		file := r.path(text)
 		data, _, err := r.read(file, maxConfig)
 		if err != nil {
-			r.report(record.Fault, "import-map", v.at, fmt.Sprintf("the map %s: %v", file, err), "what is in it is not carried over", "")
+			r.report(finding.Fault, "import-map", v.at, fmt.Sprintf("the map %s: %v", file, err), "what is in it is not carried over", "")
 			continue
 		}
 		for _, e := range parseTable("file", file, data).entries {

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"strings"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // rspamdOther carries over whose mail is signed, and says what it cannot.
 func (r *reader) rspamdOther(s *uclObject) {
 	r.rspamdTrusted(s)
 	lost := func(name string, v uclValue, effect string) {
-		r.report(record.Warning, "import-setting", v.at, fmt.Sprintf("%s = %s cannot be carried over", name, v.text), effect, "")
+		r.report(finding.Warning, "import-setting", v.at, fmt.Sprintf("%s = %s cannot be carried over", name, v.text), effect, "")
 	}
 	for _, m := range s.members {
 		name, v := strings.ToLower(m.name), m.value
@@ -52,7 +52,7 @@ func (r *reader) rspamdOther(s *uclObject) {
 		return v.at, v.on()
 	}
 	if at, on := where("allow_username_mismatch"); !on {
-		r.report(record.Note, "import-login", at, "allow_username_mismatch is off: rspamd signs for a login only as the domain of its name",
+		r.report(finding.Note, "import-login", at, "allow_username_mismatch is off: rspamd signs for a login only as the domain of its name",
 			"signpostd signs for every login as whatever domain From has", "let Postfix bind logins to senders: reject_sender_login_mismatch with smtpd_sender_login_maps")
 	}
 	if at, on := where("allow_hdrfrom_mismatch"); !on {
@@ -79,7 +79,7 @@ func (r *reader) rspamdTrusted(s *uclObject) {
 	case len(networks) > 0:
 		r.set("SIGNPOST_TRUSTED_NETWORKS", strings.Join(networks, ","), at.String()+": sign_networks", "clients whose mail is signed without a login")
 	case !local:
-		r.report(record.Warning, "import-setting", at, "sign_local is off: rspamd signs for logins alone",
+		r.report(finding.Warning, "import-setting", at, "sign_local is off: rspamd signs for logins alone",
 			"a variable cannot say that: an empty one leaves signpostd with its default, the private networks", "start signpostd with --trusted-networks=''")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // State is what there is to do about a key.
@@ -34,7 +34,7 @@ type Step struct {
 // a key that signs keeps the time of its file where that makes it the newest
 // of its type, and gets the time now where it does not; the others keep theirs
 // or get one before it.
-func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) ([]Step, []record.Finding) {
+func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) ([]Step, []finding.Finding) {
 	var steps []Step
 	family := make(map[string][]int) // steps by domain
 	for _, plan := range plans {
@@ -54,11 +54,11 @@ func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) (
 			steps = append(steps, step)
 		}
 	}
-	var findings []record.Finding
+	var findings []finding.Finding
 	for i := range steps {
 		if steps[i].State == Taken {
-			findings = append(findings, record.Finding{
-				Level: record.Fault, Code: "import-taken", Name: steps[i].To,
+			findings = append(findings, finding.Finding{
+				Level: finding.Fault, Code: "import-taken", Name: steps[i].To,
 				What:   fmt.Sprintf("%s, selector %q, is not carried over: %s", steps[i].Domain, steps[i].Selector, steps[i].Why),
 				Effect: "no file is ever overwritten", Fix: "move that file away, or import into another directory with --keys",
 			})
@@ -101,7 +101,7 @@ func (s *Step) refuse(file string) {
 
 // date sets the times for a key that signs, and for those of its domain and
 // type that must not.
-func date(s *Step, others []*Step, there *keystore.Snapshot, now time.Time) []record.Finding {
+func date(s *Step, others []*Step, there *keystore.Snapshot, now time.Time) []finding.Finding {
 	var newest *keystore.Key // of the others in the directory
 	for _, have := range keysOf(there, s.Domain) {
 		if have.Algorithm == s.Algorithm && have.Selector != s.Selector {
@@ -128,14 +128,14 @@ func date(s *Step, others []*Step, there *keystore.Snapshot, now time.Time) []re
 	switch {
 	case newest == nil:
 	case newest.ModTime.Unix() >= s.Time.Unix():
-		return []record.Finding{{
-			Level: record.Fault, Code: "import-overtaken", Name: newest.File,
+		return []finding.Finding{{
+			Level: finding.Fault, Code: "import-overtaken", Name: newest.File,
 			What:   fmt.Sprintf("this %s key of %s is newer than the one carried over, %q, so it signs", s.Algorithm, s.Domain, s.Selector),
 			Effect: "mail is signed with another key than before", Fix: "make the other file the newer one: touch " + s.To,
 		}}
 	case s.State == New:
-		return []record.Finding{{
-			Level: record.Note, Code: "import-takes-over", Name: newest.File,
+		return []finding.Finding{{
+			Level: finding.Note, Code: "import-takes-over", Name: newest.File,
 			What: fmt.Sprintf("mail from %s is signed with %q once %q is carried over, no longer with %q", s.Domain, s.Selector, s.Selector, newest.Selector),
 		}}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // tables are the two tables of OpenDKIM, which rspamd reads too: who is signed
@@ -162,7 +162,7 @@ func (r *reader) candidates(t tables, rules []rule) []string {
 			}
 			listed, err := r.expand(c.file, "%", isDomain)
 			if err != nil {
-				r.report(record.Fault, "import-list", e.at, fmt.Sprintf("looking for what %% stands for in %s: %v", c.file, err),
+				r.report(finding.Fault, "import-list", e.at, fmt.Sprintf("looking for what %% stands for in %s: %v", c.file, err),
 					"the domains of these keys are not known", "")
 			}
 			for _, domain := range listed {
@@ -186,7 +186,7 @@ func isDomain(name string) bool {
 func (r *reader) apply(t tables, rule rule, domain string) (key, signer string) {
 	c, err := t.target(rule, domain)
 	if err != nil {
-		r.report(record.Fault, "import-table", rule.at, fmt.Sprintf("mail from %s has no key: %v", domain, err), "nothing is carried over for it", "")
+		r.report(finding.Fault, "import-table", rule.at, fmt.Sprintf("mail from %s has no key: %v", domain, err), "nothing is carried over for it", "")
 		return c.name, domain
 	}
 	own, err := keystore.Domain(c.domain)
@@ -212,13 +212,13 @@ func (r *reader) explainForeign(f thirdParty) {
 			r.subdomains(f.at, f.signer)
 			return
 		}
-		r.report(record.Warning, "import-third-party", f.at,
+		r.report(finding.Warning, "import-third-party", f.at,
 			fmt.Sprintf("mail from %s is signed with d=%s, the domain above it", f.author, f.signer),
 			"signpostd does that too, but only for all subdomains and together with the mail from "+f.signer,
 			fmt.Sprintf("put the key into the key directory as %s/<selector>.private and set SIGNPOST_SUBDOMAINS=yes, or make %s a key of its own: signpost keygen %s", f.signer, f.author, f.author))
 		return
 	}
-	r.report(record.Fault, "import-third-party", f.at,
+	r.report(finding.Fault, "import-third-party", f.at,
 		fmt.Sprintf("mail from %s is signed with d=%s, the name of another domain", f.author, f.signer),
 		"signpostd signs with the author's domain: only that counts for DMARC",
 		fmt.Sprintf("make %s a key of its own: signpost keygen %s", f.author, f.author))

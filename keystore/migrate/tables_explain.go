@@ -6,14 +6,14 @@ import (
 	"strings"
 
 	"signpost/keystore"
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
 )
 
 // explain says what of a rule is not carried over, and why. It returns the
 // name of the key that is thereby spoken for.
 func (r *reader) explain(t tables, rule rule) string {
 	lost := func(what, effect, fix string) string {
-		r.report(record.Fault, "import-pattern", rule.at, what, effect, fix)
+		r.report(finding.Fault, "import-pattern", rule.at, what, effect, fix)
 		c, _ := t.target(rule, rule.domain)
 		return c.name
 	}
@@ -55,12 +55,12 @@ func (r *reader) explainMany(t tables, rule rule) string {
 	}
 	c, err := t.target(rule, "")
 	if err != nil {
-		r.report(record.Fault, "import-table", rule.at, err.Error(), "nothing is carried over for this line", "")
+		r.report(finding.Fault, "import-table", rule.at, err.Error(), "nothing is carried over for this line", "")
 		return ""
 	}
 	if c.domain == "%" {
 		if !strings.Contains(c.file, "%") {
-			r.report(record.Fault, "import-pattern", rule.at,
+			r.report(finding.Fault, "import-pattern", rule.at,
 				fmt.Sprintf("%q signs with one key in the name of whatever domain the author has", rule.key),
 				"the domains are written nowhere, so only those that other lines name are carried over",
 				"copy the key for each domain you send from, as <domain>/"+c.selector+".private")
@@ -69,7 +69,7 @@ func (r *reader) explainMany(t tables, rule rule) string {
 	}
 	signer, err := keystore.Domain(c.domain)
 	if err != nil {
-		r.report(record.Fault, "import-table", c.at, err.Error(), "nothing is carried over for this line", "")
+		r.report(finding.Fault, "import-table", c.at, err.Error(), "nothing is carried over for this line", "")
 		return c.name
 	}
 	if rule.class == below && (signer == rule.domain || strings.HasSuffix(rule.domain, "."+signer)) && r.plan.signing(signer) != nil {
@@ -80,7 +80,7 @@ func (r *reader) explainMany(t tables, rule rule) string {
 	if rule.class == below && signer == rule.domain {
 		fix = fmt.Sprintf("put the key into the key directory as %s/%s.private and set SIGNPOST_SUBDOMAINS=yes: that signs mail from %s as well", signer, c.selector, signer)
 	}
-	r.report(record.Fault, "import-third-party", rule.at,
+	r.report(finding.Fault, "import-third-party", rule.at,
 		fmt.Sprintf("%q signs mail from many domains with d=%s", rule.key, signer),
 		"signpostd signs with the author's domain, so only mail from "+signer+" itself can be carried over", fix)
 	return c.name
@@ -93,7 +93,7 @@ func (r *reader) spares(t tables, used map[string]bool) {
 		c, err := t.claim(e, "")
 		if err != nil {
 			if !used[e.key] {
-				r.report(record.Fault, "import-table", e.at, fmt.Sprintf("%q is not domain:selector:key", e.value), "the line is left out", "")
+				r.report(finding.Fault, "import-table", e.at, fmt.Sprintf("%q is not domain:selector:key", e.value), "the line is left out", "")
 			}
 			continue
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 // LintDKIM says what is wrong with the TXT records at name, the full name of a
 // key record such as "s1._domainkey.example.org", where want should stand. With
 // the zero want it lints what is there alone.
-func LintDKIM(name string, published []TXT, want DKIM) []Finding {
+func LintDKIM(name string, published []TXT, want DKIM) []finding.Finding {
 	l := &dkimLinter{linter: linter{name: name}, want: want}
 	if len(want.PublicKey) > 0 {
 		l.fix = publish(name, want.String())
@@ -23,16 +25,16 @@ func LintDKIM(name string, published []TXT, want DKIM) []Finding {
 		l.fix = "publish the record that \"signpost dns\" prints for " + name
 	}
 	if len(published) == 0 {
-		l.wrong(Fault, "dkim-missing", "there is no TXT record", "verifiers find no key, so "+keyFails)
+		l.wrong(finding.Fault, "dkim-missing", "there is no TXT record", "verifiers find no key, so "+keyFails)
 		return l.findings
 	}
 	if l.scattered(published) {
-		l.add(Fault, "dkim-split-records", fmt.Sprintf("the parts of the value are published as %d TXT records, not as the strings of one", len(published)),
+		l.add(finding.Fault, "dkim-split-records", fmt.Sprintf("the parts of the value are published as %d TXT records, not as the strings of one", len(published)),
 			unreadable, "remove all of them, and "+l.fix)
 		return l.findings
 	}
 	if len(published) > 1 {
-		l.add(Fault, "dkim-several", fmt.Sprintf("there are %d TXT records at one name: %s", len(published), quoteAll(published)),
+		l.add(finding.Fault, "dkim-several", fmt.Sprintf("there are %d TXT records at one name: %s", len(published), quoteAll(published)),
 			"verifiers take any of them, or none: signatures fail now and then (RFC 6376, section 3.6.2.2)",
 			"remove the others, and "+l.fix)
 	}
@@ -64,7 +66,7 @@ func (l *dkimLinter) likeliest(published []TXT) TXT {
 func (l *dkimLinter) record(txt TXT) {
 	text, found := mend(txt.Text())
 	if other := otherRecord(text); other != "" {
-		l.wrong(Fault, "dkim-other-record", "this is "+other+", not a key record: "+quote(text), "verifiers find no key, so "+keyFails)
+		l.wrong(finding.Fault, "dkim-other-record", "this is "+other+", not a key record: "+quote(text), "verifiers find no key, so "+keyFails)
 		return
 	}
 	if len(l.want.PublicKey) == 0 {
@@ -73,19 +75,19 @@ func (l *dkimLinter) record(txt TXT) {
 		}
 	}
 	if text == "" {
-		l.wrong(Fault, "dkim-empty", "the record is empty", "verifiers find no key, so "+keyFails)
+		l.wrong(finding.Fault, "dkim-empty", "the record is empty", "verifiers find no key, so "+keyFails)
 		return
 	}
 	if l.misordered(txt, text) {
-		l.wrong(Fault, "dkim-split-order", "the parts of the value are published in the wrong order", unreadable)
+		l.wrong(finding.Fault, "dkim-split-order", "the parts of the value are published in the wrong order", unreadable)
 		return
 	}
 	if l.headless(text) {
-		l.wrong(Fault, "dkim-part-lost", "the beginning of the value is lost: only "+quote(text)+" is there", unreadable)
+		l.wrong(finding.Fault, "dkim-part-lost", "the beginning of the value is lost: only "+quote(text)+" is there", unreadable)
 		return
 	}
 	for _, p := range found {
-		l.wrong(Fault, "dkim-"+p.kind, p.what, unreadable)
+		l.wrong(finding.Fault, "dkim-"+p.kind, p.what, unreadable)
 	}
 	tags := splitTags(text)
 	l.list(tags)
@@ -94,7 +96,7 @@ func (l *dkimLinter) record(txt TXT) {
 		l.tag(t)
 	}
 	l.key(text, tags)
-	if !slices.ContainsFunc(l.findings, func(f Finding) bool { return f.Level == Fault }) {
+	if !slices.ContainsFunc(l.findings, func(f finding.Finding) bool { return f.Level == finding.Fault }) {
 		l.size(txt)
 	}
 }
@@ -135,11 +137,11 @@ func (l *dkimLinter) list(tags []tag) {
 		count[t.name]++
 		switch {
 		case t.name == "" && t.value == "":
-			l.wrong(Fault, "dkim-empty-tag", "there is nothing between two semicolons", "strict verifiers take the whole record for invalid")
+			l.wrong(finding.Fault, "dkim-empty-tag", "there is nothing between two semicolons", "strict verifiers take the whole record for invalid")
 		case t.name == "" || !isTagName(t.name):
-			l.wrong(Fault, "dkim-syntax", quote(strings.TrimPrefix(t.name+"="+t.value, "="))+" is no tag=value", "strict verifiers take the whole record for invalid")
+			l.wrong(finding.Fault, "dkim-syntax", quote(strings.TrimPrefix(t.name+"="+t.value, "="))+" is no tag=value", "strict verifiers take the whole record for invalid")
 		case count[t.name] == 2:
-			l.wrong(Fault, "dkim-duplicate-tag", "tag "+t.name+"= is there more than once", "verifiers take the whole record for invalid")
+			l.wrong(finding.Fault, "dkim-duplicate-tag", "tag "+t.name+"= is there more than once", "verifiers take the whole record for invalid")
 		}
 	}
 }
@@ -148,13 +150,13 @@ func (l *dkimLinter) version(tags []tag) {
 	at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "v" })
 	switch {
 	case at < 0 && strings.EqualFold(tags[0].name, "v"):
-		l.wrong(Fault, "dkim-wrong-version", quote(tags[0].name+"="+tags[0].value)+" is not v=DKIM1", unreadable)
+		l.wrong(finding.Fault, "dkim-wrong-version", quote(tags[0].name+"="+tags[0].value)+" is not v=DKIM1", unreadable)
 	case at < 0:
 		l.note("dkim-no-version", "it has no v=DKIM1", "this is allowed, and good practice is to begin with it")
 	case tags[at].value != "DKIM1":
-		l.wrong(Fault, "dkim-wrong-version", quote("v="+tags[at].value)+" is not v=DKIM1", unreadable)
+		l.wrong(finding.Fault, "dkim-wrong-version", quote("v="+tags[at].value)+" is not v=DKIM1", unreadable)
 	case at > 0:
-		l.wrong(Fault, "dkim-version-not-first", "v=DKIM1 is not at the beginning", unreadable)
+		l.wrong(finding.Fault, "dkim-version-not-first", "v=DKIM1 is not at the beginning", unreadable)
 	}
 }
 
@@ -164,21 +166,21 @@ func (l *dkimLinter) tag(t tag) {
 	case "h":
 		switch {
 		case t.value != "" && !hasWord(t.value, "sha256"):
-			l.wrong(Fault, "dkim-wrong-hash", "h="+t.value+" does not allow sha256", "signatures are made with sha256, so "+keyFails)
+			l.wrong(finding.Fault, "dkim-wrong-hash", "h="+t.value+" does not allow sha256", "signatures are made with sha256, so "+keyFails)
 		case hasWord(t.value, "sha1"):
 			l.note("dkim-sha1", "h="+t.value+" allows sha1", "nobody may sign or verify with it any more (RFC 8301)")
 		}
 	case "k":
 		if t.value != "rsa" && t.value != "ed25519" {
-			l.wrong(Fault, "dkim-wrong-key-type", "k="+t.value+" is neither rsa nor ed25519", keyFails)
+			l.wrong(finding.Fault, "dkim-wrong-key-type", "k="+t.value+" is neither rsa nor ed25519", keyFails)
 		}
 	case "s":
 		if t.value != "" && !hasWord(t.value, "*") && !hasWord(t.value, "email") {
-			l.wrong(Fault, "dkim-wrong-service", "s="+t.value+" is not for mail: neither email nor *", keyFails)
+			l.wrong(finding.Fault, "dkim-wrong-service", "s="+t.value+" is not for mail: neither email nor *", keyFails)
 		}
 	case "t":
 		if hasWord(t.value, "y") {
-			l.wrong(Warning, "dkim-testing", "t=y says that the domain is only testing DKIM", "verifiers may treat the mail as if it were not signed")
+			l.wrong(finding.Warning, "dkim-testing", "t=y says that the domain is only testing DKIM", "verifiers may treat the mail as if it were not signed")
 		}
 		if hasWord(t.value, "s") {
 			l.note("dkim-strict", "t=s forbids signatures on behalf of subdomains",

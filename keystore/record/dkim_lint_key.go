@@ -6,29 +6,31 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // key checks the tag that holds the key, and compares it with the wanted one.
 func (l *dkimLinter) key(text string, tags []tag) {
 	at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" })
 	if at < 0 {
-		l.wrong(Fault, "dkim-no-key", "it has no p=, where the key should be", "verifiers find no key, so "+keyFails)
+		l.wrong(finding.Fault, "dkim-no-key", "it has no p=, where the key should be", "verifiers find no key, so "+keyFails)
 		return
 	}
 	value := tags[at].value
 	if value == "" {
-		l.wrong(Fault, "dkim-revoked", "p= is empty: the key is revoked", "verifiers take every signature with it for worthless")
+		l.wrong(finding.Fault, "dkim-revoked", "p= is empty: the key is revoked", "verifiers take every signature with it for worthless")
 		return
 	}
 	if strings.Contains(value, "-----") {
-		l.wrong(Fault, "dkim-pem", "the BEGIN and END lines of a key file stand in p=", unreadable)
+		l.wrong(finding.Fault, "dkim-pem", "the BEGIN and END lines of a key file stand in p=", unreadable)
 		value = withoutPEM(value)
 	}
 	switch {
 	case strings.ContainsAny(value, "\r\n"):
-		l.wrong(Warning, "dkim-line-end", "p= has line ends inside", "some verifiers cannot read the key")
+		l.wrong(finding.Warning, "dkim-line-end", "p= has line ends inside", "some verifiers cannot read the key")
 	case strings.ContainsAny(value, whiteSpace):
-		l.wrong(Warning, "dkim-key-space", "p= has white space inside", "it is allowed, and some verifiers cannot read the key all the same")
+		l.wrong(finding.Warning, "dkim-key-space", "p= has white space inside", "it is allowed, and some verifiers cannot read the key all the same")
 	}
 	value = spaceless(value)
 	if len(l.want.PublicKey) > 0 && l.differs(text, value) {
@@ -76,14 +78,14 @@ func (l *dkimLinter) differs(text, value string) bool {
 	}
 	if rest, cut := strings.CutPrefix(want, value); cut {
 		if strings.Trim(rest, "=") == "" {
-			l.wrong(Fault, "dkim-not-base64", "p= is not base64: the \"=\" at its end is missing", "some verifiers cannot read the key")
+			l.wrong(finding.Fault, "dkim-not-base64", "p= is not base64: the \"=\" at its end is missing", "some verifiers cannot read the key")
 			return true
 		}
 		what := fmt.Sprintf("p= is cut off after %d of %d characters", len(value), len(want))
 		if len(text) == 255 {
 			what += ": only the first 255 bytes of the record are there"
 		}
-		l.wrong(Fault, "dkim-truncated", what, unreadable)
+		l.wrong(finding.Fault, "dkim-truncated", what, unreadable)
 		return true
 	}
 	if n, first := unlike(value, want); n > 0 {
@@ -91,18 +93,18 @@ func (l *dkimLinter) differs(text, value string) bool {
 		if strings.EqualFold(value, want) {
 			what = "p= has upper and lower case letters changed"
 		}
-		l.wrong(Fault, "dkim-altered", what, unreadable)
+		l.wrong(finding.Fault, "dkim-altered", what, unreadable)
 		return true
 	}
 	switch relation := compare(value, want); relation {
 	case reordered:
-		l.wrong(Fault, "dkim-split-order", "the parts of p= are published in the wrong order", unreadable)
+		l.wrong(finding.Fault, "dkim-split-order", "the parts of p= are published in the wrong order", unreadable)
 		return true
 	case partLost:
-		l.wrong(Fault, "dkim-part-lost", fmt.Sprintf("a part of p= is lost: %d characters are there, and the key has %d", len(value), len(want)), unreadable)
+		l.wrong(finding.Fault, "dkim-part-lost", fmt.Sprintf("a part of p= is lost: %d characters are there, and the key has %d", len(value), len(want)), unreadable)
 		return true
 	case partTwice:
-		l.wrong(Fault, "dkim-part-twice", "a part of p= is there twice", unreadable)
+		l.wrong(finding.Fault, "dkim-part-twice", "a part of p= is there twice", unreadable)
 		return true
 	}
 	switch {
@@ -111,7 +113,7 @@ func (l *dkimLinter) differs(text, value string) bool {
 	case err != nil || published.form == formNone || published.form == formPrivate:
 		return false // it is no public key
 	default:
-		l.wrong(Fault, "dkim-different", fmt.Sprintf("another key is published: %s, and the key file has %s", published, wanted),
+		l.wrong(finding.Fault, "dkim-different", fmt.Sprintf("another key is published: %s, and the key file has %s", published, wanted),
 			"every signature with the key in the file fails")
 	}
 	return true
@@ -137,7 +139,7 @@ func unlike(a, b string) (n, first int) {
 }
 
 func (l *dkimLinter) private() {
-	l.add(Fault, "dkim-private-key", "the private key is published", "everybody can sign in the name of the domain",
+	l.add(finding.Fault, "dkim-private-key", "the private key is published", "everybody can sign in the name of the domain",
 		"make a new key with \"signpost keygen\", publish its record, and remove this one")
 }
 
@@ -151,7 +153,7 @@ func (l *dkimLinter) notBase64(value string) {
 	case len(value)%4 != 0:
 		what += fmt.Sprintf(": %d characters are not a multiple of 4, so it is cut off, or a \"=\" is missing", len(value))
 	}
-	l.wrong(Fault, "dkim-not-base64", what, unreadable)
+	l.wrong(finding.Fault, "dkim-not-base64", what, unreadable)
 }
 
 func isBase64(c rune) bool {
@@ -166,20 +168,20 @@ func (l *dkimLinter) public(decoded []byte, keyType string) {
 		l.private()
 		return
 	case formNone:
-		l.wrong(Fault, "dkim-not-a-key", "p= holds no public key: "+key.detail, unreadable)
+		l.wrong(finding.Fault, "dkim-not-a-key", "p= holds no public key: "+key.detail, unreadable)
 		return
 	case formPKCS1:
-		l.wrong(Fault, "dkim-pkcs1", "p= holds an RSAPublicKey (\"BEGIN RSA PUBLIC KEY\"), not a SubjectPublicKeyInfo",
+		l.wrong(finding.Fault, "dkim-pkcs1", "p= holds an RSAPublicKey (\"BEGIN RSA PUBLIC KEY\"), not a SubjectPublicKeyInfo",
 			"many verifiers cannot read the key")
 	case formEd25519SPKI:
-		l.wrong(Fault, "dkim-ed25519-spki", "p= holds the Ed25519 key as SubjectPublicKeyInfo, not as its 32 bytes (RFC 8463, section 4.2)", unreadable)
+		l.wrong(finding.Fault, "dkim-ed25519-spki", "p= holds the Ed25519 key as SubjectPublicKeyInfo, not as its 32 bytes (RFC 8463, section 4.2)", unreadable)
 	}
 	if (keyType == "rsa" || keyType == "ed25519") && keyType != key.keyType {
 		what := fmt.Sprintf("k=%s, but p= holds a key of type %s", keyType, key.keyType)
 		if key.keyType == "ed25519" {
 			what = "k= is not ed25519, but p= holds a key of that type"
 		}
-		l.wrong(Fault, "dkim-wrong-key-type", what, unreadable)
+		l.wrong(finding.Fault, "dkim-wrong-key-type", what, unreadable)
 	}
 	if key.keyType != "rsa" {
 		return
@@ -187,10 +189,10 @@ func (l *dkimLinter) public(decoded []byte, keyType string) {
 	newKey := "make a new key of 2048 bits with \"signpost keygen\", and publish its record"
 	switch size := fmt.Sprintf("the RSA key has %d bits", key.bits); {
 	case key.bits < 1024:
-		l.add(Fault, "dkim-short-key", size, "verifiers must not accept a key under 1024 bits (RFC 8301, section 3.2)", newKey)
+		l.add(finding.Fault, "dkim-short-key", size, "verifiers must not accept a key under 1024 bits (RFC 8301, section 3.2)", newKey)
 	case key.bits < 2048:
-		l.add(Warning, "dkim-weak-key", size, "2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist", newKey)
+		l.add(finding.Warning, "dkim-weak-key", size, "2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist", newKey)
 	case key.bits > 4096:
-		l.add(Warning, "dkim-large-key", size, "verifiers need not accept a key over 4096 bits (RFC 8301, section 3.2)", newKey)
+		l.add(finding.Warning, "dkim-large-key", size, "verifiers need not accept a key over 4096 bits (RFC 8301, section 3.2)", newKey)
 	}
 }

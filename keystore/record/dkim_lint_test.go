@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 // bokyRecord is the record of a real key of 2048 bits.
@@ -40,10 +42,10 @@ func publicOfSize(t testing.TB, bits int) DKIM {
 }
 
 // codes returns the codes of findings, with the level of each before it.
-func codes(findings []Finding) string {
+func codes(findings []finding.Finding) string {
 	var all []string
 	for _, f := range findings {
-		all = append(all, f.Level+" "+f.Code)
+		all = append(all, string(f.Level)+" "+f.Code)
 	}
 	return strings.Join(all, ", ")
 }
@@ -145,7 +147,7 @@ func TestLintDKIMAgainstKey(t *testing.T) {
 				}
 				// The value to publish is a line of its own, and has no fault.
 				lines := strings.Split(f.Fix, "\n")
-				if value := lines[len(lines)-1]; f.Level != Note && value != good {
+				if value := lines[len(lines)-1]; f.Level != finding.Note && value != good {
 					t.Errorf("%s: fix is %q", f.Code, f.Fix)
 				}
 			}
@@ -251,11 +253,11 @@ func TestLintDKIMFixesWithoutKey(t *testing.T) {
 			t.Errorf("%s: nothing is found", published)
 		}
 		for _, f := range findings {
-			if f.Level == Note {
+			if f.Level == finding.Note {
 				continue
 			}
 			for _, again := range LintDKIM(f.Name, []TXT{{lastLine(f.Fix)}}, DKIM{}) {
-				if again.Level != Note {
+				if again.Level != finding.Note {
 					t.Errorf("%s: to publish %q has %s", published, lastLine(f.Fix), again.Code)
 				}
 			}

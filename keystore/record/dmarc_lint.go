@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 const noDMARC = "receivers find no policy, so mail can be forged in the name of the domain, and real mail passes no DMARC"
@@ -11,7 +13,7 @@ const noDMARC = "receivers find no policy, so mail can be forged in the name of 
 // LintDMARC says what is wrong with the TXT records at name, such as
 // "_dmarc.example.org". A subdomain needs none, if there is one above it: that
 // is for the caller to know.
-func LintDMARC(name string, published []TXT) []Finding {
+func LintDMARC(name string, published []TXT) []finding.Finding {
 	l := &dmarcLinter{linter: linter{name: name}}
 	var records, misspelt, others []string
 	for _, t := range published {
@@ -26,7 +28,7 @@ func LintDMARC(name string, published []TXT) []Finding {
 	}
 	switch {
 	case len(records) > 1:
-		l.add(Fault, "dmarc-several", fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)),
+		l.add(finding.Fault, "dmarc-several", fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)),
 			"receivers take none of them: "+noDMARC, "remove all of them, and "+publish(name, mildest(records).String()))
 	case len(records) == 1:
 		l.record(records[0])
@@ -58,11 +60,11 @@ func (l *dmarcLinter) missing(others []string) {
 	l.fix = publish(l.name, "v=DMARC1; p=none; rua=mailto:postmaster@"+strings.TrimPrefix(l.name, "_dmarc."))
 	for _, text := range others {
 		if strings.HasPrefix(strings.ToLower(text), "v=") {
-			l.wrong(Fault, "dmarc-other-record", "this is not a policy record: "+quote(text), noDMARC)
+			l.wrong(finding.Fault, "dmarc-other-record", "this is not a policy record: "+quote(text), noDMARC)
 			return
 		}
 	}
-	l.wrong(Warning, "dmarc-missing", "there is no policy record", noDMARC)
+	l.wrong(finding.Warning, "dmarc-missing", "there is no policy record", noDMARC)
 }
 
 // likeDMARC reports whether a text that is no policy record was meant to be one.
@@ -73,21 +75,21 @@ func likeDMARC(text string) bool {
 
 func (l *dmarcLinter) misspelt(text string, beside bool) {
 	if beside {
-		l.add(Note, "dmarc-unread", "beside the policy record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
+		l.add(finding.Note, "dmarc-unread", "beside the policy record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
 		return
 	}
 	mended, found := mend(text)
 	r := mendDMARC(mended)
 	l.fix = publish(l.name, r.String())
 	for _, p := range found {
-		l.wrong(Fault, "dmarc-"+p.kind, p.what, noDMARC)
+		l.wrong(finding.Fault, "dmarc-"+p.kind, p.what, noDMARC)
 	}
 	tags := splitTags(mended)
 	switch at := slices.Index(tags, tag{"v", "DMARC1"}); {
 	case at > 0:
-		l.wrong(Fault, "dmarc-version-not-first", "v=DMARC1 is not at the beginning: "+quote(text), noDMARC)
+		l.wrong(finding.Fault, "dmarc-version-not-first", "v=DMARC1 is not at the beginning: "+quote(text), noDMARC)
 	case at < 0:
-		l.wrong(Fault, "dmarc-wrong-version", quote(text)+" does not begin with v=DMARC1", noDMARC)
+		l.wrong(finding.Fault, "dmarc-wrong-version", quote(text)+" does not begin with v=DMARC1", noDMARC)
 	}
 }
 
@@ -96,7 +98,7 @@ func (l *dmarcLinter) record(text string) {
 	mended, found := mend(text)
 	l.fix = publish(l.name, mendDMARC(mended).String())
 	for _, p := range found {
-		l.wrong(Warning, "dmarc-"+p.kind, p.what, "receivers ignore the tags in which it stands")
+		l.wrong(finding.Warning, "dmarc-"+p.kind, p.what, "receivers ignore the tags in which it stands")
 	}
 	r, _ := ParseDMARC(mended)
 	tags := splitTags(mended)
@@ -105,7 +107,7 @@ func (l *dmarcLinter) record(text string) {
 		l.tag(t)
 	}
 	if at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" }); at > 1 && tags[1] != (tag{}) {
-		l.wrong(Note, "dmarc-policy-not-second", "p= does not follow v=DMARC1", "receivers that know only the old RFC 7489 may ignore the record")
+		l.wrong(finding.Note, "dmarc-policy-not-second", "p= does not follow v=DMARC1", "receivers that know only the old RFC 7489 may ignore the record")
 	}
 	l.policy(r, mended, tags)
 }
@@ -117,11 +119,11 @@ func (l *dmarcLinter) list(tags []tag) {
 		count[t.name]++
 		switch {
 		case t.name == "" && t.value == "":
-			l.wrong(Warning, "dmarc-syntax", "there is nothing between two semicolons", "strict receivers may ignore the record")
+			l.wrong(finding.Warning, "dmarc-syntax", "there is nothing between two semicolons", "strict receivers may ignore the record")
 		case t.name == "" || !isTagName(t.name):
-			l.wrong(Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.name+"="+t.value, "="))+" is no tag=value", "receivers ignore it, or the whole record")
+			l.wrong(finding.Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.name+"="+t.value, "="))+" is no tag=value", "receivers ignore it, or the whole record")
 		case count[t.name] == 2:
-			l.wrong(Fault, "dmarc-duplicate-tag", "tag "+t.name+"= is there more than once", "receivers take the record for invalid, or either value for the right one")
+			l.wrong(finding.Fault, "dmarc-duplicate-tag", "tag "+t.name+"= is there more than once", "receivers take the record for invalid, or either value for the right one")
 		}
 	}
 }
@@ -138,32 +140,32 @@ func (l *dmarcLinter) policy(r DMARC, text string, tags []tag) {
 		if r.Policy == "" {
 			effect = noDMARC
 		}
-		l.wrong(Fault, "dmarc-no-policy", "it has no p=", effect)
+		l.wrong(finding.Fault, "dmarc-no-policy", "it has no p=", effect)
 	}
 	reports := len(r.AggregateReports) > 0
 	switch {
 	case none && reports:
 		l.note("dmarc-monitoring", "p=none asks receivers only to report", "mail forged in the name of the domain is delivered; quarantine and reject come next")
 	case !reports && !has("rua") && none:
-		l.add(Warning, "dmarc-no-reports", "p=none without rua= asks nothing of anybody", "the record neither protects nor tells you anything",
+		l.add(finding.Warning, "dmarc-no-reports", "p=none without rua= asks nothing of anybody", "the record neither protects nor tells you anything",
 			publish(l.name, withReports(mendDMARC(text), l.name).String()))
 	case !reports && !has("rua"):
-		l.add(Note, "dmarc-no-reports", "it has no rua=", "nobody tells you when real mail fails", publish(l.name, withReports(mendDMARC(text), l.name).String()))
+		l.add(finding.Note, "dmarc-no-reports", "it has no rua=", "nobody tells you when real mail fails", publish(l.name, withReports(mendDMARC(text), l.name).String()))
 	}
 	if r.Testing {
 		l.note("dmarc-testing", "t=y says that the policy is only being tested", "receivers do not apply it, and treat mail that fails more mildly")
 	}
 	nonexistent := r.NonexistentPolicy
 	if weaker(r.SubdomainPolicy, r.Policy) {
-		l.wrong(Warning, "dmarc-weak-subdomains", fmt.Sprintf("sp=%s is weaker than p=%s", r.SubdomainPolicy, r.Policy), "mail can be forged in the name of any subdomain")
+		l.wrong(finding.Warning, "dmarc-weak-subdomains", fmt.Sprintf("sp=%s is weaker than p=%s", r.SubdomainPolicy, r.Policy), "mail can be forged in the name of any subdomain")
 	}
 	if above := strongest(r.Policy, r.SubdomainPolicy); weaker(nonexistent, above) {
-		l.wrong(Warning, "dmarc-weak-nonexistent", fmt.Sprintf("np=%s is weaker than the policy of names that exist, %s", nonexistent, above),
+		l.wrong(finding.Warning, "dmarc-weak-nonexistent", fmt.Sprintf("np=%s is weaker than the policy of names that exist, %s", nonexistent, above),
 			"mail can be forged in the name of subdomains that do not exist")
 	}
 	switch r.PublicSuffix {
 	case "y":
-		l.wrong(Warning, "dmarc-psd", "psd=y says that others register names below this one, as below \"com\"", "names below count as domains of their own")
+		l.wrong(finding.Warning, "dmarc-psd", "psd=y says that others register names below this one, as below \"com\"", "names below count as domains of their own")
 	case "n":
 		l.note("dmarc-psd", "psd=n makes this name an organizational domain", "names above it count no longer; this is seldom needed")
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // tag checks one tag after v=.
@@ -13,7 +15,7 @@ func (l *dmarcLinter) tag(t tag) {
 	switch t.name {
 	case "p", "sp", "np":
 		if !isPolicy(value) {
-			l.wrong(Fault, "dmarc-wrong-policy", t.name+"="+t.value+" is none of none, quarantine and reject",
+			l.wrong(finding.Fault, "dmarc-wrong-policy", t.name+"="+t.value+" is none of none, quarantine and reject",
 				"receivers take the record for p=none if it has a valid rua=, and else for no policy (RFC 9989, section 4.10.1)")
 		}
 	case "rua", "ruf":
@@ -26,14 +28,14 @@ func (l *dmarcLinter) tag(t tag) {
 		l.oneOf(t, "y", "n", "u")
 	case "fo":
 		if !isFailureOptions(value) {
-			l.wrong(Warning, "dmarc-wrong-value", "fo="+t.value+" is none of 0, 1, d, s and d:s", "receivers ignore it and take fo=0")
+			l.wrong(finding.Warning, "dmarc-wrong-value", "fo="+t.value+" is none of 0, 1, d, s and d:s", "receivers ignore it and take fo=0")
 		} else if strings.Contains(value, ":") && strings.ContainsAny(value, "01") {
-			l.wrong(Note, "dmarc-wrong-value", "fo="+t.value+" mixes numbers and letters", "RFC 9989 has 0, 1, d, s and d:s; receivers may ignore it")
+			l.wrong(finding.Note, "dmarc-wrong-value", "fo="+t.value+" mixes numbers and letters", "RFC 9989 has 0, 1, d, s and d:s; receivers may ignore it")
 		}
 	case "pct":
 		l.percent(t.value)
 	case "rf", "ri":
-		l.wrong(Note, "dmarc-removed-tag", "tag "+t.name+"= is no longer part of DMARC", "receivers ignore it (RFC 9989, appendix C)")
+		l.wrong(finding.Note, "dmarc-removed-tag", "tag "+t.name+"= is no longer part of DMARC", "receivers ignore it (RFC 9989, appendix C)")
 	case "v", "":
 	default:
 		l.unknown(t)
@@ -42,7 +44,7 @@ func (l *dmarcLinter) tag(t tag) {
 
 func (l *dmarcLinter) oneOf(t tag, values ...string) {
 	if !slices.Contains(values, strings.ToLower(t.value)) {
-		l.wrong(Warning, "dmarc-wrong-value", fmt.Sprintf("%s=%s is none of %s", t.name, t.value, strings.Join(values, ", ")),
+		l.wrong(finding.Warning, "dmarc-wrong-value", fmt.Sprintf("%s=%s is none of %s", t.name, t.value, strings.Join(values, ", ")),
 			"receivers ignore it, and take the default")
 	}
 }
@@ -52,12 +54,12 @@ func (l *dmarcLinter) percent(value string) {
 	n, err := strconv.Atoi(value)
 	switch {
 	case err == nil && n >= 100:
-		l.wrong(Note, "dmarc-removed-tag", "tag pct= is no longer part of DMARC", "pct=100 was the default anyhow")
+		l.wrong(finding.Note, "dmarc-removed-tag", "tag pct= is no longer part of DMARC", "pct=100 was the default anyhow")
 	case err == nil && n == 0:
-		l.wrong(Warning, "dmarc-removed-tag", "tag pct= is no longer part of DMARC; t=y takes the place of pct=0",
+		l.wrong(finding.Warning, "dmarc-removed-tag", "tag pct= is no longer part of DMARC; t=y takes the place of pct=0",
 			"receivers that know RFC 9989 ignore it and apply the policy to all mail")
 	default:
-		l.wrong(Warning, "dmarc-removed-tag", "tag pct="+value+" is no longer part of DMARC, and nothing takes its place",
+		l.wrong(finding.Warning, "dmarc-removed-tag", "tag pct="+value+" is no longer part of DMARC, and nothing takes its place",
 			"receivers that know RFC 9989 ignore it and apply the policy to all mail")
 	}
 }
@@ -69,7 +71,7 @@ func (l *dmarcLinter) unknown(t tag) {
 		return // that is said already
 	}
 	if meant := meantTag(t.name); meant != "" {
-		l.wrong(Warning, "dmarc-unknown-tag", fmt.Sprintf("tag %s= is not known; perhaps %s= is meant", t.name, meant), "receivers ignore it")
+		l.wrong(finding.Warning, "dmarc-unknown-tag", fmt.Sprintf("tag %s= is not known; perhaps %s= is meant", t.name, meant), "receivers ignore it")
 		return
 	}
 	l.note("dmarc-unknown-tag", "tag "+t.name+"= is not known", "receivers ignore it")
@@ -95,7 +97,7 @@ func meantTag(name string) string {
 
 func (l *dmarcLinter) uris(t tag) {
 	if t.value == "" {
-		l.wrong(Warning, "dmarc-bad-uri", t.name+"= is empty", "nobody sends reports")
+		l.wrong(finding.Warning, "dmarc-bad-uri", t.name+"= is empty", "nobody sends reports")
 		return
 	}
 	for entry := range strings.SplitSeq(t.value, ",") {
@@ -104,14 +106,14 @@ func (l *dmarcLinter) uris(t tag) {
 		err := CheckReportURI(uri)
 		switch {
 		case err != nil && !strings.Contains(uri, ":") && strings.Contains(uri, "@"):
-			l.wrong(Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s has no mailto: before the address", t.name, entry), "receivers ignore it, and send no reports there")
+			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s has no mailto: before the address", t.name, entry), "receivers ignore it, and send no reports there")
 		case err != nil:
 			what, _, _ := strings.Cut(err.Error(), "; hint: ")
-			l.wrong(Warning, "dmarc-bad-uri", fmt.Sprintf("%s=%s is no address for reports: %s", t.name, entry, what), "receivers ignore it, and send no reports there")
+			l.wrong(finding.Warning, "dmarc-bad-uri", fmt.Sprintf("%s=%s is no address for reports: %s", t.name, entry, what), "receivers ignore it, and send no reports there")
 		case !strings.HasPrefix(strings.ToLower(uri), "mailto:"):
-			l.wrong(Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address", t.name, entry), "receivers send reports by mail only")
+			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address", t.name, entry), "receivers send reports by mail only")
 		case sized:
-			l.wrong(Note, "dmarc-uri-size", fmt.Sprintf("the size limit !%s after an address is no longer part of DMARC", size), "receivers ignore it")
+			l.wrong(finding.Note, "dmarc-uri-size", fmt.Sprintf("the size limit !%s after an address is no longer part of DMARC", size), "receivers ignore it")
 		}
 	}
 }

@@ -3,6 +3,8 @@ package record
 import (
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func TestLintDMARC(t *testing.T) {
@@ -92,7 +94,7 @@ func TestLintDMARC(t *testing.T) {
 				continue
 			}
 			for _, again := range LintDMARC("_dmarc.example.org", []TXT{{value}}) {
-				if again.Level == Fault || again.Code == f.Code {
+				if again.Level == finding.Fault || again.Code == f.Code {
 					t.Errorf("%q: the fix %q has %s", test.published, value, again.Code)
 				}
 			}

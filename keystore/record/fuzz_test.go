@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func seeds(f *testing.F, more ...string) {
@@ -66,27 +68,27 @@ func FuzzLint(f *testing.F) {
 	seeds(f)
 	want := bokyRecord(f)
 	lints := []struct {
-		lint  func([]TXT) []Finding
+		lint  func([]TXT) []finding.Finding
 		parse func(string) error
 	}{
-		{func(p []TXT) []Finding { return LintDKIM("s1._domainkey.example.org", p, want) }, func(s string) error { _, err := ParseDKIM(s); return err }},
-		{func(p []TXT) []Finding { return LintDKIM("s1._domainkey.example.org", p, DKIM{}) }, func(s string) error { _, err := ParseDKIM(s); return err }},
-		{func(p []TXT) []Finding { return LintSPF("example.org", p) }, func(s string) error { _, err := ParseSPF(s); return err }},
-		{func(p []TXT) []Finding { return LintDMARC("_dmarc.example.org", p) }, func(s string) error { _, err := ParseDMARC(s); return err }},
+		{func(p []TXT) []finding.Finding { return LintDKIM("s1._domainkey.example.org", p, want) }, func(s string) error { _, err := ParseDKIM(s); return err }},
+		{func(p []TXT) []finding.Finding { return LintDKIM("s1._domainkey.example.org", p, DKIM{}) }, func(s string) error { _, err := ParseDKIM(s); return err }},
+		{func(p []TXT) []finding.Finding { return LintSPF("example.org", p) }, func(s string) error { _, err := ParseSPF(s); return err }},
+		{func(p []TXT) []finding.Finding { return LintDMARC("_dmarc.example.org", p) }, func(s string) error { _, err := ParseDMARC(s); return err }},
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for i, l := range lints {
 			findings := l.lint([]TXT{{text}})
 			fault := false
-			for _, finding := range findings {
-				fault = fault || finding.Level == Fault || strings.HasSuffix(finding.Code, "-missing")
-				if finding.Level != Fault || !strings.HasPrefix(finding.Fix, "publish this") {
+			for _, f := range findings {
+				fault = fault || f.Level == finding.Fault || strings.HasSuffix(f.Code, "-missing")
+				if f.Level != finding.Fault || !strings.HasPrefix(f.Fix, "publish this") {
 					continue
 				}
-				for _, again := range l.lint([]TXT{{lastLine(finding.Fix)}}) {
+				for _, again := range l.lint([]TXT{{lastLine(f.Fix)}}) {
 					// A key that is no good stays so, however it is written.
-					if again.Level == Fault && i != 1 {
-						t.Errorf("%q: %s: the fix %q has %s", text, finding.Code, finding.Fix, again.Code)
+					if again.Level == finding.Fault && i != 1 {
+						t.Errorf("%q: %s: the fix %q has %s", text, f.Code, f.Fix, again.Code)
 					}
 				}
 			}

@@ -1,24 +1,26 @@
 package record
 
+import "signpost/keystore/finding"
+
 // linter collects what is wrong with the records at one name.
 type linter struct {
 	name     string
 	fix      string // what to publish in place of what is there
-	findings []Finding
+	findings []finding.Finding
 }
 
 // wrong adds a finding whose cure is to publish the right value.
-func (l *linter) wrong(level, code, what, effect string) {
+func (l *linter) wrong(level finding.Level, code, what, effect string) {
 	l.add(level, code, what, effect, l.fix)
 }
 
 // note adds what needs no cure.
 func (l *linter) note(code, what, effect string) {
-	l.add(Note, code, what, effect, "")
+	l.add(finding.Note, code, what, effect, "")
 }
 
-func (l *linter) add(level, code, what, effect, fix string) {
-	l.findings = append(l.findings, Finding{Code: code, Level: level, Name: l.name, What: what, Effect: effect, Fix: fix})
+func (l *linter) add(level finding.Level, code, what, effect, fix string) {
+	l.findings = append(l.findings, finding.Finding{Code: code, Level: level, Name: l.name, What: what, Effect: effect, Fix: fix})
 }
 
 // publish says what to do with a value. The value has a line of its own, so

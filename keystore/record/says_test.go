@@ -4,19 +4,23 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 // Where one code stands for several faults, the words tell them apart.
 func TestLintSays(t *testing.T) {
 	key := bokyRecord(t)
 	good := key.String()
-	dkim := func(text string) []Finding { return LintDKIM("s1._domainkey.example.org", []TXT{{text}}, DKIM{}) }
-	wanted := func(text string) []Finding { return LintDKIM("s1._domainkey.example.org", []TXT{{text}}, key) }
-	spf := func(text string) []Finding { return LintSPF("example.org", []TXT{{text}}) }
-	dmarc := func(text string) []Finding { return LintDMARC("_dmarc.example.org", []TXT{{text}}) }
+	dkim := func(text string) []finding.Finding {
+		return LintDKIM("s1._domainkey.example.org", []TXT{{text}}, DKIM{})
+	}
+	wanted := func(text string) []finding.Finding { return LintDKIM("s1._domainkey.example.org", []TXT{{text}}, key) }
+	spf := func(text string) []finding.Finding { return LintSPF("example.org", []TXT{{text}}) }
+	dmarc := func(text string) []finding.Finding { return LintDMARC("_dmarc.example.org", []TXT{{text}}) }
 	part := func(n int) string { return "p=" + base64.StdEncoding.EncodeToString(key.PublicKey[:n]) }
 	for _, test := range []struct {
-		findings []Finding
+		findings []finding.Finding
 		code     string
 		what     string
 	}{

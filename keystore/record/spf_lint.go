@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 const (
@@ -14,7 +16,7 @@ const (
 
 // LintSPF says what is wrong with the SPF record among the TXT records at
 // domain. It sees only this one record, and asks no DNS.
-func LintSPF(domain string, published []TXT) []Finding {
+func LintSPF(domain string, published []TXT) []finding.Finding {
 	l := &linter{name: domain}
 	var records, misspelt []string
 	for _, t := range published {
@@ -27,12 +29,12 @@ func LintSPF(domain string, published []TXT) []Finding {
 	}
 	switch {
 	case len(records) > 1:
-		l.add(Fault, "spf-several", fmt.Sprintf("there are %d SPF records: %s", len(records), quoteStrings(records)), permError,
+		l.add(finding.Fault, "spf-several", fmt.Sprintf("there are %d SPF records: %s", len(records), quoteStrings(records)), permError,
 			"remove all of them, and "+publish(domain, mergeSPF(records).String()))
 	case len(records) == 1:
 		lintSPFRecord(l, records[0])
 	case len(misspelt) == 0:
-		l.add(Fault, "spf-missing", "there is no SPF record", "SPF passes for no mail of the domain, and some receivers refuse such mail", publish(domain, "v=spf1 mx -all"))
+		l.add(finding.Fault, "spf-missing", "there is no SPF record", "SPF passes for no mail of the domain, and some receivers refuse such mail", publish(domain, "v=spf1 mx -all"))
 	}
 	for _, text := range misspelt {
 		lintMisspeltSPF(l, text, len(records) > 0)
@@ -72,14 +74,14 @@ func lintMisspeltSPF(l *linter, text string, beside bool) {
 		l.fix = publish(l.name, tidySPF(r).String())
 	}
 	if beside {
-		l.add(Note, "spf-unread", "beside the SPF record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
+		l.add(finding.Note, "spf-unread", "beside the SPF record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
 		return
 	}
 	for _, p := range found {
-		l.wrong(Fault, "spf-"+p.kind, p.what, noSPF)
+		l.wrong(finding.Fault, "spf-"+p.kind, p.what, noSPF)
 	}
 	if len(found) == 0 {
-		l.wrong(Fault, "spf-wrong-version", quote(text)+" does not begin with \"v=spf1\" and a space", noSPF)
+		l.wrong(finding.Fault, "spf-wrong-version", quote(text)+" does not begin with \"v=spf1\" and a space", noSPF)
 	}
 }
 
@@ -107,16 +109,16 @@ func lintSPFRecord(l *linter, text string) {
 		l.fix = publish(l.name, tidySPF(r).String())
 	}
 	for _, p := range found {
-		l.wrong(Fault, "spf-"+p.kind, p.what, permError)
+		l.wrong(finding.Fault, "spf-"+p.kind, p.what, permError)
 	}
 	if len(found) == 0 {
 		_, wrong, _ := readSPF(text)
 		for _, err := range wrong {
-			l.wrong(Fault, "spf-syntax", err.Error(), permError)
+			l.wrong(finding.Fault, "spf-syntax", err.Error(), permError)
 		}
 	}
 	if len(text) > 450 {
-		l.wrong(Warning, "spf-long", fmt.Sprintf("the record has %d bytes, and should have no more than 450", len(text)),
+		l.wrong(finding.Warning, "spf-long", fmt.Sprintf("the record has %d bytes, and should have no more than 450", len(text)),
 			"with the other TXT records of the name its answer may not fit UDP (RFC 7208, section 3.4)")
 	}
 	lintSPFPolicy(l, r)
@@ -138,7 +140,7 @@ func lintSPFRecord(l *linter, text string) {
 		seen[key] = true
 	}
 	if lookups > 10 {
-		l.add(Fault, "spf-lookups", fmt.Sprintf("%d terms make receivers ask the DNS, and 10 are allowed", lookups), permError,
+		l.add(finding.Fault, "spf-lookups", fmt.Sprintf("%d terms make receivers ask the DNS, and 10 are allowed", lookups), permError,
 			"replace names whose addresses are known by ip4: and ip6:, and drop what sends no mail")
 	}
 }
@@ -149,23 +151,23 @@ func lintSPFPolicy(l *linter, r SPF) {
 	at := slices.IndexFunc(r.Terms, isAll)
 	if at < 0 {
 		if !redirect {
-			l.wrong(Warning, "spf-no-all", "it ends without \"all\"", "for mail from anywhere else the result is \"neutral\", as if there were no record")
+			l.wrong(finding.Warning, "spf-no-all", "it ends without \"all\"", "for mail from anywhere else the result is \"neutral\", as if there were no record")
 		}
 		return
 	}
 	switch all := r.Terms[at]; all.Qualifier {
 	case "+", "":
-		l.wrong(Fault, "spf-pass-all", quote(all.String())+" lets everybody in the world send in the name of the domain", "forged mail passes SPF, and DMARC with it")
+		l.wrong(finding.Fault, "spf-pass-all", quote(all.String())+" lets everybody in the world send in the name of the domain", "forged mail passes SPF, and DMARC with it")
 	case "?":
-		l.wrong(Warning, "spf-neutral-all", "\"?all\" says nothing of mail from anywhere else", "forged mail is \"neutral\", as if there were no record")
+		l.wrong(finding.Warning, "spf-neutral-all", "\"?all\" says nothing of mail from anywhere else", "forged mail is \"neutral\", as if there were no record")
 	}
 	for _, t := range r.Terms[at+1:] {
 		if !t.Modifier {
-			l.wrong(Fault, "spf-after-all", quote(t.String())+" stands after \"all\"", "receivers never come to it: SPF does not pass for what it names")
+			l.wrong(finding.Fault, "spf-after-all", quote(t.String())+" stands after \"all\"", "receivers never come to it: SPF does not pass for what it names")
 		}
 	}
 	if redirect {
-		l.wrong(Warning, "spf-redirect-ignored", "\"redirect=\" stands beside \"all\"", "receivers ignore it (RFC 7208, section 6.1)")
+		l.wrong(finding.Warning, "spf-redirect-ignored", "\"redirect=\" stands beside \"all\"", "receivers ignore it (RFC 7208, section 6.1)")
 	}
 }
 
@@ -174,13 +176,13 @@ func isAll(t Term) bool { return !t.Modifier && t.Name == "all" }
 func lintTerm(l *linter, t Term) {
 	switch {
 	case t.Modifier && isMechanism(t.Name):
-		l.wrong(Fault, "spf-modifier", quote(t.String())+" is written with \"=\" in the place of \":\"", "receivers ignore it: SPF does not pass for what it names")
+		l.wrong(finding.Fault, "spf-modifier", quote(t.String())+" is written with \"=\" in the place of \":\"", "receivers ignore it: SPF does not pass for what it names")
 	case t.Modifier && !slices.Contains([]string{"redirect", "exp", "ra", "rp", "rr"}, t.Name):
 		l.note("spf-unknown-modifier", quote(t.String())+" is not known", "receivers ignore it")
 	case !t.Modifier && t.Name == "ptr":
-		l.wrong(Warning, "spf-ptr", "\"ptr\" should not be used any more", "it is slow and unreliable, and some receivers do not follow it (RFC 7208, section 5.5)")
+		l.wrong(finding.Warning, "spf-ptr", "\"ptr\" should not be used any more", "it is slow and unreliable, and some receivers do not follow it (RFC 7208, section 5.5)")
 	case strings.Contains(strings.ToLower(t.Value), "%{p"):
-		l.add(Warning, "spf-ptr", "the macro %{p} should not be used any more", "it is slow and unreliable (RFC 7208, section 7.2)",
+		l.add(finding.Warning, "spf-ptr", "the macro %{p} should not be used any more", "it is slow and unreliable (RFC 7208, section 7.2)",
 			"name the hosts by a:, mx:, ip4: or ip6:")
 	case t.Name == "ip4" || t.Name == "ip6":
 		lintNetwork(l, t)
@@ -198,16 +200,16 @@ func lintNetwork(l *linter, t Term) {
 	}
 	switch {
 	case network.Bits() == 0:
-		l.wrong(Fault, "spf-pass-all", quote(t.String())+" lets everybody in the world send in the name of the domain", "forged mail passes SPF, and DMARC with it")
+		l.wrong(finding.Fault, "spf-pass-all", quote(t.String())+" lets everybody in the world send in the name of the domain", "forged mail passes SPF, and DMARC with it")
 	case network.Bits() <= wide:
-		l.wrong(Warning, "spf-wide", fmt.Sprintf("%s lets a great part of the world send in the name of the domain", quote(t.String())), "forged mail from there passes SPF, and DMARC with it")
+		l.wrong(finding.Warning, "spf-wide", fmt.Sprintf("%s lets a great part of the world send in the name of the domain", quote(t.String())), "forged mail from there passes SPF, and DMARC with it")
 	}
 	if network.Masked() != network {
-		l.wrong(Warning, "spf-host-bits", fmt.Sprintf("%s names one address and a network of %d bits: it stands for %s", quote(t.String()), network.Bits(), network.Masked()),
+		l.wrong(finding.Warning, "spf-host-bits", fmt.Sprintf("%s names one address and a network of %d bits: it stands for %s", quote(t.String()), network.Bits(), network.Masked()),
 			"more hosts may send than was perhaps meant")
 	}
 	if a := network.Addr(); a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() && network.IsSingleIP() {
-		l.wrong(Warning, "spf-private", quote(t.String())+" is an address that the world never sees", "no mail comes to a receiver from there; the address that it does come from may be missing")
+		l.wrong(finding.Warning, "spf-private", quote(t.String())+" is an address that the world never sees", "no mail comes to a receiver from there; the address that it does come from may be missing")
 	}
 }
 

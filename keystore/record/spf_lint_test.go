@@ -3,6 +3,8 @@ package record
 import (
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func TestLintSPF(t *testing.T) {
@@ -100,7 +102,7 @@ func TestLintSPF(t *testing.T) {
 				continue
 			}
 			for _, again := range LintSPF("example.org", []TXT{{value}}) {
-				if again.Level == Fault || again.Code == f.Code && f.Code != "spf-wide" && f.Code != "spf-long" {
+				if again.Level == finding.Fault || again.Code == f.Code && f.Code != "spf-wide" && f.Code != "spf-long" {
 					t.Errorf("%q: the fix %q has %s", test.published, value, again.Code)
 				}
 			}

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"signpost/keystore/published"
+	"signpost/keystore/dns"
 	"signpost/milter/dkim"
-	"signpost/milter/receiver"
+	"signpost/milter/verify"
 )
 
 // TestVerifyAgrees proves that what `signpost verify` says of a message is what
@@ -44,7 +44,7 @@ func TestVerifyAgrees(t *testing.T) {
 		}
 		said[v.message] = append(said[v.message], v.verifier+": "+v.result)
 	}
-	resolver, err := published.At(w.dns.addr)
+	resolver, err := dns.At(w.dns.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,16 +56,16 @@ func TestVerifyAgrees(t *testing.T) {
 	}
 	for i, j := range c.all {
 		t.Run(j.name, func(t *testing.T) {
-			message, err := receiver.Read(strings.NewReader(j.message))
+			message, err := verify.Read(strings.NewReader(j.message))
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := message.Judge(context.Background(), receiver.Options{Source: resolver, Now: c.now})
+			got := message.Judge(context.Background(), verify.Options{Source: resolver, Now: c.now})
 			var results []string
 			ours, oursRSA := 0, 0
 			for _, s := range got.Signatures {
 				results = append(results, strings.TrimSpace(s.Result+" "+s.Where))
-				if s.Result == receiver.Pass {
+				if s.Result == verify.Pass {
 					ours++
 					if strings.HasPrefix(s.Algorithm, "rsa") {
 						oursRSA++
@@ -188,7 +188,7 @@ func (c *corpus) edited() {
 		if c := rest[at]; n%3 == 0 && c != '\r' && c != '\n' {
 			edited = rest[:at] + rest[at+1:]
 		}
-		if _, err := receiver.Read(strings.NewReader(edited)); err != nil {
+		if _, err := verify.Read(strings.NewReader(edited)); err != nil {
 			continue
 		}
 		n++

@@ -1,0 +1,91 @@
+// Package verify says what a receiver of a message makes of it: of each DKIM
+// signature (RFC 6376, 8301, 8463), of SPF (RFC 7208) and of DMARC (RFC 9989).
+//
+// It reads a message once, in fixed memory but for the header. It verifies with
+// code of its own, as no library tells where a signature breaks, and what would
+// mend it.
+package verify
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"signpost/keystore/dns"
+)
+
+// Options are what a message is judged with.
+type Options struct {
+	// Source is asked for all records.
+	Source dns.Source
+	// Offline says that Source holds only some records, so that one that is
+	// missing says nothing.
+	Offline  bool
+	Envelope Envelope
+	Now      time.Time
+}
+
+// Message is a message that has been read: its header, and the hashes of its
+// body.
+type Message struct {
+	message
+	signatures []*Signature
+	bodies     *bodies
+	guesses    int // that were made
+}
+
+// Judgement is what a receiver makes of a message.
+type Judgement struct {
+	Notes      []string // about the message as it was read
+	Signatures []*Signature
+	SPF        SPF
+	DMARC      DMARC
+}
+
+// maxSignatures is how many signatures are looked at: an end to the work that
+// a message can make (RFC 6376, section 6.1).
+const maxSignatures = 20
+
+// Read reads a message to its end. Line ends may be LF. The error says why it
+// cannot be read as a message, and names the line.
+func Read(r io.Reader) (*Message, error) {
+	header, err := readHeader(r)
+	if err != nil {
+		return nil, err
+	}
+	m := &Message{message: *header}
+	count := 0
+	for _, f := range m.fields {
+		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "dkim-signature") {
+			continue
+		}
+		count++
+		if count <= maxSignatures {
+			m.signatures = append(m.signatures, parseSignature(f))
+		}
+	}
+	if count > maxSignatures {
+		m.notes = append(m.notes, fmt.Sprintf("the message has %d DKIM signatures, and only the first %d were looked at", count, maxSignatures))
+	}
+	m.bodies = newBodies(m.signatures, m.line)
+	if err := m.readBody(m.bodies.write); err != nil {
+		return nil, fmt.Errorf("after line %d: %w", m.line, err)
+	}
+	m.bodies.end()
+	return m, nil
+}
+
+// Judge judges the message. It may be called once.
+func (m *Message) Judge(ctx context.Context, o Options) *Judgement {
+	j := &Judgement{Notes: m.notes, Signatures: m.signatures}
+	for _, s := range j.Signatures {
+		if s.Result == "" {
+			m.verify(ctx, s, o)
+		}
+	}
+	j.judgeSPF(ctx, m, o)
+	j.judgeDMARC(ctx, m, o)
+	return j
+}

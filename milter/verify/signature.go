@@ -1,0 +1,224 @@
+package verify
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/record"
+	"signpost/milter/dkim"
+)
+
+// Results of a signature (RFC 8601, section 2.7.1).
+const (
+	Pass      = "pass"
+	Fail      = "fail"      // it does not match, or its time is over
+	Policy    = "policy"    // too weak to be accepted
+	Neutral   = "neutral"   // it cannot be read
+	TempError = "temperror" // the DNS did not answer
+	PermError = "permerror" // there is no usable key
+)
+
+// Where a signature breaks.
+const (
+	InSyntax    = "syntax"    // the DKIM-Signature field itself
+	InAlgorithm = "algorithm" // a=
+	InBody      = "body"      // the body hash
+	InHeader    = "header"    // the signature over the header
+	InKey       = "key"       // the key record
+	InTime      = "time"      // t= or x=
+	InDNS       = "dns"       // the look-up of the key
+)
+
+// Signature is one DKIM-Signature field and what became of it.
+type Signature struct {
+	Line             int    // where it begins
+	Domain, Selector string // d= and s=
+	Identity         string // i=, empty when absent
+	Algorithm        string // a=
+	Canonicalization string // c= in full, such as "relaxed/simple"
+	Signed           []string
+	Time, Expires    time.Time // t= and x=; zero when absent
+	KeyBits          int       // of an RSA key
+
+	Result string
+	Where  string // where it breaks; empty with Pass
+	Reason string // why it breaks, in words
+	Notes  []string
+	// Aligned says that the domain counts for the author domain.
+	Aligned bool
+
+	field        dkim.Field
+	cutB         string // the value of the field without that of b=
+	header, body dkim.Canonicalization
+	length       int64 // l=, or -1
+	bodyHash     []byte
+	signature    []byte
+	start        string // of b=, to tell signatures apart
+}
+
+// name is where the key is published.
+func (s *Signature) name() string { return record.Name(s.Selector, s.Domain) }
+
+func (s *Signature) set(result, where, format string, args ...any) {
+	s.Result, s.Where, s.Reason = result, where, fmt.Sprintf(format, args...)
+}
+
+func (s *Signature) note(format string, args ...any) {
+	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
+}
+
+// parseSignature reads the field. What is wrong with it is its result.
+func parseSignature(f field) *Signature {
+	s := &Signature{Line: f.line, field: f.Field, length: -1}
+	tags, err := parseTags(f.Value)
+	if err == nil && !isText(f.Value) {
+		err = errors.New("it has a control character, or octets that are not UTF-8 (RFC 6376, section 3.2; RFC 8616)")
+	}
+	if err == nil {
+		err = s.read(tags)
+	}
+	if err != nil {
+		s.set(Neutral, InSyntax, "the field cannot be read: %v", err)
+		return s
+	}
+	switch s.Algorithm {
+	case "rsa-sha256", "ed25519-sha256":
+	case "rsa-sha1":
+		s.set(Policy, InAlgorithm, "rsa-sha1 is too weak, and must not be accepted (RFC 8301)")
+	default:
+		s.set(Neutral, InAlgorithm, "a=%s is no known algorithm", s.Algorithm)
+	}
+	return s
+}
+
+// read applies RFC 6376, sections 3.5 and 6.1.1. White space may stand around
+// values, in lists beside their colons, and in base64, but not within a name.
+func (s *Signature) read(tags map[string]tag) (err error) {
+	s.Domain, s.Selector = tags["d"].value, tags["s"].value
+	s.Algorithm = cut(tags["a"].value)
+	if v := tags["v"].value; v != "1" {
+		return fmt.Errorf("v= is %s, not 1", quote(v))
+	}
+	for _, name := range []string{"a", "b", "bh", "d", "h", "s"} {
+		if tags[name].value == "" {
+			return fmt.Errorf("it has no %s=", name)
+		}
+	}
+	for _, name := range []string{"d", "s"} {
+		if strings.HasSuffix(tags[name].value, ".") {
+			return fmt.Errorf("%s= is %s, and no dot may stand at its end", name, quote(tags[name].value))
+		}
+	}
+	if s.Domain, err = keystore.Domain(s.Domain); err != nil {
+		return fmt.Errorf("d=: %w", err)
+	}
+	if s.Selector, err = keystore.Selector(s.Selector); err != nil {
+		return fmt.Errorf("s=: %w", err)
+	}
+	c := tags["c"].value
+	if c == "" {
+		c = "simple"
+	}
+	if s.header, s.body, err = dkim.ParseCanonicalization(c); err != nil {
+		return fmt.Errorf("c= is %s, which is no canonicalization", quote(c))
+	}
+	s.Canonicalization = s.header.String() + "/" + s.body.String()
+	for name := range strings.SplitSeq(tags["h"].value, ":") {
+		s.Signed = append(s.Signed, strings.ToLower(strings.Trim(name, whiteSpace)))
+	}
+	if !slices.Contains(s.Signed, "from") {
+		return fmt.Errorf("h= does not list From")
+	}
+	b := tags["b"]
+	s.cutB = s.field.Value[:b.start] + s.field.Value[b.end:]
+	s.start = spaceless(b.value)
+	s.start = s.start[:min(len(s.start), 8)]
+	if s.signature, err = base64.StdEncoding.DecodeString(spaceless(b.value)); err != nil {
+		return fmt.Errorf("b= is not base64")
+	}
+	if s.bodyHash, err = base64.StdEncoding.DecodeString(spaceless(tags["bh"].value)); err != nil {
+		return fmt.Errorf("bh= is not base64")
+	}
+	if q, ok := tags["q"]; ok && !slices.ContainsFunc(strings.Split(q.value, ":"), func(method string) bool { return strings.Trim(method, whiteSpace) == "dns/txt" }) {
+		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", quote(q.value))
+	}
+	if err := s.readIdentity(tags["i"].value); err != nil {
+		return err
+	}
+	if l, ok := tags["l"]; ok {
+		if s.length, err = number(l.value, 76); err != nil {
+			return fmt.Errorf("l= is %s, which is no number", quote(l.value))
+		}
+	}
+	return s.readTimes(tags)
+}
+
+// readIdentity checks that i= is in the domain or below.
+func (s *Signature) readIdentity(value string) error {
+	if value == "" {
+		return nil
+	}
+	s.Identity = spaceless(value)
+	at := strings.LastIndexByte(s.Identity, '@')
+	domain := strings.ToLower(s.Identity[at+1:])
+	if at < 0 || strings.Contains(s.Identity[:at], "@") && s.Identity[0] != '"' || strings.HasSuffix(domain, ".") {
+		return fmt.Errorf("i= is %s, which is no address in d=%s", quote(s.Identity), s.Domain)
+	}
+	if ascii, err := keystore.Domain(domain); err == nil {
+		domain = ascii
+	}
+	if domain != s.Domain && !strings.HasSuffix(domain, "."+s.Domain) {
+		return fmt.Errorf("i= is %s, which is not in d=%s", quote(s.Identity), s.Domain)
+	}
+	return nil
+}
+
+// identityDomain is the domain of i=, or d= without it.
+func (s *Signature) identityDomain() string {
+	if s.Identity == "" {
+		return s.Domain
+	}
+	return strings.ToLower(s.Identity[strings.LastIndexByte(s.Identity, '@')+1:])
+}
+
+func (s *Signature) readTimes(tags map[string]tag) error {
+	for _, name := range []string{"t", "x"} {
+		at := &s.Time
+		if name == "x" {
+			at = &s.Expires
+		}
+		tag, ok := tags[name]
+		if !ok {
+			continue
+		}
+		seconds, err := number(tag.value, 12)
+		if err != nil {
+			return fmt.Errorf("%s= is %s, which is no time", name, quote(tag.value))
+		}
+		*at = time.Unix(seconds, 0).UTC()
+	}
+	if !s.Time.IsZero() && !s.Expires.IsZero() && !s.Expires.After(s.Time) {
+		return fmt.Errorf("it expires before it was made: x=%d, t=%d", s.Expires.Unix(), s.Time.Unix())
+	}
+	return nil
+}
+
+// number reads up to most digits. What is larger than any body is as good as
+// the largest number.
+func number(s string, most int) (int64, error) {
+	if len(s) > most || strings.Trim(s, "0123456789") != "" || s == "" {
+		return 0, strconv.ErrSyntax
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return math.MaxInt64, nil
+	}
+	return n, nil
+}
