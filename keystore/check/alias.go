@@ -30,23 +30,18 @@ func (a *audit) alias(ctx context.Context, answer *dns.Answer) []string {
 	return answer.CNAMEs
 }
 
-// throughAliases says of records to publish at a name with a CNAME where they
-// can be: nothing stands beside a CNAME (RFC 1034, section 3.6.2).
+// throughAliases says of records to publish where there is a CNAME at their name.
 func (a *audit) throughAliases(ctx context.Context, findings []finding.Finding) {
-	const before = "publish this TXT record at "
-	for i, f := range findings {
-		_, rest, found := strings.Cut(f.Fix, before)
-		name, _, _ := strings.Cut(rest, ",")
-		if !found {
+	for _, f := range findings {
+		if f.Publish == nil {
 			continue
 		}
-		answer, err := a.resolver.Lookup(ctx, name, miekg.TypeTXT)
+		answer, err := a.resolver.Lookup(ctx, f.Publish.Name, miekg.TypeTXT)
 		if err != nil {
 			continue
 		}
 		if chain := a.alias(ctx, answer); len(chain) > 0 {
-			findings[i].Fix = strings.Replace(f.Fix, before+name,
-				"have this TXT record published at "+chain[len(chain)-1]+", where the CNAME at "+name+" leads, or put it in the place of that CNAME", 1)
+			f.Publish.Alias = chain[len(chain)-1]
 		}
 	}
 }

@@ -82,7 +82,7 @@ func TestHalfPropagated(t *testing.T) {
 			newest, oldest = oldest, newest
 		}
 		if f.Name != "s1._domainkey.clean.test" || !strings.Contains(f.What, newest+` says "v=DKIM1;`) || !strings.Contains(f.What, oldest+" says that there is none") ||
-			!strings.Contains(f.Fix, newest+" has serial 2") || !strings.Contains(f.Fix, oldest+" has serial 1") {
+			!strings.Contains(f.Advice(), newest+" has serial 2") || !strings.Contains(f.Advice(), oldest+" has serial 1") {
 			t.Errorf("got %+v", f)
 		}
 		if !strings.Contains(report.Verdict, "will not always pass DMARC because the name servers") {

@@ -215,7 +215,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("does not say %q", f.says)
 			}
 			for _, f := range report.Findings {
-				if f.What == "" || f.Name == "" || f.Level != finding.Note && (f.Effect == "" || f.Fix == "") {
+				if f.What == "" || f.Name == "" || f.Level != finding.Note && (f.Effect == "" || f.Advice() == "") {
 					t.Errorf("incomplete: %+v", f)
 				}
 			}

@@ -129,9 +129,9 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sta
 		found = a.missingKey(ctx, name, key, want, answer)
 	} else if a.wildcard(ctx, name, texts) && !holds(texts, want) {
 		found = []finding.Finding{{Code: "dkim-wildcard", Name: name,
-			What:   fmt.Sprintf("there is no such record: a wildcard answers in its place: %q", shortened(texts[0].Text())),
-			Effect: "verifiers find no key, so every signature with this key fails",
-			Fix:    publish(name, want.String())}}
+			What:    fmt.Sprintf("there is no such record: a wildcard answers in its place: %q", shortened(texts[0].Text())),
+			Effect:  "verifiers find no key, so every signature with this key fails",
+			Publish: &finding.Record{Name: name, Value: want.String()}}}
 	} else {
 		found = record.LintDKIM(name, texts, want)
 	}

@@ -110,8 +110,8 @@ func (a *audit) authorised(ctx context.Context, s *section, of, at string) bool 
 		if len(texts) > 0 {
 			why = fmt.Sprintf("%q does not begin with v=DMARC1", shortened(texts[0].Text()))
 		}
-		s.add(finding.Warning, "dmarc-report-unauthorised", name, at+" does not say that it takes DMARC reports on "+of+": "+why,
-			"reports are not sent there", publish(name, "v=DMARC1"))
+		s.addRecord(finding.Warning, "dmarc-report-unauthorised", name, at+" does not say that it takes DMARC reports on "+of+": "+why,
+			"reports are not sent there", "", &finding.Record{Name: name, Value: "v=DMARC1"})
 		return false
 	}
 	s.ok(name, "%s takes DMARC reports on %s", at, of)

@@ -23,6 +23,12 @@ func (s *section) add(level finding.Level, code, name, what, effect, fix string)
 	s.findings = append(s.findings, finding.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect, Fix: fix})
 }
 
+// addRecord is add for what is cured by publishing a record, or nil.
+func (s *section) addRecord(level finding.Level, code, name, what, effect, fix string, publish *finding.Record) {
+	s.add(level, code, name, what, effect, fix)
+	s.findings[len(s.findings)-1].Publish = publish
+}
+
 func (s *section) has(code string) bool {
 	return slices.ContainsFunc(s.findings, func(f finding.Finding) bool { return f.Code == code })
 }
@@ -43,9 +49,4 @@ func (s *section) failed(name string, err error, effect string) {
 		}
 	}
 	s.add(level, code, name, err.Error(), effect, fix)
-}
-
-// publish says what to do with a value, which has a line of its own.
-func publish(name, value string) string {
-	return "publish this TXT record at " + name + ", in one line and without quotes:\n" + value
 }

@@ -18,13 +18,13 @@ import (
 // missingKey looks where a record that is not at its place may have landed.
 func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, want record.DKIM, answer *dns.Answer) []finding.Finding {
 	const effect = "verifiers find no key, so every signature with this key fails"
-	fix := publish(name, want.String())
+	publish := &finding.Record{Name: name, Value: want.String()}
 	if len(answer.CNAMEs) > 0 {
 		code, what := "dkim-cname-dangling", "it is an alias"
 		if len(a.alias(ctx, answer)) == 0 {
 			code, what = "dkim-wildcard", "there is no such record: a wildcard answers in its place, with an alias"
 		}
-		return []finding.Finding{{Code: code, Name: name, What: fmt.Sprintf("%s of %s, and %s", what, answer.Owner(), nothing(answer)), Effect: effect, Fix: fix}}
+		return []finding.Finding{{Code: code, Name: name, What: fmt.Sprintf("%s of %s, and %s", what, answer.Owner(), nothing(answer)), Effect: effect, Publish: publish}}
 	}
 	isKey := func(text string) bool {
 		r, err := record.ParseDKIM(text)
@@ -33,16 +33,16 @@ func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, 
 	for _, place := range doubled(name, key.Domain) {
 		if a.find(ctx, place, isKey) {
 			return []finding.Finding{{Code: "dkim-doubled-name", Name: name,
-				What:   "the record is at " + place + ": the name of the zone was added twice",
-				Effect: effect,
-				Fix:    renamed(name, place) + "\n" + want.String()}}
+				What:    "the record is at " + place + ": the name of the zone was added twice",
+				Effect:  effect,
+				Publish: renamed(name, place, want.String())}}
 		}
 	}
 	for _, place := range []string{key.Selector + "." + key.Domain, "_domainkey." + key.Domain, key.Selector + ".domainkey." + key.Domain,
 		key.Selector + "._domainkeys." + key.Domain, key.Domain} {
 		if a.find(ctx, place, isKey) {
 			return []finding.Finding{{Code: "dkim-misplaced", Name: name,
-				What: "there is no TXT record, but one with a key at " + place, Effect: effect, Fix: fix}}
+				What: "there is no TXT record, but one with a key at " + place, Effect: effect, Publish: publish}}
 		}
 	}
 	found := record.LintDKIM(name, nil, want)
@@ -91,7 +91,7 @@ func (a *audit) landedElsewhere(ctx context.Context, found []finding.Finding, s 
 		}
 		if at < len(twice) {
 			f.Code, f.What = prefix+"-doubled-name", "the "+s.kind+" record is at "+places[at]+": the name of the zone was added twice"
-			f.Fix = a.renamedTo(ctx, s.name, places[at], s.is)
+			f.Fix, f.Publish = "", a.renamedTo(ctx, s.name, places[at], s.is)
 		} else {
 			f.Code, f.What = prefix+"-misplaced", "there is no "+s.kind+" record, but one at "+places[at]
 		}
@@ -109,21 +109,22 @@ func doubled(name, domain string) []string {
 	return places
 }
 
-// renamed says how to give a name to a provider that put the record at place.
-func renamed(name, place string) string {
+// renamed is a record whose provider put it at place instead of name.
+func renamed(name, place, value string) *finding.Record {
 	zone := strings.TrimPrefix(place, name+".")
-	return "give only " + cmp.Or(strings.TrimSuffix(strings.TrimSuffix(name, zone), "."), "@") + " as the name, or end the full name with a dot; the record at " + name + " is:"
+	host := strings.TrimSuffix(strings.TrimSuffix(name, zone), ".")
+	return &finding.Record{Name: name, Value: value, Host: cmp.Or(host, "@")}
 }
 
 // renamedTo is renamed with the record that is at place.
-func (a *audit) renamedTo(ctx context.Context, name, place string, is func(string) bool) string {
+func (a *audit) renamedTo(ctx context.Context, name, place string, is func(string) bool) *finding.Record {
 	texts, _ := a.resolver.TXT(ctx, place)
 	for _, t := range texts {
 		if is(t.Text()) {
-			return renamed(name, place) + "\n" + t.Text()
+			return renamed(name, place, t.Text())
 		}
 	}
-	return ""
+	return nil
 }
 
 // find reports whether one of the texts at a name is what is looked for, and is

@@ -51,17 +51,17 @@ func (a *audit) checkSPF(ctx context.Context, s *section) {
 // withSenders adds the given addresses that send, and take no mail, to a first
 // record that is told to be published.
 func (a *audit) withSenders(ctx context.Context, found []finding.Finding) {
-	const first = "v=spf1 mx"
+	const first = "v=spf1 mx "
 	var terms string
 	for _, addr := range a.From {
 		if !IsPublic(addr) || a.isExchanger(ctx, addr) {
 			continue
 		}
-		terms += " " + addressTerm(addr).String()
+		terms += addressTerm(addr).String() + " "
 	}
-	for i, f := range found {
-		if before, rest, ok := strings.Cut(f.Fix, first+" "); ok && strings.HasSuffix(before, "\n") {
-			found[i].Fix = before + first + terms + " " + rest
+	for _, f := range found {
+		if f.Publish != nil && strings.HasPrefix(f.Publish.Value, first) {
+			f.Publish.Value = first + terms + strings.TrimPrefix(f.Publish.Value, first)
 		}
 	}
 }
@@ -123,13 +123,13 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, linted []finding.Fi
 			missing = append(missing, state)
 		}
 	}
-	fix := a.allow(missing, linted)
+	fix, publish := a.allow(missing, linted)
 	for _, state := range a.spf {
-		a.tellSPF(s, state, fix)
+		a.tellSPF(s, state, fix, publish)
 	}
 }
 
-func (a *audit) tellSPF(s *section, state spfState, fix string) {
+func (a *audit) tellSPF(s *section, state spfState, fix string, publish *finding.Record) {
 	addr, r := state.addr, state.result
 	counts := fmt.Sprintf("%d of %d look-ups, %d of %d without result", r.Lookups, policy.MaxSPFLookups, r.Void, policy.MaxSPFVoid)
 	const fails = "receivers take mail from this address for forged, unless DKIM speaks for it"
@@ -137,10 +137,10 @@ func (a *audit) tellSPF(s *section, state spfState, fix string) {
 	case policy.SPFPass:
 		s.ok(a.mailFrom, "SPF passes for %s by %s (%s)", addr, r.Term, counts)
 	case policy.SPFFail, policy.SPFSoftFail:
-		s.add(finding.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, fix)
+		s.addRecord(finding.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, fix, publish)
 	case policy.SPFNeutral:
-		s.add(finding.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmp.Or(r.Term, "default"), counts),
-			"DMARC does not count that as a pass", fix)
+		s.addRecord(finding.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmp.Or(r.Term, "default"), counts),
+			"DMARC does not count that as a pass", fix, publish)
 	case policy.SPFTempError:
 		s.failed(a.mailFrom, r.Err, "whether SPF passes for "+addr.String()+" is not known")
 	case policy.SPFPermError:
@@ -165,19 +165,19 @@ func (a *audit) tellSPF(s *section, state spfState, fix string) {
 
 // allow is the record with the missing addresses added, before the term that
 // keeps them out. It starts from what the lint says to publish, if anything.
-func (a *audit) allow(missing []spfState, linted []finding.Finding) string {
+func (a *audit) allow(missing []spfState, linted []finding.Finding) (fix string, publish *finding.Record) {
 	if len(missing) == 0 {
-		return ""
+		return "", nil
 	}
 	text := missing[0].result.Record
 	for _, f := range linted {
-		if _, value, found := strings.Cut(f.Fix, "\n"); found {
-			text = value
+		if f.Publish != nil {
+			text = f.Publish.Value
 		}
 	}
 	policy, err := record.ParseSPF(text)
 	if err != nil {
-		return ""
+		return "", nil
 	}
 	at := len(policy.Terms)
 	var addrs []netip.Addr
@@ -195,8 +195,8 @@ func (a *audit) allow(missing []spfState, linted []finding.Finding) string {
 		addrs, terms = append(addrs, state.addr), append(terms, addressTerm(state.addr))
 	}
 	if len(terms) == 0 {
-		return "receivers see another address than this, which is not public: name it with --from-ip"
+		return "receivers see another address than this, which is not public: name it with --from-ip", nil
 	}
 	policy.Terms = slices.Insert(policy.Terms, at, terms...)
-	return "if mail is meant to come from " + join(addrs) + ", " + publish(a.mailFrom, policy.String())
+	return "if mail is meant to come from " + join(addrs) + ",", &finding.Record{Name: a.mailFrom, Value: policy.String()}
 }

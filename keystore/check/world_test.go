@@ -163,7 +163,7 @@ func told(r *Report) string {
 		fmt.Fprintf(&b, "\n\tgood: %s: %s", good.Name, good.What)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "\n\t%s %s: %s: %s\n\t\t%s\n\t\t%s", f.Level, f.Code, f.Name, f.What, f.Effect, strings.ReplaceAll(f.Fix, "\n", "\n\t\t"))
+		fmt.Fprintf(&b, "\n\t%s %s: %s: %s\n\t\t%s\n\t\t%s", f.Level, f.Code, f.Name, f.What, f.Effect, strings.ReplaceAll(f.Advice(), "\n", "\n\t\t"))
 	}
 	return b.String() + "\n\t" + r.Verdict
 }

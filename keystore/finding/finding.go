@@ -3,7 +3,10 @@
 // programs, so every package may import it.
 package finding
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // Level is how grave a finding is.
 type Level string
@@ -49,13 +52,20 @@ func (f Finding) Advice() string {
 func (f Finding) MarshalJSON() ([]byte, error) {
 	type plain Finding
 	f.Fix = f.Advice()
-	return json.Marshal(plain(f))
+	var b bytes.Buffer
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false) // whoever marshals the whole decides that
+	err := out.Encode(plain(f))
+	return b.Bytes(), err
 }
 
 // Record is a TXT record to publish.
 type Record struct {
 	Name  string // without final dot
 	Value string // in one string
+	// Host is the name relative to the zone. It is set where the provider added
+	// the zone to a name that was given in full; "@" is the zone itself.
+	Host string
 	// Alias is where a CNAME at Name leads, empty where there is none: nothing
 	// stands beside a CNAME (RFC 1034, section 3.6.2).
 	Alias string
@@ -64,7 +74,11 @@ type Record struct {
 // String says what to do with the record. The value has a line of its own.
 func (r Record) String() string {
 	where := "publish this TXT record at " + r.Name
-	if r.Alias != "" {
+	switch {
+	case r.Host != "":
+		return "give only " + r.Host + " as the name, or end the full name with a dot; the record at " +
+			r.Name + " is:\n" + r.Value
+	case r.Alias != "":
 		where = "have this TXT record published at " + r.Alias + ", where the CNAME at " + r.Name +
 			" leads, or put it in the place of that CNAME"
 	}

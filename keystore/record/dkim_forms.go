@@ -161,7 +161,7 @@ func longestPrefix(s, text string) (at, n int) {
 // misordered reports whether the strings of the record, in another order, are
 // the wanted record. In one string, the end can stand before the beginning.
 func (l *dkimLinter) misordered(txt TXT, text string) bool {
-	if len(l.want.PublicKey) == 0 {
+	if len(l.key.PublicKey) == 0 {
 		return false
 	}
 	if l.isWanted(text) {
@@ -179,7 +179,7 @@ const mostParts = 5
 
 func (l *dkimLinter) isWanted(text string) bool {
 	r, err := ParseDKIM(text)
-	return err == nil && len(r.PublicKey) > 0 && bytes.Equal(r.PublicKey, l.want.PublicKey)
+	return err == nil && len(r.PublicKey) > 0 && bytes.Equal(r.PublicKey, l.key.PublicKey)
 }
 
 // scattered reports whether several records together are the wanted one.
@@ -201,7 +201,7 @@ func (l *dkimLinter) scattered(published []TXT) bool {
 // headless reports whether only a later part of the wanted key is published.
 func (l *dkimLinter) headless(text string) bool {
 	text = spaceless(text)
-	return len(text) >= 16 && strings.Contains(base64.StdEncoding.EncodeToString(l.want.PublicKey), text)
+	return len(text) >= 16 && strings.Contains(base64.StdEncoding.EncodeToString(l.key.PublicKey), text)
 }
 
 func anyOrder(before, left []string, right func(string) bool) bool {

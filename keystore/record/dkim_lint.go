@@ -18,25 +18,24 @@ const (
 // key record such as "s1._domainkey.example.org", where want should stand. With
 // the zero want it lints what is there alone.
 func LintDKIM(name string, published []TXT, want DKIM) []finding.Finding {
-	l := &dkimLinter{linter: linter{name: name}, want: want}
+	l := &dkimLinter{linter: linter{name: name}, key: want}
+	l.fix = "publish the record that \"signpost dns\" prints for " + name
 	if len(want.PublicKey) > 0 {
-		l.fix = publish(name, want.String())
-	} else {
-		l.fix = "publish the record that \"signpost dns\" prints for " + name
+		l.want(want.String())
 	}
 	if len(published) == 0 {
 		l.wrong(finding.Fault, "dkim-missing", "there is no TXT record", "verifiers find no key, so "+keyFails)
 		return l.findings
 	}
 	if l.scattered(published) {
-		l.add(finding.Fault, "dkim-split-records", fmt.Sprintf("the parts of the value are published as %d TXT records, not as the strings of one", len(published)),
-			unreadable, "remove all of them, and "+l.fix)
+		l.wrongBut("remove all of them, and", finding.Fault, "dkim-split-records",
+			fmt.Sprintf("the parts of the value are published as %d TXT records, not as the strings of one", len(published)), unreadable)
 		return l.findings
 	}
 	if len(published) > 1 {
-		l.add(finding.Fault, "dkim-several", fmt.Sprintf("there are %d TXT records at one name: %s", len(published), quoteAll(published)),
-			"verifiers take any of them, or none: signatures fail now and then (RFC 6376, section 3.6.2.2)",
-			"remove the others, and "+l.fix)
+		l.wrongBut("remove the others, and", finding.Fault, "dkim-several",
+			fmt.Sprintf("there are %d TXT records at one name: %s", len(published), quoteAll(published)),
+			"verifiers take any of them, or none: signatures fail now and then (RFC 6376, section 3.6.2.2)")
 	}
 	l.record(l.likeliest(published))
 	return l.findings
@@ -44,14 +43,14 @@ func LintDKIM(name string, published []TXT, want DKIM) []finding.Finding {
 
 type dkimLinter struct {
 	linter
-	want DKIM
+	key DKIM // that should be there
 }
 
 // likeliest returns the record that is meant, where there are several: the one
 // with the wanted key, else one that looks like a key record.
 func (l *dkimLinter) likeliest(published []TXT) TXT {
 	for _, t := range published {
-		if r, err := ParseDKIM(t.Text()); err == nil && len(l.want.PublicKey) > 0 && bytes.Equal(r.PublicKey, l.want.PublicKey) {
+		if r, err := ParseDKIM(t.Text()); err == nil && len(l.key.PublicKey) > 0 && bytes.Equal(r.PublicKey, l.key.PublicKey) {
 			return t
 		}
 	}
@@ -69,9 +68,9 @@ func (l *dkimLinter) record(txt TXT) {
 		l.wrong(finding.Fault, "dkim-other-record", "this is "+other+", not a key record: "+quote(text), "verifiers find no key, so "+keyFails)
 		return
 	}
-	if len(l.want.PublicKey) == 0 {
+	if len(l.key.PublicKey) == 0 {
 		if r, err := ParseDKIM(text); err == nil && !r.Revoked() && !strings.ContainsAny(text, "\r\n") {
-			l.fix = publish(l.name, asMeant(r).String())
+			l.want(asMeant(r).String())
 		}
 	}
 	if text == "" {
@@ -95,7 +94,7 @@ func (l *dkimLinter) record(txt TXT) {
 	for _, t := range tags {
 		l.tag(t)
 	}
-	l.key(text, tags)
+	l.keyTag(text, tags)
 	if !slices.ContainsFunc(l.findings, func(f finding.Finding) bool { return f.Level == finding.Fault }) {
 		l.size(txt)
 	}

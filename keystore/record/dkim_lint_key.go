@@ -10,8 +10,8 @@ import (
 	"signpost/keystore/finding"
 )
 
-// key checks the tag that holds the key, and compares it with the wanted one.
-func (l *dkimLinter) key(text string, tags []tag) {
+// keyTag checks the tag that holds the key, and compares it with the wanted one.
+func (l *dkimLinter) keyTag(text string, tags []tag) {
 	at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" })
 	if at < 0 {
 		l.wrong(finding.Fault, "dkim-no-key", "it has no p=, where the key should be", "verifiers find no key, so "+keyFails)
@@ -33,7 +33,7 @@ func (l *dkimLinter) key(text string, tags []tag) {
 		l.wrong(finding.Warning, "dkim-key-space", "p= has white space inside", "it is allowed, and some verifiers cannot read the key all the same")
 	}
 	value = spaceless(value)
-	if len(l.want.PublicKey) > 0 && l.differs(text, value) {
+	if len(l.key.PublicKey) > 0 && l.differs(text, value) {
 		return
 	}
 	decoded, err := base64.StdEncoding.DecodeString(value)
@@ -67,12 +67,12 @@ func withoutPEM(value string) string {
 // differs compares p= with the wanted key and says how they differ. It returns
 // false when they are the same, or when what is there is no key at all.
 func (l *dkimLinter) differs(text, value string) bool {
-	want := base64.StdEncoding.EncodeToString(l.want.PublicKey)
+	want := base64.StdEncoding.EncodeToString(l.key.PublicKey)
 	if value == want {
 		return false
 	}
 	decoded, err := base64.StdEncoding.DecodeString(value)
-	published, wanted := classify(decoded), classify(l.want.PublicKey)
+	published, wanted := classify(decoded), classify(l.key.PublicKey)
 	if err == nil && bytes.Equal(published.public, wanted.public) {
 		return false // in another form
 	}
@@ -108,7 +108,7 @@ func (l *dkimLinter) differs(text, value string) bool {
 		return true
 	}
 	switch {
-	case seedOf(decoded, l.want.PublicKey):
+	case seedOf(decoded, l.key.PublicKey):
 		l.private()
 	case err != nil || published.form == formNone || published.form == formPrivate:
 		return false // it is no public key

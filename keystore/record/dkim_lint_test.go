@@ -146,9 +146,9 @@ func TestLintDKIMAgainstKey(t *testing.T) {
 					t.Errorf("incomplete: %+v", f)
 				}
 				// The value to publish is a line of its own, and has no fault.
-				lines := strings.Split(f.Fix, "\n")
+				lines := strings.Split(f.Advice(), "\n")
 				if value := lines[len(lines)-1]; f.Level != finding.Note && value != good {
-					t.Errorf("%s: fix is %q", f.Code, f.Fix)
+					t.Errorf("%s: fix is %q", f.Code, f.Advice())
 				}
 			}
 		})
@@ -233,7 +233,7 @@ func TestLintDKIMAloneMends(t *testing.T) {
 	good := bokyRecord(t).String()
 	for _, published := range []string{`"` + good + `"`, boky, strings.ReplaceAll(good, ";", `\;`)} {
 		findings := LintDKIM("mail._domainkey.example.org", []TXT{{published}}, DKIM{})
-		if len(findings) != 1 || !strings.HasSuffix(findings[0].Fix, "\n"+good) {
+		if len(findings) != 1 || !strings.HasSuffix(findings[0].Advice(), "\n"+good) {
 			t.Errorf("%q: got %+v", published, findings)
 		}
 	}
@@ -256,9 +256,9 @@ func TestLintDKIMFixesWithoutKey(t *testing.T) {
 			if f.Level == finding.Note {
 				continue
 			}
-			for _, again := range LintDKIM(f.Name, []TXT{{lastLine(f.Fix)}}, DKIM{}) {
+			for _, again := range LintDKIM(f.Name, []TXT{{lastLine(f.Advice())}}, DKIM{}) {
 				if again.Level != finding.Note {
-					t.Errorf("%s: to publish %q has %s", published, lastLine(f.Fix), again.Code)
+					t.Errorf("%s: to publish %q has %s", published, lastLine(f.Advice()), again.Code)
 				}
 			}
 		}

@@ -28,8 +28,9 @@ func LintDMARC(name string, published []TXT) []finding.Finding {
 	}
 	switch {
 	case len(records) > 1:
-		l.add(finding.Fault, "dmarc-several", fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)),
-			"receivers take none of them: "+noDMARC, "remove all of them, and "+publish(name, mildest(records).String()))
+		l.want(mildest(records).String())
+		l.wrongBut("remove all of them, and", finding.Fault, "dmarc-several",
+			fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)), "receivers take none of them: "+noDMARC)
 	case len(records) == 1:
 		l.record(records[0])
 	case len(misspelt) == 0:
@@ -57,7 +58,7 @@ func mildest(records []string) DMARC {
 type dmarcLinter struct{ linter }
 
 func (l *dmarcLinter) missing(others []string) {
-	l.fix = publish(l.name, "v=DMARC1; p=none; rua=mailto:postmaster@"+strings.TrimPrefix(l.name, "_dmarc."))
+	l.want(withReports(DMARC{Policy: "none"}, l.name).String())
 	for _, text := range others {
 		if strings.HasPrefix(strings.ToLower(text), "v=") {
 			l.wrong(finding.Fault, "dmarc-other-record", "this is not a policy record: "+quote(text), noDMARC)
@@ -80,7 +81,7 @@ func (l *dmarcLinter) misspelt(text string, beside bool) {
 	}
 	mended, found := mend(text)
 	r := mendDMARC(mended)
-	l.fix = publish(l.name, r.String())
+	l.want(r.String())
 	for _, p := range found {
 		l.wrong(finding.Fault, "dmarc-"+p.kind, p.what, noDMARC)
 	}
@@ -96,7 +97,7 @@ func (l *dmarcLinter) misspelt(text string, beside bool) {
 // record lints the one record that receivers read.
 func (l *dmarcLinter) record(text string) {
 	mended, found := mend(text)
-	l.fix = publish(l.name, mendDMARC(mended).String())
+	l.want(mendDMARC(mended).String())
 	for _, p := range found {
 		l.wrong(finding.Warning, "dmarc-"+p.kind, p.what, "receivers ignore the tags in which it stands")
 	}
@@ -146,11 +147,8 @@ func (l *dmarcLinter) policy(r DMARC, text string, tags []tag) {
 	switch {
 	case none && reports:
 		l.note("dmarc-monitoring", "p=none asks receivers only to report", "mail forged in the name of the domain is delivered; quarantine and reject come next")
-	case !reports && !has("rua") && none:
-		l.add(finding.Warning, "dmarc-no-reports", "p=none without rua= asks nothing of anybody", "the record neither protects nor tells you anything",
-			publish(l.name, withReports(mendDMARC(text), l.name).String()))
 	case !reports && !has("rua"):
-		l.add(finding.Note, "dmarc-no-reports", "it has no rua=", "nobody tells you when real mail fails", publish(l.name, withReports(mendDMARC(text), l.name).String()))
+		l.withoutReports(mendDMARC(text), none)
 	}
 	if r.Testing {
 		l.note("dmarc-testing", "t=y says that the policy is only being tested", "receivers do not apply it, and treat mail that fails more mildly")
@@ -172,6 +170,18 @@ func (l *dmarcLinter) policy(r DMARC, text string, tags []tag) {
 	if has("fo") && !has("ruf") {
 		l.note("dmarc-unused", "fo= has no meaning without ruf=", "receivers ignore it")
 	}
+}
+
+// withoutReports tells of a record without rua=.
+func (l *dmarcLinter) withoutReports(r DMARC, none bool) {
+	asked := linter{name: l.name}
+	asked.want(withReports(r, l.name).String())
+	if none {
+		asked.wrong(finding.Warning, "dmarc-no-reports", "p=none without rua= asks nothing of anybody", "the record neither protects nor tells you anything")
+	} else {
+		asked.wrong(finding.Note, "dmarc-no-reports", "it has no rua=", "nobody tells you when real mail fails")
+	}
+	l.findings = append(l.findings, asked.findings...)
 }
 
 // withReports adds the address that every domain with mail should have (RFC 2142).

@@ -84,12 +84,12 @@ func TestLintDMARC(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", test.published, got, test.codes)
 			continue
 		}
-		if test.fix != "" && lastLine(findings[len(findings)-1].Fix) != test.fix {
-			t.Errorf("%q: fix is %q", test.published, findings[len(findings)-1].Fix)
+		if test.fix != "" && lastLine(findings[len(findings)-1].Advice()) != test.fix {
+			t.Errorf("%q: fix is %q", test.published, findings[len(findings)-1].Advice())
 		}
 		// What is told to be published is good.
 		for _, f := range findings {
-			value := lastLine(f.Fix)
+			value := lastLine(f.Advice())
 			if !strings.HasPrefix(value, "v=DMARC1") {
 				continue
 			}
@@ -108,7 +108,7 @@ func TestLintDMARCSeveral(t *testing.T) {
 	strict, mild := TXT{"v=DMARC1; p=reject; rua=mailto:a@example.org"}, TXT{"v=DMARC1; p=quarantine; rua=mailto:b@example.org"}
 	for _, published := range [][]TXT{{strict, mild}, {mild, strict}} {
 		findings := LintDMARC("_dmarc.example.org", published)
-		if len(findings) != 1 || lastLine(findings[0].Fix) != mild.Text() {
+		if len(findings) != 1 || lastLine(findings[0].Advice()) != mild.Text() {
 			t.Errorf("got %+v", findings)
 		}
 	}

@@ -82,13 +82,13 @@ func FuzzLint(f *testing.F) {
 			fault := false
 			for _, f := range findings {
 				fault = fault || f.Level == finding.Fault || strings.HasSuffix(f.Code, "-missing")
-				if f.Level != finding.Fault || !strings.HasPrefix(f.Fix, "publish this") {
+				if f.Level != finding.Fault || !strings.HasPrefix(f.Advice(), "publish this") {
 					continue
 				}
-				for _, again := range l.lint([]TXT{{lastLine(f.Fix)}}) {
+				for _, again := range l.lint([]TXT{{lastLine(f.Advice())}}) {
 					// A key that is no good stays so, however it is written.
 					if again.Level == finding.Fault && i != 1 {
-						t.Errorf("%q: %s: the fix %q has %s", text, f.Code, f.Fix, again.Code)
+						t.Errorf("%q: %s: the fix %q has %s", text, f.Code, f.Advice(), again.Code)
 					}
 				}
 			}

@@ -29,12 +29,14 @@ func LintSPF(domain string, published []TXT) []finding.Finding {
 	}
 	switch {
 	case len(records) > 1:
-		l.add(finding.Fault, "spf-several", fmt.Sprintf("there are %d SPF records: %s", len(records), quoteStrings(records)), permError,
-			"remove all of them, and "+publish(domain, mergeSPF(records).String()))
+		l.want(mergeSPF(records).String())
+		l.wrongBut("remove all of them, and", finding.Fault, "spf-several",
+			fmt.Sprintf("there are %d SPF records: %s", len(records), quoteStrings(records)), permError)
 	case len(records) == 1:
 		lintSPFRecord(l, records[0])
 	case len(misspelt) == 0:
-		l.add(finding.Fault, "spf-missing", "there is no SPF record", "SPF passes for no mail of the domain, and some receivers refuse such mail", publish(domain, "v=spf1 mx -all"))
+		l.want("v=spf1 mx -all")
+		l.wrong(finding.Fault, "spf-missing", "there is no SPF record", "SPF passes for no mail of the domain, and some receivers refuse such mail")
 	}
 	for _, text := range misspelt {
 		lintMisspeltSPF(l, text, len(records) > 0)
@@ -69,9 +71,9 @@ func lintMisspeltSPF(l *linter, text string, beside bool) {
 	}
 	mended, found := mend(text)
 	mended = mendSPFVersion(mended)
-	l.fix = "publish a record such as \"v=spf1 mx -all\" at " + l.name
+	l.publish, l.fix = nil, "publish a record such as \"v=spf1 mx -all\" at "+l.name
 	if r, ok := mendSPF(mended); ok {
-		l.fix = publish(l.name, tidySPF(r).String())
+		l.want(tidySPF(r).String())
 	}
 	if beside {
 		l.add(finding.Note, "spf-unread", "beside the SPF record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
@@ -104,9 +106,9 @@ func mendSPFVersion(text string) string {
 func lintSPFRecord(l *linter, text string) {
 	mended, found := mend(text)
 	r, ok := mendSPF(mended)
-	l.fix = "correct the record"
+	l.publish, l.fix = nil, "correct the record"
 	if ok {
-		l.fix = publish(l.name, tidySPF(r).String())
+		l.want(tidySPF(r).String())
 	}
 	for _, p := range found {
 		l.wrong(finding.Fault, "spf-"+p.kind, p.what, permError)

@@ -92,12 +92,12 @@ func TestLintSPF(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", test.published, got, test.codes)
 			continue
 		}
-		if test.fix != "" && lastLine(findings[len(findings)-1].Fix) != test.fix {
-			t.Errorf("%q: fix is %q", test.published, findings[len(findings)-1].Fix)
+		if test.fix != "" && lastLine(findings[len(findings)-1].Advice()) != test.fix {
+			t.Errorf("%q: fix is %q", test.published, findings[len(findings)-1].Advice())
 		}
 		// What is told to be published is good.
 		for _, f := range findings {
-			value := lastLine(f.Fix)
+			value := lastLine(f.Advice())
 			if !strings.HasPrefix(value, "v=spf1") {
 				continue
 			}
