@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/finding"
 )
 
 // Exit codes of every verb. 0 is good.
@@ -67,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var said exitCode
 	if !errors.As(err, &said) {
-		printLines(stderr, "error", err.Error())
+		printLines(stderr, "error", finding.Text(err))
 	}
 	if ctx.Err() != nil {
 		return exitUnknown // stopped: a finding would be the half of the truth
