@@ -2,8 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 	"signpost/milter"
+	"signpost/milter/dkim"
+	"signpost/milter/verify"
 	"signpost/postfix"
 )
 
@@ -83,14 +86,9 @@ func explain(c *cli.Context) error {
 	}
 	var answers []explained
 	for _, file := range files {
-		data, err := io.ReadAll(file)
-		file.Close()
+		message, err := readMessage(file)
 		if err != nil {
-			return exitError{exitUnknown, fmt.Errorf("reading %s: %w", file.Name, err)}
-		}
-		message, err := parseLetter(data)
-		if err != nil {
-			return exitError{exitUsage, fmt.Errorf("%s: %w", file.Name, err)}
+			return err
 		}
 		answer, err := e.explain(c, file.Name, message)
 		if err != nil {
@@ -111,6 +109,20 @@ func explain(c *cli.Context) error {
 		}
 	}
 	return explainVerdict(answers)
+}
+
+// readMessage reads the message in a file. What is not a message is wrong use.
+func readMessage(file input) (*verify.Text, error) {
+	defer file.Close()
+	message, err := verify.ReadText(file)
+	var unreadable *fs.PathError
+	switch {
+	case errors.As(err, &unreadable):
+		return nil, exitError{exitUnknown, fmt.Errorf("reading %s: %w", file.Name, err)}
+	case err != nil:
+		return nil, exitError{exitUsage, fmt.Errorf("%s: %w", file.Name, err)}
+	}
+	return message, nil
 }
 
 // explainVerdict is the exit code: 1 when a message is not signed or when there
@@ -185,7 +197,7 @@ func parseClient(address, login string) (milter.Client, error) {
 }
 
 // explain lets the daemon's own code decide on a message and sign it.
-func (e *explainer) explain(c *cli.Context, name string, message *letter) (explained, error) {
+func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (explained, error) {
 	var log bytes.Buffer
 	server, err := milter.NewServer(milter.Config{
 		Keys:   func() *keystore.Snapshot { return e.keys },
@@ -197,14 +209,22 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) (expla
 	if err != nil {
 		return explained{}, err
 	}
-	verdict, values := server.Try(e.client, message.header(), message.body(), e.queueID)
+	mail := postfix.Mail{Body: message.Body, BodyLine: message.BodyLine, Local: e.client.Local, SevenBit: e.sevenBit}
+	var header []dkim.Field
+	for _, f := range message.Fields {
+		header = append(header, f.Field)
+		mail.Header = append(mail.Header, postfix.MailField{Name: f.Name, Value: f.Value, Line: f.Line})
+	}
+	// Postfix makes a bare LF a line end before the milter sees it.
+	body := []byte(crlf(string(message.Body)))
+	verdict, values := server.Try(e.client, header, body, e.queueID)
 	domain, asked, err := e.choose(c.Context, verdict)
 	if err != nil {
 		return explained{}, err
 	}
 	if asked {
 		log.Reset()
-		verdict, values = server.Try(e.client, message.header(), message.body(), e.queueID)
+		verdict, values = server.Try(e.client, header, body, e.queueID)
 	}
 	how := e.chosen[domain]
 	answer := explained{
@@ -230,15 +250,14 @@ func (e *explainer) explain(c *cli.Context, name string, message *letter) (expla
 		}
 		answer.Setting = &explainedSetting{"--" + setting.Name, setting.Variables, value.Text, from}
 	}
-	mail := message.mail
 	for i, value := range values {
 		s := newExplainedSignature(verdict.Keys[i], value, mail.Header)
 		answer.Signatures = append(answer.Signatures, s)
 		mail.Signed = append(mail.Signed, s.names...)
 		mail.Domains = append(mail.Domains, s.Domain)
 	}
-	mail.Signatures, mail.Local, mail.SevenBit = values, e.client.Local, e.sevenBit
-	answer.Findings = append(answer.Findings, message.findings...)
+	mail.Signatures = values
+	answer.Findings = append(answer.Findings, message.Findings...)
 	for _, f := range e.config.Predict(c.Context, mail) {
 		answer.Findings = append(answer.Findings, finding.Finding{Code: f.Code, Level: finding.Level(f.Level), Name: f.Name, What: f.What, Effect: f.Effect, Fix: f.Fix})
 	}

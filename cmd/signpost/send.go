@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -154,15 +153,12 @@ func (p *sending) readMessage(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		defer files[0].Close()
-		data, err := io.ReadAll(files[0])
+		text, err := readMessage(files[0])
 		if err != nil {
-			return exitError{exitUnknown, err}
+			return err
 		}
-		if p.message, err = wireForm(data); err != nil {
-			return exitError{exitUsage, fmt.Errorf("%s: %w", files[0].Name, err)}
-		}
-		from, to := envelopeOf(p.message)
+		p.message = text.Wire
+		from, to := envelopeOf(text.Fields)
 		if !c.IsSet("from") {
 			p.from = from
 		}

@@ -8,8 +8,11 @@ import (
 	"mime"
 	"mime/quotedprintable"
 	"net/mail"
+	"net/textproto"
 	"strings"
 	"time"
+
+	"signpost/milter/verify"
 )
 
 // testBody has what canonicalization must get right: blanks at the end of a
@@ -89,32 +92,15 @@ func crlf(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")
 }
 
-// wireForm is a message from a file as it is sent: LF throughout stands for CRLF.
-// The separator line of a mailbox is left out.
-func wireForm(data []byte) ([]byte, error) {
-	l, err := parseLetter(data)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range l.findings {
-		if f.Code == "path-mbox-line" {
-			_, data = cutLine(data)
-		}
-	}
-	if !bytes.Contains(data, []byte("\r\n")) {
-		data = bytes.ReplaceAll(data, []byte("\n"), []byte("\r\n"))
-	}
-	return data, nil
-}
-
 // envelopeOf returns the addresses of a message, for when none are given.
-func envelopeOf(message []byte) (from string, to []string) {
-	parsed, err := mail.ReadMessage(bytes.NewReader(message))
-	if err != nil {
-		return "", nil
+func envelopeOf(fields []verify.Field) (from string, to []string) {
+	header := make(mail.Header)
+	for _, f := range fields {
+		name := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(f.Name, " \t"))
+		header[name] = append(header[name], strings.ReplaceAll(f.Value, "\r\n", ""))
 	}
 	for _, name := range []string{"From", "To", "Cc", "Bcc"} {
-		addresses, _ := parsed.Header.AddressList(name)
+		addresses, _ := header.AddressList(name)
 		for _, address := range addresses {
 			if name == "From" {
 				from = address.Address

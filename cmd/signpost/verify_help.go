@@ -25,7 +25,7 @@ signature or the hash matches when the change is undone.
 
 examples:
    $ signpost verify message.eml
-   note: lines end in LF, and are taken as CRLF, as they were on the way
+   note: header: lines end in LF and are read as CRLF, as in transit
    DKIM: pass: example.org, selector s1, ed25519-sha256 relaxed/relaxed; aligned with From
    SPF: pass: 192.0.2.25 for joe@example.org, by ip4:192.0.2.0/24; aligned with From
       the client is the one in the Received field at line 2
@@ -39,7 +39,7 @@ examples:
    example.org and SPF for example.org pass and are aligned.
 
    $ signpost verify --record s1.txt footer.eml
-   note: lines end in LF, and are taken as CRLF, as they were on the way
+   note: header: lines end in LF and are read as CRLF, as in transit
    DKIM: fail: example.org, selector s1, ed25519-sha256 relaxed/relaxed, at line 5
       the body was changed after it was signed: its hash is not the one in bh=
       up to line 21 all is as it was signed: what follows, such as the footer of

@@ -142,21 +142,16 @@ func (j *Judgement) whyNotAligned() string {
 }
 
 // authorDomain returns the domain of the From field, which must be exactly one.
-func authorDomain(fields []field) (string, error) {
-	var values []string
-	for _, f := range fields {
-		if strings.EqualFold(strings.TrimRight(f.Name, " \t"), "from") {
-			values = append(values, f.Value)
-		}
-	}
-	switch len(values) {
+func authorDomain(fields []Field) (string, error) {
+	from := fieldsNamed(fields, "from")
+	switch len(from) {
 	case 0:
 		return "", errors.New("the message has no From field, so no author domain")
 	case 1:
 	default:
-		return "", fmt.Errorf("the message has %d From fields, so no one author domain; receivers refuse it", len(values))
+		return "", fmt.Errorf("the message has %d From fields, so no one author domain; receivers refuse it", len(from))
 	}
-	names, err := milter.AuthorDomains(values[0])
+	names, err := milter.AuthorDomains(from[0].Value)
 	if err != nil {
 		return "", fmt.Errorf("the From field cannot be read: %w", err)
 	}

@@ -21,7 +21,7 @@ type Envelope struct {
 const NullSender = "<>"
 
 // complete fills in what is not given, and says where it was found.
-func (e Envelope) complete(m *message) (Envelope, []string) {
+func (e Envelope) complete(m *reader) (Envelope, []string) {
 	var from []string
 	if !e.IP.IsValid() {
 		if c, line, ok := topClient(m.fields); ok {
@@ -33,9 +33,9 @@ func (e Envelope) complete(m *message) (Envelope, []string) {
 		}
 	}
 	if e.MailFrom == "" {
-		if value, line, ok := first(m.fields, "return-path"); ok {
-			e.MailFrom = returnPath(value)
-			from = append(from, fmt.Sprintf("MAIL FROM is the Return-Path at line %d", line))
+		if paths := fieldsNamed(m.fields, "return-path"); len(paths) > 0 {
+			e.MailFrom = returnPath(paths[0].Value)
+			from = append(from, fmt.Sprintf("MAIL FROM is the Return-Path at line %d", paths[0].Line))
 		} else if m.sender != "" {
 			e.MailFrom = m.sender
 			from = append(from, "MAIL FROM is in the first line of the mbox")
@@ -44,29 +44,17 @@ func (e Envelope) complete(m *message) (Envelope, []string) {
 	return e, from
 }
 
-// topClient returns the client that the topmost Received fields tell of. Hops
-// within a host or a site come first there: filters, and the way to a mailbox.
-func topClient(fields []field) (client, int, bool) {
-	for _, f := range fields {
-		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "received") {
-			continue
-		}
+// topClient returns the client in the topmost Received field that names one from
+// outside. Above it are hops within a host or a site: filters, the local delivery.
+func topClient(fields []Field) (client, int, bool) {
+	for _, f := range fieldsNamed(fields, "received") {
 		c, ok := parseReceived(f.Value)
 		if !ok || c.ip.IsLoopback() || c.ip.IsPrivate() || c.ip.IsLinkLocalUnicast() {
 			continue
 		}
-		return c, f.line, true
+		return c, f.Line, true
 	}
 	return client{}, 0, false
-}
-
-func first(fields []field, name string) (value string, line int, found bool) {
-	for _, f := range fields {
-		if strings.EqualFold(strings.TrimRight(f.Name, " \t"), name) {
-			return f.Value, f.line, true
-		}
-	}
-	return "", 0, false
 }
 
 // returnPath returns the address in a Return-Path field.

@@ -10,10 +10,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 )
 
 // Options are what a message is judged with.
@@ -30,7 +30,7 @@ type Options struct {
 // Message is a message that has been read: its header, and the hashes of its
 // body.
 type Message struct {
-	message
+	reader
 	signatures []*Signature
 	bodies     *bodies
 	guesses    int // that were made
@@ -44,30 +44,27 @@ type Judgement struct {
 	DMARC      DMARC
 }
 
-// maxSignatures is how many signatures are looked at: an end to the work that
-// a message can make (RFC 6376, section 6.1).
+// maxSignatures bounds the work that a message can cause (RFC 6376, section 6.1).
 const maxSignatures = 20
 
 // Read reads a message to its end. Line ends may be LF. The error says why it
 // cannot be read as a message, and names the line.
 func Read(r io.Reader) (*Message, error) {
-	header, err := readHeader(r)
-	if err != nil {
+	m := new(Message)
+	if err := m.readHeader(r); err != nil {
 		return nil, err
 	}
-	m := &Message{message: *header}
-	count := 0
-	for _, f := range m.fields {
-		if !strings.EqualFold(strings.TrimRight(f.Name, " \t"), "dkim-signature") {
-			continue
-		}
-		count++
-		if count <= maxSignatures {
-			m.signatures = append(m.signatures, parseSignature(f))
-		}
+	if m.bareLF {
+		m.note("path-lf", finding.Note, "header", "lines end in LF and are read as CRLF, as in transit", "")
 	}
-	if count > maxSignatures {
-		m.notes = append(m.notes, fmt.Sprintf("the message has %d DKIM signatures, and only the first %d were looked at", count, maxSignatures))
+	signatures := fieldsNamed(m.fields, "dkim-signature")
+	if count := len(signatures); count > maxSignatures {
+		m.note("dkim-many", finding.Note, "header",
+			fmt.Sprintf("%d DKIM signatures, of which only the first %d were verified", count, maxSignatures), "")
+		signatures = signatures[:maxSignatures]
+	}
+	for _, f := range signatures {
+		m.signatures = append(m.signatures, parseSignature(f))
 	}
 	m.bodies = newBodies(m.signatures, m.line)
 	if err := m.readBody(m.bodies.write); err != nil {
@@ -79,7 +76,10 @@ func Read(r io.Reader) (*Message, error) {
 
 // Judge judges the message. It may be called once.
 func (m *Message) Judge(ctx context.Context, o Options) *Judgement {
-	j := &Judgement{Notes: m.notes, Signatures: m.signatures}
+	j := &Judgement{Signatures: m.signatures}
+	for _, note := range m.notes {
+		j.Notes = append(j.Notes, note.Name+": "+note.What)
+	}
 	for _, s := range j.Signatures {
 		if s.Result == "" {
 			m.verify(ctx, s, o)

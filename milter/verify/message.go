@@ -8,90 +8,120 @@ import (
 	"io"
 	"strings"
 
+	"signpost/keystore/finding"
 	"signpost/milter/dkim"
 )
 
-// message is a message while it is read: the header, then the body on its way
-// into the hashes.
-type message struct {
-	fields []field
-	notes  []string // about the file
-	// sender is the address in an mbox "From " line, which is the envelope's.
+// reader reads a message: the header, then the body line by line.
+type reader struct {
+	fields []Field
+	notes  []finding.Finding // about the file
+	// sender is the address in the "From " line of an mbox: the envelope sender.
 	sender string
 
-	in     *bufio.Reader
-	value  []byte // of the last field, to which lines may be added
-	line   int    // read so far
-	bareLF bool
-	mbox   bool
+	// lenient takes what Postfix would take, too: text in the header ends the
+	// header. Otherwise anything that mail servers do not pass on is an error.
+	lenient bool
+	in      *bufio.Reader
+	value   []byte // of the last field, to which lines may be added
+	line    int    // read so far
+	raw     []byte // the last line of the header, with its end
+	bareLF  bool   // a line of the header ends in LF alone
+	blank   bool   // an empty line ends the header
+	mbox    bool
 }
 
-// field is a header field and the line it begins on.
-type field struct {
+// Field is a header field and the line it begins on.
+type Field struct {
 	dkim.Field
-	line int
+	Line int
+}
+
+// is reports whether the field has the name, which is in lower case. White space
+// may stand before the colon (RFC 5322, section 4.5).
+func (f Field) is(name string) bool {
+	return strings.EqualFold(strings.TrimRight(f.Name, " \t"), name)
+}
+
+func fieldsNamed(fields []Field, name string) (named []Field) {
+	for _, f := range fields {
+		if f.is(name) {
+			named = append(named, f)
+		}
+	}
+	return named
 }
 
 // maxHeader bounds what is held in memory. Mail servers take far less.
 const maxHeader = 1 << 20
 
-// readHeader reads up to and with the empty line. What is no message is an
-// error that names the line.
-func readHeader(r io.Reader) (*message, error) {
-	m := &message{in: bufio.NewReaderSize(r, 64<<10)}
+const saveWhole = "save the message with its whole header, as \"show original\" or \"raw message\""
+
+func (m *reader) note(code string, level finding.Level, name, what, effect string) {
+	m.notes = append(m.notes, finding.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect})
+}
+
+// readHeader reads the header and the empty line after it. An error names the
+// line.
+func (m *reader) readHeader(r io.Reader) error {
+	m.in = bufio.NewReaderSize(r, 64<<10)
 	if err := m.checkStart(); err != nil {
-		return nil, err
+		return err
 	}
+	defer m.endField()
 	for size := 0; ; {
 		line, err := m.headerLine(maxHeader - size)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		size += len(line) + 2
-		if line == nil {
-			if len(m.fields) == 0 {
-				return nil, errors.New("there is no header, only the line of an mbox")
-			}
-			m.notes = append(m.notes, fmt.Sprintf("the file ends at line %d, within the header: this is taken for a message without a body", m.line))
-			m.endField()
-			return m, nil
+		switch {
+		case line == nil && len(m.fields) == 0:
+			return errors.New("there is no header, only the \"From \" line of an mbox")
+		case line == nil:
+			m.note("path-header-only", finding.Note, "body",
+				fmt.Sprintf("the file ends at line %d, within the header, without an empty line", m.line),
+				"the message has no body, which is allowed")
+			return nil
+		case len(line) == 0 && len(m.fields) == 0 && !m.lenient:
+			return finding.WithHint(fmt.Errorf("line %d is empty, so there is no header", m.line),
+				"the header comes first, without an empty line before it")
+		case len(line) == 0:
+			m.blank = true
+			return nil
 		}
-		if len(line) == 0 {
-			if len(m.fields) == 0 {
-				return nil, fmt.Errorf("line %d is empty, so there is no header; hint: the header comes first, without an empty line before it", m.line)
-			}
-			m.endField()
-			return m, nil
-		}
-		if err := m.addLine(line); err != nil {
-			return nil, err
+		if more, err := m.addLine(line); err != nil || !more {
+			return err
 		}
 	}
 }
 
-// checkStart looks for what is not the start of a message, and reads over
-// what some programs put before one.
-func (m *message) checkStart() error {
+// checkStart refuses files of other formats, and skips what some programs put
+// before a message.
+func (m *reader) checkStart() error {
 	start, err := m.in.Peek(8)
 	if len(start) == 0 {
 		if err != io.EOF {
 			return err
 		}
-		return errors.New("it is empty; hint: save the message with its whole header, as \"show original\" or \"raw message\"")
+		return finding.WithHint(errors.New("it is empty"), saveWhole)
 	}
 	for magic, kind := range map[string]string{
-		"\x1f\x8b": "gzip data", "PK\x03\x04": "a zip archive", "BZh": "bzip2 data", "\xfd7zXZ": "xz data", "\x28\xb5\x2f\xfd": "zstd data",
+		"\x1f\x8b": "gzip data", "PK\x03\x04": "a zip archive", "BZh": "bzip2 data",
+		"\xfd7zXZ": "xz data", "\x28\xb5\x2f\xfd": "zstd data",
 	} {
 		if bytes.HasPrefix(start, []byte(magic)) {
-			return fmt.Errorf("it is %s, not a message; hint: unpack it first", kind)
+			return finding.WithHint(fmt.Errorf("it is %s, not a message", kind), "unpack it first")
 		}
 	}
 	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
-		return errors.New("it is UTF-16 text, not a message; hint: save the message as it is, not as text")
+		return finding.WithHint(errors.New("it is UTF-16 text, not a message"),
+			"save the message as it is, not as text")
 	}
 	if bytes.HasPrefix(start, []byte("\xef\xbb\xbf")) {
 		m.in.Discard(3)
-		m.notes = append(m.notes, "a byte order mark at the start was left out: an editor put it there")
+		m.note("path-byte-order-mark", finding.Note, "line 1",
+			"a byte order mark, which an editor wrote, is before the header; it was left out", "")
 		start, _ = m.in.Peek(8)
 	}
 	if bytes.HasPrefix(start, []byte("From ")) {
@@ -103,19 +133,21 @@ func (m *message) checkStart() error {
 		if fields := strings.Fields(string(line)); len(fields) > 1 && strings.Contains(fields[1], "@") {
 			m.sender = fields[1]
 		}
-		m.notes = append(m.notes, "the first line, \"From ...\", was left out: it is of the mbox, not of the message")
+		m.note("path-mbox-line", finding.Note, "line 1",
+			fmt.Sprintf("%.60q is the separator of an mbox, not part of the message; it was left out", line), "")
 	}
 	return nil
 }
 
 // headerLine returns a line without its end, and nil at the end of the file.
-func (m *message) headerLine(most int) ([]byte, error) {
+func (m *reader) headerLine(most int) ([]byte, error) {
 	line := []byte{}
 	for {
 		piece, err := m.in.ReadSlice('\n')
 		line = append(line, piece...)
-		if len(line) > most {
-			return nil, fmt.Errorf("line %d: the header is longer than %d bytes; hint: mail servers refuse such a message, and this may be none", m.line+1, maxHeader)
+		if len(line) > most && !m.lenient {
+			return nil, finding.WithHint(fmt.Errorf("line %d: the header is longer than %d bytes", m.line+1, maxHeader),
+				"mail servers refuse such a message; is it one?")
 		}
 		if err == bufio.ErrBufferFull {
 			continue
@@ -129,42 +161,50 @@ func (m *message) headerLine(most int) ([]byte, error) {
 		break
 	}
 	m.line++
-	if i := bytes.IndexByte(line, 0); i >= 0 {
-		return nil, fmt.Errorf("line %d: a NUL byte in the header; hint: no mail server lets that pass, so this is no message as it was sent", m.line)
+	m.raw = line
+	if bytes.IndexByte(line, 0) >= 0 && !m.lenient {
+		return nil, finding.WithHint(fmt.Errorf("line %d: a NUL byte in the header", m.line),
+			"mail servers do not pass it on, so this is not the message as it was sent")
 	}
 	text, found := bytes.CutSuffix(line, []byte("\n"))
 	text, crlf := bytes.CutSuffix(text, []byte("\r"))
-	if found && !crlf && !m.bareLF {
-		m.bareLF = true
-		m.notes = append(m.notes, "lines end in LF, and are taken as CRLF, as they were on the way")
-	}
+	m.bareLF = m.bareLF || found && !crlf
 	return text, nil
 }
 
-func (m *message) addLine(line []byte) error {
-	if line[0] == ' ' || line[0] == '\t' {
-		if len(m.fields) == 0 {
-			return fmt.Errorf("line %d begins with white space, but there is no field before it that it could continue", m.line)
-		}
+// addLine adds a line to the header, or reports that the header has ended.
+func (m *reader) addLine(line []byte) (more bool, err error) {
+	if (line[0] == ' ' || line[0] == '\t') && len(m.fields) > 0 {
 		m.value = append(append(m.value, "\r\n"...), line...)
-		return nil
+		return true, nil
 	}
 	name, value, found := bytes.Cut(line, []byte(":"))
-	if !found || !isFieldName(bytes.TrimRight(name, " \t")) {
-		if len(m.fields) == 0 {
-			return fmt.Errorf("line %d, %s, is no header field, so this is no message; hint: save the message with its whole header, as \"show original\" or \"raw message\"", m.line, quote(string(line)))
-		}
-		return fmt.Errorf("line %d, %s, is neither a header field nor the empty line that ends the header; hint: put an empty line between header and body", m.line, quote(string(line)))
+	switch {
+	case found && isFieldName(bytes.TrimRight(name, " \t")):
+	case len(m.fields) == 0:
+		return false, finding.WithHint(fmt.Errorf("line %d is not a header field, so this is not a message: %s", m.line, quote(string(line))),
+			saveWhole)
+	case m.lenient:
+		m.note("path-header-end", finding.Warning, fmt.Sprintf("line %d", m.line),
+			fmt.Sprintf("%.60q is not a header field, and no empty line comes before it", line),
+			"Postfix treats it as the first line of the body")
+		m.in = bufio.NewReader(io.MultiReader(bytes.NewReader(m.raw), m.in))
+		m.line--
+		return false, nil
+	default:
+		return false, finding.WithHint(
+			fmt.Errorf("line %d is neither a header field nor the empty line that ends the header: %s", m.line, quote(string(line))),
+			"put an empty line between header and body")
 	}
 	m.endField()
-	m.fields = append(m.fields, field{dkim.Field{Name: string(name)}, m.line})
+	m.fields = append(m.fields, Field{dkim.Field{Name: string(name)}, m.line})
 	m.value = append(m.value[:0], value...)
-	return nil
+	return true, nil
 }
 
-// endField keeps the value of the last field when it is whole: to add each line
-// to a string would take minutes with a great many of them.
-func (m *message) endField() {
+// endField sets the value of the last field when it is whole: adding each line
+// to a string would take minutes with very many of them.
+func (m *reader) endField() {
 	if len(m.fields) > 0 {
 		m.fields[len(m.fields)-1].Value = string(m.value)
 	}
@@ -187,32 +227,37 @@ func cut(text string) string { return text[:min(len(text), 40)] }
 
 // readBody passes the body on in pieces with CRLF line ends, and says after
 // each whether a line ended with it.
-func (m *message) readBody(write func(piece []byte, lineEnd bool)) error {
-	start, afterCR, blank := true, false, true
+func (m *reader) readBody(write func(piece []byte, lineEnd bool)) error {
+	start, afterCR, afterBlank := true, false, true
 	nul, bare := false, false
 	for {
 		piece, err := m.in.ReadSlice('\n')
-		if len(piece) == 0 {
-			if err == io.EOF {
-				return nil
-			}
+		if err == io.EOF && len(piece) == 0 {
+			return nil
+		}
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
 			return err
 		}
-		if start {
-			if m.mbox && blank && bytes.HasPrefix(piece, []byte("From ")) {
-				m.notes = append(m.notes, fmt.Sprintf("another message begins at line %d of this mbox, and was left out", m.line+1))
-				return nil
+		if start && m.mbox && afterBlank && bytes.HasPrefix(piece, []byte("From ")) {
+			if m.lenient {
+				return finding.WithHint(errors.New("it is an mbox with more than one message"), "give one message")
 			}
+			m.note("path-mbox-line", finding.Note, fmt.Sprintf("line %d", m.line+1),
+				"another message begins in this mbox; it was left out", "")
+			return nil
+		}
+		if start {
 			m.line++
 		}
 		if !nul && bytes.IndexByte(piece, 0) >= 0 {
 			nul = true
-			m.notes = append(m.notes, fmt.Sprintf("line %d has a NUL byte, which mail servers remove or refuse", m.line))
+			m.note("path-nul", finding.Note, fmt.Sprintf("line %d", m.line), "a NUL byte, which mail servers remove or refuse", "")
 		}
 		ended := piece[len(piece)-1] == '\n'
 		if !bare && !m.bareLF && hasBare(piece, afterCR, ended) {
 			bare = true
-			m.notes = append(m.notes, fmt.Sprintf("line %d has a CR or LF by itself, which mail servers change or refuse, and verifiers read in different ways", m.line))
+			m.note("path-bare", finding.Note, fmt.Sprintf("line %d", m.line),
+				"a CR or LF by itself, which mail servers change or refuse, and verifiers read in different ways", "")
 		}
 		crlf := ended && (len(piece) > 1 && piece[len(piece)-2] == '\r' || len(piece) == 1 && afterCR)
 		if ended && !crlf && m.bareLF {
@@ -224,15 +269,9 @@ func (m *message) readBody(write func(piece []byte, lineEnd bool)) error {
 			write(piece, ended)
 		}
 		if ended {
-			blank = start && len(bytes.TrimRight(piece, "\r\n")) == 0
+			afterBlank = start && len(bytes.TrimRight(piece, "\r\n")) == 0
 		}
 		start, afterCR = ended, piece[len(piece)-1] == '\r'
-		if err != nil && err != bufio.ErrBufferFull {
-			if err == io.EOF {
-				return nil
-			}
-			return err
-		}
 	}
 }
 

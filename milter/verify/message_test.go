@@ -19,14 +19,14 @@ func TestReadRefuses(t *testing.T) {
 		"PK\x03\x04rest":               "zip archive",
 		"\xff\xfeF\x00r\x00":           "UTF-16",
 		"\r\nFrom: a@b\r\n":            "line 1 is empty",
-		"Hello there\r\n":              `line 1, "Hello there", is no header field`,
-		"From: a@b\r\nHello there\r\n": `line 2, "Hello there", is neither a header field nor the empty line`,
-		" folded\r\n":                  "line 1 begins with white space",
+		"Hello there\r\n":              `line 1 is not a header field, so this is not a message: "Hello there"`,
+		"From: a@b\r\nHello there\r\n": `line 2 is neither a header field nor the empty line that ends the header: "Hello there"`,
+		" folded\r\n":                  "line 1 is not a header field",
 		"From: a\x00b\r\n":             "line 1: a NUL byte",
 		"From: a\r\nX: " + strings.Repeat("x", maxHeader): "line 2: the header is longer than",
 		strings.Repeat("X: y\r\n", maxHeader/6+1):         "the header is longer than",
-		"\x7fELF\x02\x01\x01\n\x00":                       "line 1, \"\\x7fELF",
-		"From a@b Sun Nov 22\n":                           "only the line of an mbox",
+		"\x7fELF\x02\x01\x01\n\x00":                       "line 1 is not a header field, so this is not a message: \"\\x7fELF",
+		"From a@b Sun Nov 22\n":                           "only the \"From \" line of an mbox",
 		"From: a\r\nS\xc3\xbcbject: x\r\n":                "line 2",
 	} {
 		_, err := Read(strings.NewReader(message))
@@ -48,7 +48,7 @@ func TestReadAsSaved(t *testing.T) {
 		"LF":              {lf, "lines end in LF"},
 		"CRLF in LF":      {strings.Replace(lf, "hungry yet?\n", "hungry yet?\r\n", 1), "lines end in LF"},
 		"no final LF":     {strings.TrimSuffix(lf, "\n"), "lines end in LF"},
-		"mbox":            {"From joe@example.org Sun Nov 22 20:00:00 2026\n" + lf, "it is of the mbox"},
+		"mbox":            {"From joe@example.org Sun Nov 22 20:00:00 2026\n" + lf, "the separator of an mbox"},
 		"byte order mark": {"\xef\xbb\xbf" + message, "a byte order mark"},
 	} {
 		want := Pass
@@ -79,7 +79,7 @@ func TestMbox(t *testing.T) {
 	if j.Signatures[0].Result != Pass {
 		t.Errorf("got %s", j.Signatures[0].Reason)
 	}
-	if !strings.Contains(strings.Join(j.Notes, "\n"), "another message begins at line") {
+	if !strings.Contains(strings.Join(j.Notes, "\n"), "another message begins in this mbox") {
 		t.Errorf("got notes %q", j.Notes)
 	}
 	if j.SPF.Envelope.MailFrom != "joe@example.org" {
@@ -90,10 +90,10 @@ func TestMbox(t *testing.T) {
 func TestReadNotes(t *testing.T) {
 	for message, want := range map[string]string{
 		"From: a@example.org\r\n":                  "within the header",
-		"From: a@example.org\r\n\r\na\r\n\x00\r\n": "line 4 has a NUL byte",
-		"From: a@example.org\r\n\r\na\r\nb\rc\r\n": "line 4 has a CR or LF by itself",
-		"From: a@example.org\r\n\r\na\nb\r\n":      "line 3 has a CR or LF by itself",
-		"From: a@example.org\r\n\r\na\r\r\n":       "line 3 has a CR or LF by itself",
+		"From: a@example.org\r\n\r\na\r\n\x00\r\n": "line 4: a NUL byte",
+		"From: a@example.org\r\n\r\na\r\nb\rc\r\n": "line 4: a CR or LF by itself",
+		"From: a@example.org\r\n\r\na\nb\r\n":      "line 3: a CR or LF by itself",
+		"From: a@example.org\r\n\r\na\r\r\n":       "line 3: a CR or LF by itself",
 	} {
 		j := judge(t, message, Options{Source: zone(t, "ed25519", "")})
 		if !strings.Contains(strings.Join(j.Notes, "\n"), want) {
@@ -153,7 +153,7 @@ func TestReadIsLinear(t *testing.T) {
 	for i := range 80_000 {
 		fmt.Fprintf(&from, "a@%x.co,", i)
 	}
-	_, err = authorDomain([]field{{dkim.Field{Name: "From", Value: from.String()}, 1}})
+	_, err = authorDomain([]Field{{dkim.Field{Name: "From", Value: from.String()}, 1}})
 	if err == nil || len(err.Error()) > 200 {
 		t.Errorf("got an error of %d bytes", len(fmt.Sprint(err)))
 	}

@@ -75,8 +75,8 @@ func (s *Signature) note(format string, args ...any) {
 }
 
 // parseSignature reads the field. What is wrong with it is its result.
-func parseSignature(f field) *Signature {
-	s := &Signature{Line: f.line, field: f.Field, length: -1}
+func parseSignature(f Field) *Signature {
+	s := &Signature{Line: f.Line, field: f.Field, length: -1}
 	tags, err := parseTags(f.Value)
 	if err == nil && !isText(f.Value) {
 		err = errors.New("it has a control character, or octets that are not UTF-8 (RFC 6376, section 3.2; RFC 8616)")

@@ -20,7 +20,7 @@ type SPF struct {
 
 func (j *Judgement) judgeSPF(ctx context.Context, m *Message, o Options) {
 	s := &j.SPF
-	s.Envelope, s.From = o.Envelope.complete(&m.message)
+	s.Envelope, s.From = o.Envelope.complete(&m.reader)
 	e := s.Envelope
 	switch {
 	case !e.IP.IsValid():

@@ -88,7 +88,7 @@ func (m *Message) guess(s *Signature, key crypto.PublicKey) string {
 	if len(fields) > maxFields {
 		return ""
 	}
-	matches := func(header []field) bool {
+	matches := func(header []Field) bool {
 		m.guesses++
 		return m.guesses <= maxGuesses && good(key, s.headerDigest(header), s.signature)
 	}
@@ -98,7 +98,7 @@ func (m *Message) guess(s *Signature, key crypto.PublicKey) string {
 			continue
 		}
 		if matches(slices.Delete(slices.Clone(fields), i, i+1)) {
-			return fmt.Sprintf("it matches without the %s field at line %d: that was added later", f.Name, f.line)
+			return fmt.Sprintf("it matches without the %s field at line %d: that was added later", f.Name, f.Line)
 		}
 		if name != "subject" {
 			continue
