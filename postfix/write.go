@@ -1,12 +1,16 @@
 package postfix
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 )
 
 const (
@@ -18,103 +22,65 @@ const (
 // only when all the new ones are safe on disk, so an error leaves everything as
 // it was. A file keeps its mode and owner; what is as wanted is not touched.
 func (c *Change) Write() error {
-	staged := make([]string, len(c.files))
-	defer func() {
-		for _, temp := range staged {
-			if temp != "" {
-				os.Remove(temp)
-			}
-		}
-	}()
+	staged := make([]*atomicfile.Staged, len(c.files))
 	for i, e := range c.files {
 		if e.new == nil {
 			continue
 		}
-		temp, err := e.stage()
-		if err != nil {
-			hint := "it takes a writable directory and, to keep the owner, root"
+		var err error
+		if staged[i], err = e.stage(); err != nil {
+			err = fmt.Errorf("writing %s: %w", e.path, err)
 			if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-				hint = "nothing has been changed; make room and try again"
+				return finding.WithHint(err, "nothing has been changed; make room and try again")
 			}
-			return fmt.Errorf("writing %s: %w; hint: %s", e.path, err, hint)
+			return finding.WithHint(err, "it takes a writable directory and, to keep the owner, root")
 		}
-		staged[i] = temp
+		defer staged[i].Discard()
 	}
 	for i, e := range c.files {
 		if err := e.commit(staged[i]); err != nil {
 			return err
 		}
-		staged[i] = ""
 	}
 	return nil
 }
 
-// stage writes the new content to a file beside the old one:
-// open, chown, chmod, write, fsync, close.
-func (e edit) stage() (temp string, err error) {
-	file, err := os.CreateTemp(filepath.Dir(e.path), ".signpost-*")
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(file.Name())
-		}
-	}()
-	mode := fs.FileMode(publicMode)
+// stage writes the new content to a hidden file beside the old one, with the
+// mode and the owner of that.
+func (e edit) stage() (*atomicfile.Staged, error) {
+	mode, adjust := fs.FileMode(publicMode), func(*os.File) error { return nil }
 	info, err := os.Stat(e.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return "", err
-	default:
-		mode = info.Mode().Perm()
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok && !e.secret {
-			if err = file.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
-				return "", err
-			}
-		}
-	}
 	// The relay's password belongs to whoever runs this, root: Postfix opens
 	// its maps before it gives up its privileges.
-	if e.secret {
+	case e.secret:
 		mode = secretMode
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	default:
+		mode = info.Mode().Perm()
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			adjust = func(file *os.File) error { return file.Chown(int(owner.Uid), int(owner.Gid)) }
+		}
 	}
-	if err = file.Chmod(mode); err != nil {
-		return "", err
-	}
-	if _, err = file.Write(e.new); err != nil {
-		return "", err
-	}
-	if err = file.Sync(); err != nil {
-		return "", err
-	}
-	return file.Name(), file.Close()
+	return atomicfile.Stage(e.path, mode, adjust, func(w *bufio.Writer) { w.Write(e.new) })
 }
 
-// commit puts the staged file in place, or removes a file that is not wanted:
-// rename or unlink, fsync of the directory.
-func (e edit) commit(temp string) error {
+// commit puts the staged file in place, or removes a file that is not wanted.
+func (e edit) commit(staged *atomicfile.Staged) error {
 	var err error
-	if e.new == nil {
-		err = os.Remove(e.path)
+	if staged != nil {
+		err = staged.Commit()
 	} else {
-		err = os.Rename(temp, e.path)
+		err = errors.Join(os.Remove(e.path), atomicfile.SyncDir(filepath.Dir(e.path)))
 	}
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("replacing %s: %w", e.path, err)
 	if errors.Is(err, syscall.EBUSY) {
-		return fmt.Errorf("replacing %s: %w; hint: mount the directory, not the single file", e.path, err)
+		return finding.WithHint(err, "mount the directory, not the single file")
 	}
-	if err != nil {
-		return fmt.Errorf("replacing %s: %w; hint: it takes a writable directory", e.path, err)
-	}
-	dir, err := os.Open(filepath.Dir(e.path))
-	if err != nil {
-		return fmt.Errorf("syncing the directory of %s: %w", e.path, err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("syncing the directory of %s: %w", e.path, err)
-	}
-	return nil
+	return finding.WithHint(err, "it takes a writable directory")
 }

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 const stockMain = "# stock\nmydestination = $myhostname,\n  localhost\n\nsmtpd_banner = $myhostname\n"
@@ -227,7 +229,7 @@ func TestWriteErrorChangesNothing(t *testing.T) {
 				err = c.Write()
 			}
 			want := strings.ReplaceAll(test.err, "DIR", dir)
-			if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "; hint: ") || strings.Contains(err.Error(), "hush") {
+			if err == nil || !strings.HasPrefix(finding.Text(err), want) || !strings.Contains(finding.Text(err), "; hint: ") || strings.Contains(finding.Text(err), "hush") {
 				t.Errorf("error is %v, want %s", err, want)
 			}
 			if after := snapshot(t, dir); after != before {
