@@ -13,6 +13,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/record"
+	"signpost/keystore/record/render"
 )
 
 func dnsCommand() *cli.Command {
@@ -22,7 +23,7 @@ func dnsCommand() *cli.Command {
 		UsageText:   "signpost dns [options] DOMAIN...\nsignpost dns --no-mail [options] DOMAIN...",
 		Description: dnsDescription,
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " + strings.Join(record.Formats(), "|")},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " + strings.Join(render.Formats(), "|")},
 			jsonFlag(), keysFlag(), selectorFlag(), daemonFlag(), timeoutFlag(5 * time.Second),
 			&cli.StringFlag{Name: "zone", Usage: "the zone is `ZONE`, the domain itself or a parent of it (default: the domain)"},
 			&cli.IntFlag{Name: "ttl", Value: 3600, Usage: "`SECONDS` that resolvers may keep the records"},
@@ -59,14 +60,14 @@ func dnsAction(c *cli.Context) error {
 			continue
 		}
 		seen[domain] = true
-		if plan.zone != "" && !(record.Record{Name: domain}).In(plan.zone) {
+		if plan.zone != "" && !(render.Record{Name: domain}).In(plan.zone) {
 			return usageError("--zone: %q holds no %s; hint: it is the domain or a parent of it", plan.zone, domain)
 		}
 		spf := plan.spfRecord(domain)
 		if lintSPF(c, spf) {
 			verdict = exitCode(exitFinding)
 		}
-		records := []record.Record{spf}
+		records := []render.Record{spf}
 		if plan.noMail {
 			records = append(records, noMailRecords(c.Bool("null-mx"), domain)...)
 		}
@@ -116,8 +117,8 @@ func newDNSPlan(c *cli.Context) (*dnsPlan, error) {
 		}
 		plan.format = "json"
 	}
-	if !slices.Contains(record.Formats(), plan.format) {
-		return nil, usageError("--format: %q is no format; hint: it is one of %s", plan.format, strings.Join(record.Formats(), ", "))
+	if err := render.CheckFormat(plan.format); err != nil {
+		return nil, usageError("--format: %w", err)
 	}
 	if ttl := c.Int("ttl"); ttl < 0 || ttl > 1<<31-1 {
 		return nil, usageError("--ttl: %d is not between 0 and 2147483647", ttl)
@@ -169,7 +170,7 @@ func dnsKeys(c *cli.Context, plan *dnsPlan) (*keystore.Snapshot, error) {
 // keyRecords returns the record of every usable key of a domain: also those
 // that do not sign now are needed, by mail that is on its way and by keys that
 // wait for their record. It is not complete when a key lacks or is broken.
-func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, domain string) (records []record.Record, complete bool, err error) {
+func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, domain string) (records []render.Record, complete bool, err error) {
 	keys := snapshot.Keys(domain)
 	if plan.noMail {
 		if len(keys) > 0 {
@@ -202,14 +203,14 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 			file = key.File
 		}
 		why := fmt.Sprintf("DKIM: the public half of %s (%s), to verify signatures with", file, keySize(key))
-		records = append(records, record.Record{Name: record.Name(key.Selector, domain), Type: "TXT", Value: r.String(), Why: why})
+		records = append(records, render.Record{Name: record.Name(key.Selector, domain), Type: "TXT", Value: r.String(), Why: why})
 	}
 	return records, complete, nil
 }
 
 // addStages says of the record of each key how far that key is for a running
 // signpostd.
-func addStages(c *cli.Context, running *daemon, domain string, records []record.Record) error {
+func addStages(c *cli.Context, running *daemon, domain string, records []render.Record) error {
 	stages, err := running.stages(c.Context, domain)
 	if err != nil {
 		return err
@@ -238,11 +239,11 @@ func keySize(key *keystore.Key) string {
 
 // noMailRecords are those beside SPF and DMARC that keep a name from being used
 // for mail (M3AAWG, Protecting Parked Domains).
-func noMailRecords(nullMX bool, domain string) []record.Record {
-	records := []record.Record{{Name: "*._domainkey." + domain, Type: "TXT", Value: "v=DKIM1; p=",
+func noMailRecords(nullMX bool, domain string) []render.Record {
+	records := []render.Record{{Name: "*._domainkey." + domain, Type: "TXT", Value: "v=DKIM1; p=",
 		Why: "DKIM: no selector has a key, so no signature is valid"}}
 	if nullMX {
-		records = append(records, record.Record{Name: domain, Type: "MX", Value: "0 .",
+		records = append(records, render.Record{Name: domain, Type: "MX", Value: "0 .",
 			Why: "MX: it takes no mail (RFC 7505); this must be its only MX record"})
 	}
 	return records

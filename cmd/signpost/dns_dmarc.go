@@ -10,6 +10,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/record"
+	"signpost/keystore/record/render"
 )
 
 func dmarcFlags() []cli.Flag {
@@ -128,16 +129,16 @@ func (p *dnsPlan) dmarcFor(domain string) record.DMARC {
 
 // dmarcRecords returns the policy record, and what other domains must publish
 // to be sent reports about this one.
-func dmarcRecords(domain string, policy record.DMARC) []record.Record {
-	records := []record.Record{{Name: "_dmarc." + domain, Type: "TXT", Value: policy.String(), Why: policyWhy(policy)}}
+func dmarcRecords(domain string, policy record.DMARC) []render.Record {
+	records := []render.Record{{Name: "_dmarc." + domain, Type: "TXT", Value: policy.String(), Why: policyWhy(policy)}}
 	for _, uri := range slices.Concat(policy.AggregateReports, policy.FailureReports) {
 		other := uri[strings.LastIndexByte(uri, '@')+1:]
 		name := domain + "._report._dmarc." + other // RFC 9990, verifying external destinations
-		known := slices.ContainsFunc(records, func(r record.Record) bool { return r.Name == name })
+		known := slices.ContainsFunc(records, func(r render.Record) bool { return r.Name == name })
 		if known || sameOrganization(domain, other) {
 			continue
 		}
-		records = append(records, record.Record{Name: name, Type: "TXT", Value: "v=DMARC1",
+		records = append(records, render.Record{Name: name, Type: "TXT", Value: "v=DMARC1",
 			Why: fmt.Sprintf("DMARC: %s agrees to be sent the reports about %s; else it gets none", other, domain)})
 	}
 	return records

@@ -25,8 +25,6 @@ formats:
    cloudflare  a batch for the API of Cloudflare
    route53     a change batch for the command line of AWS
    terraform   resources of the Cloudflare provider; terraform-route53 of that of AWS
-   octodns     a zone file of octoDNS
-   dnscontrol  a D_EXTEND for dnsconfig.js
 
 The TXT records that others have at the name of the domain itself stay: an update
 adds to them, a change batch fails, and where a list holds them all a comment says

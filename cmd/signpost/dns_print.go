@@ -8,17 +8,18 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore/record"
+	"signpost/keystore/record/render"
 )
 
 // dnsZones gathers records by the zone that publishes them.
 type dnsZones struct {
 	home    map[string]string // zone of each domain
 	order   []string
-	records map[string][]record.Record
+	records map[string][]render.Record
 }
 
 func newDNSZones(plan *dnsPlan, domains []string) *dnsZones {
-	z := &dnsZones{home: make(map[string]string), records: make(map[string][]record.Record)}
+	z := &dnsZones{home: make(map[string]string), records: make(map[string][]render.Record)}
 	for _, domain := range domains {
 		zone := domain
 		if plan.zone != "" {
@@ -34,7 +35,7 @@ func newDNSZones(plan *dnsPlan, domains []string) *dnsZones {
 
 // add puts each record into the zone it belongs to. Those of zones that are not
 // ours stay with the zone of their domain.
-func (z *dnsZones) add(domain string, records []record.Record) {
+func (z *dnsZones) add(domain string, records []render.Record) {
 	for _, r := range records {
 		zone := z.home[domain]
 		for _, other := range z.order {
@@ -82,21 +83,21 @@ func nextSteps(plan *dnsPlan, domain string, policy record.DMARC) []dnsStep {
 func printRecords(c *cli.Context, plan *dnsPlan, zones *dnsZones, next []dnsStep) error {
 	if plan.format == "json" {
 		answer := struct {
-			Records []record.Object `json:"records"`
+			Records []render.Object `json:"records"`
 			Next    []dnsStep       `json:"next"`
-		}{[]record.Object{}, slices.Concat([]dnsStep{}, next)}
+		}{[]render.Object{}, slices.Concat([]dnsStep{}, next)}
 		for _, zone := range zones.order {
-			answer.Records = append(answer.Records, record.Objects(zone, zones.records[zone])...)
+			answer.Records = append(answer.Records, render.Objects(zone, zones.records[zone])...)
 		}
 		return printJSON(c, answer)
 	}
-	if len(zones.order) > 1 && slices.Contains([]string{"cloudflare", "route53", "octodns"}, plan.format) {
+	if len(zones.order) > 1 && slices.Contains([]string{"cloudflare", "route53"}, plan.format) {
 		return usageError("--format %s is for one zone, and here are %s; hint: one domain at a time, or --zone for domains of one zone",
 			plan.format, strings.Join(zones.order, " and "))
 	}
 	var texts []string
 	for _, zone := range zones.order {
-		text, err := record.Render(plan.format, zone, zones.records[zone])
+		text, err := render.Records(plan.format, zone, zones.records[zone])
 		if err != nil {
 			return exitError{exitUsage, err}
 		}
@@ -124,13 +125,13 @@ func printNext(c *cli.Context, next []dnsStep) {
 // printCautions says what a user of a format must look at, once for all zones.
 func printCautions(c *cli.Context, format string, zones *dnsZones) {
 	for _, zone := range zones.order {
-		if text := record.Caution(format, zones.records[zone]); text != "" {
-			warn(c, "%s", text)
+		if err := render.Caution(format, zones.records[zone]); err != nil {
+			warn(c, "%v", err)
 		}
 		if format == "line" {
 			continue
 		}
-		for _, r := range record.Elsewhere(zone, zones.records[zone]) {
+		for _, r := range render.Elsewhere(zone, zones.records[zone]) {
 			warn(c, "%s belongs in another zone, not in %s; hint: have those who run it publish %s TXT %q", r.Name, zone, r.Name, r.Value)
 		}
 	}

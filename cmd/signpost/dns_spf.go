@@ -9,6 +9,7 @@ import (
 
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
+	"signpost/keystore/record/render"
 )
 
 func spfFlags() []cli.Flag {
@@ -138,7 +139,7 @@ func allTerm(value string) (record.Term, error) {
 }
 
 // spfRecord returns the record of a domain.
-func (p *dnsPlan) spfRecord(domain string) record.Record {
+func (p *dnsPlan) spfRecord(domain string) render.Record {
 	why := "SPF: who may send as " + domain
 	for _, term := range p.spf.Terms {
 		if term.Name == "all" {
@@ -149,13 +150,13 @@ func (p *dnsPlan) spfRecord(domain string) record.Record {
 		why = "SPF: no server may send as " + domain
 	}
 	// RFC 7208, section 4.5.
-	return record.Record{Name: domain, Type: "TXT", Value: p.spf.String(), Why: why + ". A name has one SPF record"}
+	return render.Record{Name: domain, Type: "TXT", Value: p.spf.String(), Why: why + ". A name has one SPF record"}
 }
 
 // lintSPF warns of what is wrong with a record, and reports whether mail would
 // suffer.
-func lintSPF(c *cli.Context, r record.Record) (fault bool) {
-	for _, f := range record.LintSPF(r.Name, []record.TXT{r.Strings()}) {
+func lintSPF(c *cli.Context, r render.Record) (fault bool) {
+	for _, f := range record.LintSPF(r.Name, []record.TXT{record.NewTXT(r.Value)}) {
 		if f.Level == finding.Fault || f.Level == finding.Warning {
 			warn(c, "SPF of %s: %s", f.Name, f.What)
 			fault = fault || f.Level == finding.Fault

@@ -16,6 +16,7 @@ import (
 
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
+	"signpost/keystore/record/render"
 )
 
 // The three records that users of the image have published for years must come
@@ -76,7 +77,7 @@ func TestDNSPassesLint(t *testing.T) {
 		if code := run(context.Background(), args, &stdout, &stderr); code != 0 {
 			t.Fatalf("%s: exit code %d: %s", options, code, stderr.String())
 		}
-		var answer struct{ Records []record.Object }
+		var answer struct{ Records []render.Object }
 		if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore/check"
-	"signpost/keystore/record"
+	"signpost/keystore/record/render"
 )
 
 // answers are what the commands print with --json.
@@ -22,7 +22,7 @@ func answers() map[string]any {
 		"signpost rotate": rotateAnswer{},
 		"signpost keys":   keysAnswer{},
 		"signpost dns": struct {
-			Records []record.Object `json:"records"`
+			Records []render.Object `json:"records"`
 			Next    []dnsStep       `json:"next"`
 		}{},
 		"signpost check": struct {

@@ -76,6 +76,11 @@ func printJSON(c *cli.Context, v any) error {
 // warn says something on standard error that does not change the exit code.
 // What follows "; hint: " goes on a line of its own.
 func warn(c *cli.Context, format string, args ...any) {
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = finding.Text(err)
+		}
+	}
 	printLines(c.App.ErrWriter, "warning", fmt.Sprintf(format, args...))
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"signpost/keystore/record"
+	"signpost/keystore/record/render"
 )
 
 // rsaPublic is as long as a public key of that size. No private half is needed.
@@ -28,12 +29,12 @@ func rsaPublic(t *testing.T, bits uint) *rsa.PublicKey {
 
 // published are the records of a domain with a key of every size, and some
 // texts that are hard to write down.
-func published(t *testing.T, domain string) []record.Record {
+func published(t *testing.T, domain string) []render.Record {
 	edwards, _, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := []record.Record{
+	records := []render.Record{
 		{Name: domain, Type: "TXT", Value: "v=spf1 mx exists:%{i}._spf.%{d} -all", TTL: 3600, Why: "SPF; with a semicolon"},
 		{Name: domain, Type: "MX", Value: "0 .", TTL: 3600},
 		{Name: "_dmarc." + domain, Type: "TXT", Value: "v=DMARC1; p=reject; rua=mailto:a@example.org,mailto:b@example.org; adkim=s; aspf=s", TTL: 3600},
@@ -48,14 +49,14 @@ func published(t *testing.T, domain string) []record.Record {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records = append(records, record.Record{Name: record.Name(selector, domain), Type: "TXT", Value: r.String(), TTL: 3600, Why: "key"})
+		records = append(records, render.Record{Name: record.Name(selector, domain), Type: "TXT", Value: r.String(), TTL: 3600, Why: "key"})
 	}
 	return records
 }
 
-func render(t *testing.T, format, zone string, records []record.Record) string {
+func rendered(t *testing.T, format, zone string, records []render.Record) string {
 	t.Helper()
-	text, err := record.Render(format, zone, records)
+	text, err := render.Records(format, zone, records)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ var where = []struct{ zone, domain string }{
 	{"xn--bcher-kva.example", "xn--bcher-kva.example"},
 }
 
-func lines(records []record.Record) []string {
+func lines(records []render.Record) []string {
 	var all []string
 	for _, r := range records {
 		all = append(all, fmt.Sprintf("%s. %s %d %s", r.Name, r.Type, r.TTL, r.Value))

@@ -27,7 +27,7 @@ other._domainkey IN TXT "v=DKIM1; p=b3RoZXI="
 `, w.domain)
 					port := start(t, w.zone, write(t, t.TempDir(), "zone", head+before), false)
 					records := published(t, w.domain)
-					update := fmt.Sprintf("server 127.0.0.1 %d\n", port) + render(t, "nsupdate", w.zone, records)
+					update := fmt.Sprintf("server 127.0.0.1 %d\n", port) + rendered(t, "nsupdate", w.zone, records)
 					want := append(lines(records),
 						w.domain+". TXT 3600 site-verification=abc",
 						"other._domainkey."+w.domain+". TXT 3600 v=DKIM1; p=b3RoZXI=")

@@ -30,7 +30,7 @@ func TestZoneLoads(t *testing.T) {
 				t.Parallel()
 				records := published(t, w.domain)
 				file := filepath.Join(t.TempDir(), "zone")
-				if err := os.WriteFile(file, []byte(head+render(t, "zone", w.zone, records)), 0o644); err != nil {
+				if err := os.WriteFile(file, []byte(head+rendered(t, "zone", w.zone, records)), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				compare(t, checked(t, command(w.zone, file)), lines(records))

@@ -1,21 +1,26 @@
-package record
+// Package render writes records to publish as text: for people, as zone files, and
+// as the input of DNS tools and providers.
+package render
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
-// Formats returns the names of the formats that Render knows.
+// Formats returns the names of the formats.
 func Formats() []string {
 	return []string{"table", "zone", "line", "json", "nsupdate", "cloudflare", "route53",
-		"terraform", "terraform-route53", "octodns", "dnscontrol"}
+		"terraform", "terraform-route53"}
 }
 
-// Render returns records as text in a format, for the zone they are published
+// Records returns records as text in a format, for the zone they are published
 // in. Records of other zones are set apart in comments, or left out where the
 // format has none: see Elsewhere.
-func Render(format, zone string, records []Record) (string, error) {
+func Records(format, zone string, records []Record) (string, error) {
 	if err := checkOwner(zone); err != nil {
 		return "", fmt.Errorf("zone %q: %w", zone, err)
 	}
@@ -45,12 +50,24 @@ func Render(format, zone string, records []Record) (string, error) {
 		return renderTerraform(zone, records, outside)
 	case "terraform-route53":
 		return renderTerraformRoute53(zone, records, outside)
-	case "octodns":
-		return renderOctodns(zone, records, outside)
-	case "dnscontrol":
-		return renderDNSControl(zone, records, outside)
 	}
-	return "", fmt.Errorf("%q is no format; hint: it is one of %s", format, strings.Join(Formats(), ", "))
+	return "", CheckFormat(format)
+}
+
+// CheckFormat reports a format that does not exist.
+func CheckFormat(format string) error {
+	if slices.Contains(Formats(), format) {
+		return nil
+	}
+	advice := map[string]string{
+		"octodns": "octoDNS reads zone files: use --format zone, and the ZoneFileSource of octodns-bind with check_origin: false",
+		"dnscontrol": "dnsconfig.js can require() the file that --format json writes, " +
+			"or use --format zone and \"dnscontrol get-zones --format=js\"",
+	}[format]
+	if advice == "" {
+		advice = "it is one of " + strings.Join(Formats(), ", ")
+	}
+	return finding.WithHint(fmt.Errorf("unknown format %q", format), "%s", advice)
 }
 
 // Elsewhere returns the records that another zone must publish.
@@ -58,24 +75,28 @@ func Elsewhere(zone string, records []Record) []Record {
 	return slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.In(zone) })
 }
 
-// Caution returns what a format would do to records that are there already, and
-// what to do about it after "; hint: ". It is empty where nothing is to be feared.
-func Caution(format string, records []Record) string {
+// Caution returns what a format would do to records that are there already, with
+// a hint, and nil where it harms none.
+func Caution(format string, records []Record) error {
 	at := slices.IndexFunc(records, Record.Shared)
 	if at < 0 && format != "cloudflare" {
-		return ""
+		return nil
 	}
 	switch format {
 	case "nsupdate":
-		return fmt.Sprintf("an older SPF record of %s is not taken out; hint: %s", records[at].Name, nsupdateHint(records[at].Name))
+		return finding.WithHint(fmt.Errorf("an older SPF record of %s is not taken out", records[at].Name),
+			"%s", nsupdateHint(records[at].Name))
 	case "cloudflare":
-		return "the batch adds records and replaces none; hint: delete older SPF, DKIM and DMARC records of the same names first"
+		return finding.WithHint(errors.New("the batch adds records and replaces none"),
+			"delete older SPF, DKIM and DMARC records of the same names first")
 	case "route53":
-		return fmt.Sprintf("the batch fails if %s has TXT records already; hint: %s", records[at].Name, route53Hint)
-	case "terraform-route53", "octodns":
-		return fmt.Sprintf("all TXT records of %s are one set; hint: add the values of those it has already to the list", records[at].Name)
+		return finding.WithHint(fmt.Errorf("the batch fails if %s has TXT records already", records[at].Name),
+			route53Hint)
+	case "terraform-route53":
+		return finding.WithHint(fmt.Errorf("all TXT records of %s are one set", records[at].Name),
+			"add the values of those it has already to the list")
 	}
-	return ""
+	return nil
 }
 
 // set is what some formats take as one: all records of one name and type.

@@ -1,6 +1,10 @@
-package record
+package render
 
-import "fmt"
+import (
+	"fmt"
+
+	"signpost/keystore/finding"
+)
 
 // renderCloudflare writes the body of a POST to /zones/ZONE_ID/dns_records/batch
 // of Cloudflare's API. (What its web page imports is the format "zone".)
@@ -41,7 +45,8 @@ func cloudflareContent(r Record) string {
 
 func cloudflareTTL(r Record) error {
 	if r.TTL != 1 && (r.TTL < 60 || r.TTL > 86400) {
-		return fmt.Errorf("TTL of %s: Cloudflare does not take %d seconds; hint: it takes 60 to 86400, or 1 for its own choice", r.Name, r.TTL)
+		return finding.WithHint(fmt.Errorf("TTL of %s: Cloudflare does not take %d seconds", r.Name, r.TTL),
+			"it takes 60 to 86400, or 1 for its own choice")
 	}
 	return nil
 }

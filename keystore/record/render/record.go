@@ -1,4 +1,4 @@
-package record
+package render
 
 import (
 	"errors"
@@ -7,6 +7,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"signpost/keystore/finding"
+	"signpost/keystore/record"
 )
 
 // Record is one resource record to publish.
@@ -20,24 +23,8 @@ type Record struct {
 	TTL   int    // seconds
 }
 
-// maxString is what one string of a TXT record holds (RFC 1035, section 3.3).
-const maxString = 255
-
-// Strings returns the text of a TXT record cut into character-strings. UTF-8
-// characters are kept whole.
-func (r Record) Strings() TXT {
-	var cut TXT
-	rest := r.Value
-	for len(rest) > maxString {
-		end := maxString
-		for end > maxString-utf8.UTFMax && !utf8.RuneStart(rest[end]) {
-			end--
-		}
-		cut = append(cut, rest[:end])
-		rest = rest[end:]
-	}
-	return append(cut, rest)
-}
+// strings returns the text of a TXT record cut into character-strings.
+func (r Record) strings() record.TXT { return record.NewTXT(r.Value) }
 
 // In reports whether the record belongs to a zone, by its name.
 func (r Record) In(zone string) bool {
@@ -68,7 +55,8 @@ func (r Record) mx() (preference int, host string, err error) {
 		err = checkOwner(strings.TrimSuffix(host, "."))
 	}
 	if err != nil {
-		return 0, "", fmt.Errorf("MX record of %s: %q is no preference and host; hint: give it as \"10 mx.example.org\"", r.Name, r.Value)
+		return 0, "", finding.WithHint(fmt.Errorf("MX record of %s: invalid preference and host %q", r.Name, r.Value),
+			`give it as "10 mx.example.org"`)
 	}
 	return int(parsed), host, nil
 }
@@ -82,7 +70,7 @@ func (r Record) check() error {
 		return fmt.Errorf("TTL of %s: %d seconds is not between 0 and 2147483647 (RFC 2181, section 8)", r.Name, r.TTL)
 	}
 	// Two bytes give the length of the data, and each string has one of its own.
-	if most := 65535 * maxString / (maxString + utf8.UTFMax); len(r.Value) > most {
+	if most := 65535 * record.MaxString / (record.MaxString + utf8.UTFMax); len(r.Value) > most {
 		return fmt.Errorf("record of %s: %d bytes are too many: %d is the most", r.Name, len(r.Value), most)
 	}
 	if r.Value == "" {

@@ -1,4 +1,4 @@
-package record
+package render
 
 import (
 	"fmt"
@@ -39,7 +39,7 @@ func mxData(r Record) string {
 // quoted returns the strings of a TXT record, each in quotation marks.
 func (r Record) quoted(escape func(byte) string) string {
 	var quoted []string
-	for _, s := range r.Strings() {
+	for _, s := range r.strings() {
 		quoted = append(quoted, `"`+escaped(s, escape)+`"`)
 	}
 	return strings.Join(quoted, " ")

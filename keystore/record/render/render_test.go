@@ -1,4 +1,4 @@
-package record_test
+package render_test
 
 import (
 	"math/rand/v2"
@@ -8,22 +8,23 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"signpost/keystore/record"
+	"signpost/keystore/finding"
+	"signpost/keystore/record/render"
 )
 
 const zone = "example.org"
 
 // checkRoundTrip renders records in every format and reads them back. A format
 // may refuse what it cannot hold, but not when mustHold is set.
-func checkRoundTrip(t *testing.T, zone string, records []record.Record, mustHold bool) {
+func checkRoundTrip(t *testing.T, zone string, records []render.Record, mustHold bool) {
 	t.Helper()
 	var want []string
 	for _, r := range records {
 		want = append(want, entry(r.Name, r.Type, r.TTL, r.Value))
 	}
 	slices.Sort(want)
-	for _, format := range record.Formats() {
-		text, err := record.Render(format, zone, records)
+	for _, format := range render.Formats() {
+		text, err := render.Records(format, zone, records)
 		if err != nil {
 			if mustHold {
 				t.Errorf("%s: %v", format, err)
@@ -40,7 +41,7 @@ func checkRoundTrip(t *testing.T, zone string, records []record.Record, mustHold
 
 func TestFormatsReadBack(t *testing.T) {
 	key := func(n int) string { return "v=DKIM1; h=sha256; k=rsa; s=email; p=" + strings.Repeat("Ab+/", n) }
-	records := []record.Record{
+	records := []render.Record{
 		{Name: zone, Type: "TXT", Value: "v=spf1 mx exists:%{i}._spf.%{d2} -all", TTL: 3600, Why: "who may send"},
 		{Name: zone, Type: "MX", Value: "0 .", TTL: 3600},
 		{Name: "news." + zone, Type: "MX", Value: "10 mx.example.net.", TTL: 3600},
@@ -64,7 +65,7 @@ func TestHardTexts(t *testing.T) {
 		"x" + strings.Repeat("ü", 300), "xx" + strings.Repeat("日", 200), strings.Repeat("\U0001F4EE", 150),
 		strings.Repeat("x", 254) + `" "` + strings.Repeat("y", 255),
 	} {
-		checkRoundTrip(t, zone, []record.Record{
+		checkRoundTrip(t, zone, []render.Record{
 			{Name: "_x." + zone, Type: "TXT", Value: value, TTL: 3600},
 			{Name: "y." + zone, Type: "TXT", Value: value, TTL: 3600},
 		}, isPlain(value))
@@ -84,7 +85,7 @@ func TestRandomTexts(t *testing.T) {
 		for size := 1 + random.IntN(600); b.Len() < size; {
 			b.WriteString(pieces[random.IntN(len(pieces))])
 		}
-		checkRoundTrip(t, zone, []record.Record{{Name: "_x." + zone, Type: "TXT", Value: b.String(), TTL: 3600}}, isPlain(b.String()))
+		checkRoundTrip(t, zone, []render.Record{{Name: "_x." + zone, Type: "TXT", Value: b.String(), TTL: 3600}}, isPlain(b.String()))
 		if t.Failed() {
 			return
 		}
@@ -96,43 +97,29 @@ func FuzzRender(f *testing.F) {
 	f.Add(`"; \ %{i} ${x} `, "xn--bcher-kva.example", "*.x")
 	f.Add(strings.Repeat("ü\"", 300), "org", "a_b.c")
 	f.Fuzz(func(t *testing.T, value, zone, host string) {
-		r := record.Record{Name: host + "." + zone, Type: "TXT", Value: value, TTL: 3600}
-		if _, err := record.Render("zone", zone, []record.Record{r}); err != nil {
+		r := render.Record{Name: host + "." + zone, Type: "TXT", Value: value, TTL: 3600}
+		if _, err := render.Records("zone", zone, []render.Record{r}); err != nil {
 			if value != "" && utf8.ValidString(value) && !strings.ContainsFunc(value, unicode.IsControl) && len(value) < 60000 && host == "_dmarc" && zone == "example.org" {
 				t.Errorf("refused: %v", err)
 			}
 			return
 		}
-		checkRoundTrip(t, zone, []record.Record{r}, isPlain(value))
+		checkRoundTrip(t, zone, []render.Record{r}, isPlain(value))
 	})
-}
-
-func TestStrings(t *testing.T) {
-	for _, value := range []string{"", strings.Repeat("x", 600), "x" + strings.Repeat("ü", 400), strings.Repeat("\U0001F4EE", 200)} {
-		cut := record.Record{Value: value}.Strings()
-		if cut.Text() != value || len(cut) == 0 {
-			t.Errorf("%d bytes came back as %q", len(value), cut)
-		}
-		for i, s := range cut {
-			if len(s) > 255 || i < len(cut)-1 && len(s) < 252 || !utf8.ValidString(s) {
-				t.Errorf("string %d of %d bytes", i, len(s))
-			}
-		}
-	}
 }
 
 func TestElsewhere(t *testing.T) {
 	const other = "example.org._report._dmarc.reports.example"
-	records := []record.Record{
+	records := []render.Record{
 		{Name: "_dmarc." + zone, Type: "TXT", Value: "v=DMARC1; p=none; rua=mailto:a@reports.example", TTL: 3600},
 		{Name: other, Type: "TXT", Value: "v=DMARC1", TTL: 3600, Why: "reports.example says that it takes reports of example.org"},
 		{Name: "notexample.org", Type: "TXT", Value: "no part of the zone", TTL: 3600},
 	}
-	if got := record.Elsewhere(zone, records); len(got) != 2 || got[0].Name != other {
+	if got := render.Elsewhere(zone, records); len(got) != 2 || got[0].Name != other {
 		t.Errorf("got %v", got)
 	}
-	for _, format := range record.Formats() {
-		text, err := record.Render(format, zone, records)
+	for _, format := range render.Formats() {
+		text, err := render.Records(format, zone, records)
 		if err != nil {
 			t.Errorf("%s: %v", format, err)
 			continue
@@ -165,73 +152,53 @@ func TestHost(t *testing.T) {
 		{"notexample.org", "example.org", "notexample.org"},
 		{"example.org.org", "org", "example.org"},
 	} {
-		if got := (record.Record{Name: test.name}).Host(test.zone); got != test.host {
+		if got := (render.Record{Name: test.name}).Host(test.zone); got != test.host {
 			t.Errorf("%s in %s: got %q, want %q", test.name, test.zone, got, test.host)
 		}
 	}
 }
 
 func TestRenderRefuses(t *testing.T) {
-	good := record.Record{Name: "_dmarc." + zone, Type: "TXT", Value: "v=DMARC1; p=none", TTL: 3600}
-	for say, test := range map[string]func(r *record.Record) (format, zone string){
-		"is no format":      func(*record.Record) (string, string) { return "xml", zone },
-		`zone ""`:           func(*record.Record) (string, string) { return "zone", "" },
-		`zone "a b"`:        func(*record.Record) (string, string) { return "zone", "a b" },
-		`record name "a\n`:  func(r *record.Record) (string, string) { r.Name = "a\n." + zone; return "zone", zone },
-		"a label has":       func(r *record.Record) (string, string) { r.Name = "a.." + zone; return "zone", zone },
-		"control character": func(r *record.Record) (string, string) { r.Value = "a\nb"; return "line", zone },
-		"text is empty":     func(r *record.Record) (string, string) { r.Value = ""; return "line", zone },
-		"is not UTF-8":      func(r *record.Record) (string, string) { r.Value = "a\xff"; return "json", zone },
-		"too many":          func(r *record.Record) (string, string) { r.Value = strings.Repeat("x", 65000); return "json", zone },
-		"-1 seconds":        func(r *record.Record) (string, string) { r.TTL = -1; return "zone", zone },
-		"Cloudflare":        func(r *record.Record) (string, string) { r.TTL = 30; return "cloudflare", zone },
-		"does not take":     func(r *record.Record) (string, string) { r.TTL = 30; return "terraform", zone },
-		"octoDNS":           func(r *record.Record) (string, string) { r.Value = "a\"b"; return "octodns", zone },
-		`type "A"`:          func(r *record.Record) (string, string) { r.Type = "A"; return "zone", zone },
-		`"mx" is no pref`:   func(r *record.Record) (string, string) { r.Type, r.Value = "MX", "mx"; return "zone", zone },
-		`"1 a b" is`:        func(r *record.Record) (string, string) { r.Type, r.Value = "MX", "1 a b"; return "zone", zone },
-		`"70000 ." is`:      func(r *record.Record) (string, string) { r.Type, r.Value = "MX", "70000 ."; return "zone", zone },
+	good := render.Record{Name: "_dmarc." + zone, Type: "TXT", Value: "v=DMARC1; p=none", TTL: 3600}
+	for say, test := range map[string]func(r *render.Record) (format, zone string){
+		"unknown format":           func(*render.Record) (string, string) { return "xml", zone },
+		`zone ""`:                  func(*render.Record) (string, string) { return "zone", "" },
+		`zone "a b"`:               func(*render.Record) (string, string) { return "zone", "a b" },
+		`record name "a\n`:         func(r *render.Record) (string, string) { r.Name = "a\n." + zone; return "zone", zone },
+		"a label has":              func(r *render.Record) (string, string) { r.Name = "a.." + zone; return "zone", zone },
+		"control character":        func(r *render.Record) (string, string) { r.Value = "a\nb"; return "line", zone },
+		"text is empty":            func(r *render.Record) (string, string) { r.Value = ""; return "line", zone },
+		"is not UTF-8":             func(r *render.Record) (string, string) { r.Value = "a\xff"; return "json", zone },
+		"too many":                 func(r *render.Record) (string, string) { r.Value = strings.Repeat("x", 65000); return "json", zone },
+		"-1 seconds":               func(r *render.Record) (string, string) { r.TTL = -1; return "zone", zone },
+		"Cloudflare":               func(r *render.Record) (string, string) { r.TTL = 30; return "cloudflare", zone },
+		"does not take":            func(r *render.Record) (string, string) { r.TTL = 30; return "terraform", zone },
+		"octoDNS":                  func(*render.Record) (string, string) { return "octodns", zone },
+		"dnsconfig.js":             func(*render.Record) (string, string) { return "dnscontrol", zone },
+		`type "A"`:                 func(r *render.Record) (string, string) { r.Type = "A"; return "zone", zone },
+		`preference and host "mx"`: func(r *render.Record) (string, string) { r.Type, r.Value = "MX", "mx"; return "zone", zone },
+		`host "1 a b"`:             func(r *render.Record) (string, string) { r.Type, r.Value = "MX", "1 a b"; return "zone", zone },
+		`host "70000 ."`:           func(r *render.Record) (string, string) { r.Type, r.Value = "MX", "70000 ."; return "zone", zone },
 	} {
 		r := good
 		format, zone := test(&r)
-		if text, err := record.Render(format, zone, []record.Record{r}); err == nil || !strings.Contains(err.Error(), say) {
+		if text, err := render.Records(format, zone, []render.Record{r}); err == nil || !strings.Contains(finding.Text(err), say) {
 			t.Errorf("%s: got error %v and text %q", say, err, text)
 		}
 	}
 }
 
-// octoDNS refuses a zone file whose names are not in the natural order.
-func TestOctodnsOrder(t *testing.T) {
-	var records []record.Record
-	for _, name := range []string{"s10._domainkey.", "s9._domainkey.", "_dmarc.", "", "*._domainkey.", "s9._domainkey.news.", "2026._domainkey."} {
-		records = append(records, record.Record{Name: name + zone, Type: "TXT", Value: "x", TTL: 60})
-	}
-	text, err := record.Render("octodns", zone, records)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "'") {
-			names = append(names, strings.Trim(line, "':\n"))
-		}
-	}
-	if got, want := strings.Join(names, " "), " 2026._domainkey *._domainkey _dmarc s9._domainkey s9._domainkey.news s10._domainkey"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 func TestCaution(t *testing.T) {
-	spf := []record.Record{{Name: zone, Type: "TXT"}, {Name: "_dmarc." + zone, Type: "TXT"}}
+	spf := []render.Record{{Name: zone, Type: "TXT"}, {Name: "_dmarc." + zone, Type: "TXT"}}
 	for format, want := range map[string]string{
-		"zone": "", "table": "", "dnscontrol": "", "terraform": "",
-		"nsupdate": "not taken out", "cloudflare": "replaces none", "route53": "fails if", "octodns": "one set", "terraform-route53": "one set",
+		"zone": "", "table": "", "terraform": "",
+		"nsupdate": "not taken out", "cloudflare": "replaces none", "route53": "fails if", "terraform-route53": "one set",
 	} {
-		if got := record.Caution(format, spf); !strings.Contains(got, want) || (got == "") != (want == "") {
-			t.Errorf("%s: got %q", format, got)
+		if err := render.Caution(format, spf); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", format, err)
 		}
-		if got := record.Caution(format, spf[1:]); got != "" && format != "cloudflare" {
-			t.Errorf("%s without SPF: got %q", format, got)
+		if err := render.Caution(format, spf[1:]); err != nil && format != "cloudflare" {
+			t.Errorf("%s without SPF: got %v", format, err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package record
+package render
 
 import (
 	"fmt"
@@ -60,7 +60,7 @@ func route53Inner(r Record) string {
 		return mxData(r)
 	}
 	var inner []string
-	for _, s := range r.Strings() {
+	for _, s := range r.strings() {
 		inner = append(inner, escaped(s, route53Escape))
 	}
 	return strings.Join(inner, `""`)

@@ -1,4 +1,4 @@
-package record
+package render
 
 import (
 	"bytes"
@@ -73,7 +73,7 @@ func Objects(zone string, records []Record) []Object {
 			o.Zone, o.Host = zone, r.Host(zone)
 		}
 		if r.Type == "TXT" {
-			o.Strings = r.Strings()
+			o.Strings = r.strings()
 		}
 		objects = append(objects, o)
 	}
@@ -96,11 +96,4 @@ func indented(v any) (string, error) {
 		return "", fmt.Errorf("encoding records: %w", err)
 	}
 	return b.String(), nil
-}
-
-// jsonString returns s in the quotation marks and escapes that JSON, YAML and
-// JavaScript have in common.
-func jsonString(s string) (string, error) {
-	text, err := indented(s)
-	return strings.TrimSuffix(text, "\n"), err
 }

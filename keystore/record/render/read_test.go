@@ -1,21 +1,17 @@
-package record_test
+package render_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
-	"github.com/dop251/goja"
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/miekg/dns"
-	"github.com/zclconf/go-cty/cty"
-	"go.yaml.in/yaml/v3"
 )
 
 // readBack is what a format says, in the words of "name type ttl value", with
@@ -32,8 +28,6 @@ func readBack(t *testing.T, format, zone, text string) []string {
 		"route53":           readRoute53,
 		"terraform":         readTerraform,
 		"terraform-route53": readTerraform,
-		"octodns":           readOctodns,
-		"dnscontrol":        readDNSControl,
 	}[format]
 	if read == nil {
 		t.Fatalf("no test reads format %q", format)
@@ -291,118 +285,74 @@ func ofRoute53(t *testing.T, name, kind string, ttl int, value string) string {
 	return entry(name, kind, ttl, all)
 }
 
+// hclFile is what test/hcl says of a file.
+type hclFile struct {
+	Error, Formatted string
+	Resources        []struct {
+		Kind, Name string
+		Values     struct {
+			Name, Type, Content string
+			TTL                 int
+			Priority            *int
+			Records             []string
+		}
+	}
+}
+
+// readHCL has files read by test/hcl, which runs until the tests end.
+var readHCL = sync.OnceValues(func() (func(text string) (hclFile, error), error) {
+	reader := exec.Command("go", "run", "-C", "../../../test/hcl", ".")
+	reader.Stderr = os.Stderr
+	in, err := reader.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := reader.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	encoder, decoder := json.NewEncoder(in), json.NewDecoder(out)
+	return func(text string) (file hclFile, err error) {
+		if err = encoder.Encode(text); err == nil {
+			err = decoder.Decode(&file)
+		}
+		return file, err
+	}, reader.Start()
+})
+
 func readTerraform(t *testing.T, _, text string) (got []string) {
-	file, problems := hclsyntax.ParseConfig([]byte(text), "dns.tf", hcl.InitialPos)
-	if problems.HasErrors() {
-		t.Fatalf("%v in\n%s", problems, text)
+	read, err := readHCL()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if formatted := hclwrite.Format([]byte(text)); !bytes.Equal(formatted, []byte(text)) {
-		t.Errorf("terraform fmt would change it to\n%s", formatted)
+	file, err := read(text)
+	if err != nil || file.Error != "" {
+		t.Fatalf("%v %s in\n%s", err, file.Error, text)
 	}
-	labels := make(map[string]bool)
-	for _, block := range file.Body.(*hclsyntax.Body).Blocks {
-		for _, name := range block.Labels {
-			if !hclsyntax.ValidIdentifier(name) {
-				t.Errorf("%q is no identifier", name)
-			}
-		}
-		if block.Type != "resource" {
-			continue
-		}
-		if id := strings.Join(block.Labels, "."); labels[id] {
+	if file.Formatted != text {
+		t.Errorf("terraform fmt would change it to\n%s", file.Formatted)
+	}
+	ids := make(map[string]bool)
+	for _, r := range file.Resources {
+		if id := r.Kind + "." + r.Name; ids[id] {
 			t.Errorf("two resources are named %s", id)
 		} else {
-			labels[id] = true
+			ids[id] = true
 		}
-		values := make(map[string]cty.Value)
-		for name, attribute := range block.Body.Attributes {
-			if name == "zone_id" {
-				continue // a reference
-			}
-			value, problems := attribute.Expr.Value(nil)
-			if problems.HasErrors() {
-				t.Fatalf("%v in\n%s", problems, text)
-			}
-			values[name] = value
-		}
-		number := func(name string) int {
-			n, _ := values[name].AsBigFloat().Int64()
-			return int(n)
-		}
-		name, kind, ttl := values["name"].AsString(), values["type"].AsString(), number("ttl")
-		switch block.Labels[0] {
+		v := r.Values
+		switch r.Kind {
 		case "cloudflare_dns_record":
-			var priority *int
-			if kind == "MX" {
-				n := number("priority")
-				priority = &n
-			}
-			got = append(got, ofCloudflare(t, name, kind, ttl, values["content"].AsString(), priority))
+			got = append(got, ofCloudflare(t, v.Name, v.Type, v.TTL, v.Content, v.Priority))
 		case "aws_route53_record":
-			for _, v := range values["records"].AsValueSlice() {
-				value := v.AsString()
-				if kind == "TXT" {
+			for _, value := range v.Records {
+				if v.Type == "TXT" {
 					value = `"` + value + `"` // as the provider does
 				}
-				got = append(got, ofRoute53(t, name, kind, ttl, value))
+				got = append(got, ofRoute53(t, v.Name, v.Type, v.TTL, value))
 			}
 		default:
-			t.Errorf("unexpected resource %s", block.Labels[0])
+			t.Errorf("unexpected resource %s", r.Kind)
 		}
-	}
-	return got
-}
-
-func readOctodns(t *testing.T, zone, text string) (got []string) {
-	var all map[string][]struct {
-		TTL    int
-		Type   string
-		Values []any
-	}
-	in := yaml.NewDecoder(strings.NewReader(text))
-	in.KnownFields(true)
-	if err := in.Decode(&all); err != nil {
-		t.Fatalf("%v in\n%s", err, text)
-	}
-	bare := regexp.MustCompile(`(^|[^\\]);|\\\\;`)
-	for name, list := range all {
-		for _, r := range list {
-			for _, v := range r.Values {
-				switch v := v.(type) {
-				case string:
-					if bare.MatchString(v) {
-						t.Errorf("semicolon without backslash in %q", v)
-					}
-					got = append(got, entry(absolute(name, zone), r.Type, r.TTL, strings.ReplaceAll(v, `\;`, ";")))
-				case map[string]any:
-					got = append(got, entry(absolute(name, zone), r.Type, r.TTL, fmt.Sprintf("%d %s", v["preference"], v["exchange"])))
-				}
-			}
-		}
-	}
-	return got
-}
-
-func readDNSControl(t *testing.T, zone, text string) (got []string) {
-	js := goja.New()
-	set := func(name string, value any) {
-		if err := js.Set(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set("TTL", func(seconds int) int { return seconds })
-	set("TXT", func(host, value string, ttl int) string { return entry(absolute(host, zone), "TXT", ttl, value) })
-	set("MX", func(host string, preference int, target string, ttl int) string {
-		return entry(absolute(host, zone), "MX", ttl, fmt.Sprintf("%d %s", preference, target))
-	})
-	set("D_EXTEND", func(name string, records ...string) {
-		if name != zone {
-			t.Errorf("D_EXTEND is for %q", name)
-		}
-		got = records
-	})
-	if _, err := js.RunString(text); err != nil {
-		t.Fatalf("%v in\n%s", err, text)
 	}
 	return got
 }
