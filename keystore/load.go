@@ -66,11 +66,11 @@ func Scan(options Options) (*Snapshot, error) {
 	return l.snapshot(units), nil
 }
 
-// AnyDomain returns some domain that dir has a usable key for, without reading
-// more than it takes. The error is ErrNoKey when there is none, and says what
+// AnyDomain returns some domain with a usable key, without reading more than it
+// takes. The error is ErrNoKey when there is none, and says what
 // is wrong with those that there are.
-func AnyDomain(dir string) (string, error) {
-	s, err := Scan(Options{Dir: dir})
+func AnyDomain(options Options) (string, error) {
+	s, err := Scan(options)
 	if err != nil {
 		return "", err
 	}
@@ -80,7 +80,7 @@ func AnyDomain(dir string) (string, error) {
 		}
 	}
 	if problems := s.Problems(); len(problems) > 0 {
-		return "", fmt.Errorf("no key in %s is usable: %s", dir, problems[0])
+		return "", fmt.Errorf("no key in %s is usable: %s", options.Dir, problems[0])
 	}
 	return "", ErrNoKey
 }

@@ -71,7 +71,7 @@ func ParseAddress(s string) (Address, error) {
 // ParseAddresses reads one socket or more, with commas or white space between.
 func ParseAddresses(s string) ([]Address, error) {
 	var addresses []Address
-	for _, word := range strings.FieldsFunc(s, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
+	for _, word := range words(s) {
 		address, err := ParseAddress(word)
 		if err != nil {
 			return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"signpost/keystore"
@@ -126,13 +125,6 @@ func (r *Rules) Covering(author string, keys *keystore.Snapshot) (string, bool) 
 
 func (r *Rules) trusts(client Client) bool {
 	return client.Login != "" || client.Local || within(r.Trusted, client.Addr)
-}
-
-// within reports whether an address is in one of the networks. An IPv4 address
-// counts as that, however the socket gave it; an interface does not count.
-func within(networks []netip.Prefix, addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("")
-	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
 func isFrom(name []byte) bool {

@@ -8,6 +8,10 @@ const (
 	macroQueueID = "i"             // with MAIL or the end of the message
 )
 
+// HealthQueueID marks the message of a health check, which is neither logged nor
+// counted: checks come every few seconds. An MTA gives out no such id.
+const HealthQueueID = "signpost-health"
+
 // macro returns the value of a macro in the payload of a macro frame: the
 // command it belongs to, then name NUL value NUL and so on.
 func macro(payload []byte, name string) string {

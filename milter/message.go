@@ -120,7 +120,7 @@ func (m *message) fail(err error) {
 // record counts the message and writes its line in the log. The words for a
 // signed one are OpenDKIM's, for the sake of those who search for them.
 func (s *Server) record(m *message, client Client, queueID string) {
-	if queueID == probeQueueID {
+	if queueID == HealthQueueID {
 		return
 	}
 	v := m.verdict

@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore"
+	"signpost/cmd/internal/settings"
 	"signpost/keystore/check"
 	"signpost/keystore/finding"
 )
@@ -131,10 +130,9 @@ func printReport(c *cli.Context, report *check.Report, more bool) {
 // checkOptions reads the flags.
 func checkOptions(c *cli.Context) (check.Options, error) {
 	options := check.Options{Authoritative: c.Bool("authoritative"), KeysIn: c.String("keys")}
-	const variable = "SIGNPOST_SUBDOMAINS"
 	var err error
-	if options.Subdomains, err = isOn(c, "subdomains", variable, map[string]string{variable: os.Getenv(variable)}); err != nil {
-		return options, err
+	if options.Subdomains, err = settings.Parse(c, "subdomains", settings.ParseSwitch); err != nil {
+		return options, exitError{exitUsage, err}
 	}
 	resolver, err := resolverOf(c)
 	if err != nil {
@@ -144,8 +142,8 @@ func checkOptions(c *cli.Context) (check.Options, error) {
 	if err := senderOptions(c, &options); err != nil {
 		return options, err
 	}
-	if _, err := keystore.ParseSelectors(c.String("selector")); err != nil {
-		return options, exitError{exitUsage, fmt.Errorf("--selector: %w", err)}
+	if _, err := keyDirectory(c); err != nil {
+		return options, err
 	}
 	running, err := openDaemon(c)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -38,7 +37,7 @@ func completion(c *cli.Context) error {
 	name := c.Args().First()
 	switch script, known := scripts[name]; {
 	case name == "words":
-		for _, word := range completions(c.App, c.Args().Tail()) {
+		for _, word := range completions(c, c.Args().Tail()) {
 			fmt.Fprintln(c.App.Writer, word)
 		}
 	case name == "--help" || name == "-h":
@@ -53,12 +52,12 @@ func completion(c *cli.Context) error {
 
 // completions returns what may stand in place of the last of words, which is
 // what the user has typed of it.
-func completions(app *cli.App, words []string) []string {
+func completions(c *cli.Context, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	typed := words[len(words)-1]
-	commands, flags := app.Commands, app.Flags
+	commands, flags := c.App.Commands, c.App.Flags
 	var command *cli.Command
 	keys := ""
 	var offered []string
@@ -91,11 +90,11 @@ func completions(app *cli.App, words []string) []string {
 	case command != nil && command.Name == "completion":
 		offered = []string{"bash", "fish", "zsh"}
 	case command != nil && command.Name == "man":
-		for _, command := range app.Commands {
+		for _, command := range c.App.Commands {
 			offered = append(offered, command.Name)
 		}
 	case command != nil && strings.Contains(command.UsageText, "DOMAIN"):
-		offered = domainsIn(keys)
+		offered = domainsIn(c, keys)
 	}
 	var matching []string
 	for _, word := range offered {
@@ -124,16 +123,14 @@ func flagWords(flags []cli.Flag, arg string) []string {
 }
 
 // domainsIn returns the domains of the key directory, given or by default. It
-// is silent about errors: the user is still typing.
-func domainsIn(dir string) []string {
-	flag := keysFlag()
-	for _, value := range []string{os.Getenv(flag.EnvVars[0]), flag.Value} {
-		if dir == "" {
-			dir = value
-		}
+// ignores errors: the user is still typing.
+func domainsIn(c *cli.Context, dir string) []string {
+	options, err := keyDirectory(c)
+	if dir != "" {
+		options.Dir = dir
 	}
-	snapshot, err := keystore.Load(keystore.Options{Dir: dir}, nil)
-	if err != nil {
+	snapshot, loadErr := keystore.Scan(options)
+	if err != nil || loadErr != nil {
 		return nil
 	}
 	return snapshot.Domains()

@@ -15,16 +15,14 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/milter"
 )
 
 // daemonFlag has a verb ask a running signpostd, which knows what the DNS said
 // before and what it signs with.
-func daemonFlag() cli.Flag {
-	return &cli.StringFlag{Name: "daemon", EnvVars: []string{"SIGNPOST_DAEMON"},
-		Usage: "ask the signpostd whose status page is at `ADDRESS`, as in its --http"}
-}
+func daemonFlag() cli.Flag { return settings.Named("daemon").Flag() }
 
 // daemon is a running signpostd, as its status page tells.
 type daemon struct {

@@ -152,7 +152,7 @@ func dnsKeys(c *cli.Context, plan *dnsPlan) (*keystore.Snapshot, error) {
 	keys, err := loadKeys(c)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !plan.noMail {
-			warn(c, "%v", err)
+			warn(c, "%w", err)
 		}
 		return &keystore.Snapshot{}, nil
 	}

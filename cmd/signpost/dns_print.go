@@ -126,7 +126,7 @@ func printNext(c *cli.Context, next []dnsStep) {
 func printCautions(c *cli.Context, format string, zones *dnsZones) {
 	for _, zone := range zones.order {
 		if err := render.Caution(format, zones.records[zone]); err != nil {
-			warn(c, "%v", err)
+			warn(c, "%w", err)
 		}
 		if format == "line" {
 			continue

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
@@ -37,18 +37,7 @@ func explainCommand() *cli.Command {
 		timeoutFlag(5 * time.Second),
 		jsonFlag(),
 	}
-	// Variables are read as signpostd reads them, not by the cli library.
-	for _, s := range milter.SigningSettings() {
-		if s.Switch {
-			flags = append(flags, &cli.BoolFlag{Name: s.Name, Usage: s.Help()})
-			continue
-		}
-		flag := &cli.StringFlag{Name: s.Name, Value: s.Default, Usage: s.Help()}
-		if s.Default == milter.PrivateNetworks {
-			flag.DefaultText = "loopback and private networks"
-		}
-		flags = append(flags, flag)
-	}
+	flags = append(flags, settings.Flags(settings.ForSigning())...)
 	return &cli.Command{
 		Name:        "explain",
 		Usage:       "say why a message would or would not be signed, and what would break its signature",
@@ -61,8 +50,7 @@ func explainCommand() *cli.Command {
 
 // explainer is what all messages of one run share.
 type explainer struct {
-	signing *milter.Signing
-	value   func(setting string) milter.Value
+	signing *settings.Signing
 	keys    *keystore.Snapshot
 	config  *postfix.Config
 	client  milter.Client
@@ -139,21 +127,10 @@ func explainVerdict(answers []explained) error {
 }
 
 func newExplainer(c *cli.Context) (*explainer, error) {
-	env := make(map[string]string)
-	for _, entry := range os.Environ() {
-		name, value, _ := strings.Cut(entry, "=")
-		env[name] = value
-	}
 	e := &explainer{queueID: c.String("queue-id"), sevenBit: c.Bool("seven-bit"), chosen: make(map[string]chosen)}
-	e.value = func(name string) milter.Value {
-		return milter.FindSetting(milter.SigningSettings(), name).Value(fmt.Sprint(c.Value(name)), c.IsSet(name), env)
-	}
-	reader := &milter.Reader{Get: e.value}
-	e.signing = milter.ReadSigning(reader)
-	_, err := milter.CheckMode(env["OPENDKIM_Mode"])
-	reader.Fail(err)
-	if reader.Err != nil {
-		return nil, exitError{exitUsage, reader.Err}
+	var err error
+	if e.signing, err = settings.ReadSigning(c); err != nil {
+		return nil, exitError{exitUsage, err}
 	}
 	if e.client, err = parseClient(c.String("client"), c.String("auth")); err != nil {
 		return nil, exitError{exitUsage, err}
@@ -242,8 +219,8 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 	reason := explainReason(verdict, e.client, e.signing, e.keys)
 	answer.Why, answer.Hint = reason.why, reason.hint
 	if reason.setting != "" {
-		setting := milter.FindSetting(milter.SigningSettings(), reason.setting)
-		value := e.value(reason.setting)
+		setting := settings.Named(reason.setting)
+		value := setting.Value(c)
 		from := value.From
 		if from == "--"+setting.Name && !c.IsSet(setting.Name) {
 			from = "default"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/milter"
 )
@@ -17,7 +18,7 @@ type explanation struct {
 }
 
 // explainReason puts a verdict in words. Every milter.Reason has its own.
-func explainReason(v milter.Verdict, client milter.Client, signing *milter.Signing, keys *keystore.Snapshot) explanation {
+func explainReason(v milter.Verdict, client milter.Client, signing *settings.Signing, keys *keystore.Snapshot) explanation {
 	switch v.Reason {
 	case milter.Signed:
 		return explainSigned(v, client)
@@ -72,7 +73,7 @@ func explainUntrusted(client milter.Client) explanation {
 		"let the client log in (SMTP AUTH), or add its network to --trusted-networks"}
 }
 
-func explainNoKey(v milter.Verdict, signing *milter.Signing, keys *keystore.Snapshot) explanation {
+func explainNoKey(v milter.Verdict, signing *settings.Signing, keys *keystore.Snapshot) explanation {
 	e := explanation{
 		why:     fmt.Sprintf("there is no key for the author domain %s in %s", v.Author, signing.Keys.Dir),
 		setting: "keys",

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/milter"
 )
@@ -29,7 +30,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	for _, reason := range reasons {
 		v := milter.Verdict{Reason: reason, Author: "example.org", Err: errors.New("the cause"),
 			Keys: []*keystore.Key{{Domain: "example.org"}}}
-		e := explainReason(v, milter.Client{Addr: netip.MustParseAddr("192.0.2.1")}, &milter.Signing{}, keys)
+		e := explainReason(v, milter.Client{Addr: netip.MustParseAddr("192.0.2.1")}, &settings.Signing{}, keys)
 		if e.why == "" {
 			t.Errorf("reason %s has no explanation", reason)
 		}
@@ -41,7 +42,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		}
 		said[e.why] = reason
 		if e.setting != "" {
-			milter.FindSetting(milter.SigningSettings(), e.setting) // panics when there is none
+			settings.Named(e.setting) // panics when there is none
 		}
 	}
 }

@@ -5,33 +5,53 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 )
 
 // Flags that several verbs share, with the same meaning.
 
-func keysFlag() *cli.StringFlag {
-	return &cli.StringFlag{Name: "keys", Value: "/etc/opendkim/keys", EnvVars: []string{"SIGNPOST_KEYS"}, Usage: "key directory `DIR`"}
+func keysFlag() cli.Flag { return settings.Named("keys").Flag() }
+
+func selectorFlag() cli.Flag { return settings.Named("selector").Flag() }
+
+// withKeyFlags adds to a verb that reads the key directory the flags of signpostd
+// for it that the verb has not. They are hidden: most users set variables.
+func withKeyFlags(flags []cli.Flag) []cli.Flag {
+	if !hasFlag(flags, "keys") {
+		return flags
+	}
+	for _, setting := range settings.ForKeys() {
+		if hasFlag(flags, setting.Name) {
+			continue
+		}
+		flag := setting.Flag()
+		switch flag := flag.(type) {
+		case *cli.StringFlag:
+			flag.Hidden = true
+		case *cli.BoolFlag:
+			flag.Hidden = true
+		}
+		flags = append(flags, flag)
+	}
+	return flags
 }
 
-func selectorFlag() cli.Flag {
-	return &cli.StringFlag{Name: "selector", EnvVars: []string{"SIGNPOST_SELECTOR", "DKIM_SELECTOR"},
-		Usage: "`SELECTOR` of keys in files named after their domain alone, as in \"mail,example.org=s1\""}
+func hasFlag(flags []cli.Flag, name string) bool {
+	return slices.ContainsFunc(flags, func(flag cli.Flag) bool { return slices.Contains(flag.Names(), name) })
 }
 
 func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print JSON, as shown below"}
 }
 
-func resolverFlag() cli.Flag {
-	return &cli.StringFlag{Name: "resolver", EnvVars: []string{"SIGNPOST_RESOLVER"},
-		Usage: "ask the resolver at `ADDRESS`, host or host:port, in place of the system's"}
-}
+func resolverFlag() cli.Flag { return settings.Named("resolver").Flag() }
 
 func timeoutFlag(value time.Duration) cli.Flag {
 	return &cli.DurationFlag{Name: "timeout", Value: value, Usage: "wait for an answer for `TIME`, such as 10s or 2m",
@@ -43,19 +63,25 @@ func timeoutFlag(value time.Duration) cli.Flag {
 		}}
 }
 
+// keyDirectory reads the settings of signpostd for the key directory. Others are
+// flags of the verb that mean something else than the setting with their name.
+func keyDirectory(c *cli.Context, others ...string) (keystore.Options, error) {
+	options, err := settings.KeyDirectory(c, others...)
+	if err != nil {
+		return options, exitError{exitUsage, err}
+	}
+	// What signs is chosen here without the DNS, or by asking it once.
+	options.Check = keystore.CheckOff
+	return options, nil
+}
+
 // loadKeys reads the key directory as signpostd does.
 func loadKeys(c *cli.Context) (*keystore.Snapshot, error) {
-	selectors, err := keystore.ParseSelectors(c.String("selector"))
+	options, err := keyDirectory(c)
 	if err != nil {
-		where := "--selector"
-		for _, name := range []string{"DKIM_SELECTOR", "SIGNPOST_SELECTOR"} {
-			if os.Getenv(name) == c.String("selector") {
-				where = name
-			}
-		}
-		return nil, exitError{exitUsage, fmt.Errorf("%s: %w", where, err)}
+		return nil, err
 	}
-	snapshot, err := keystore.Load(keystore.Options{Dir: c.String("keys"), Selectors: selectors}, nil)
+	snapshot, err := keystore.Load(options, nil)
 	if err != nil {
 		return nil, exitError{exitUnknown, err}
 	}
@@ -64,7 +90,7 @@ func loadKeys(c *cli.Context) (*keystore.Snapshot, error) {
 
 // keysOption is what another command line needs to find the same keys.
 func keysOption(dir string) string {
-	if dir == keysFlag().Value || dir == os.Getenv("SIGNPOST_KEYS") {
+	if keys := settings.Named("keys"); dir == keys.Default || dir == os.Getenv(keys.Variables[0]) {
 		return ""
 	}
 	return " --keys " + dir

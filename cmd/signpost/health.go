@@ -11,7 +11,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/milter"
 )
 
@@ -42,10 +44,8 @@ examples:
 json:
    {"signs": true, "socket": "inet:localhost:8891", "domains": ["example.org"], "error": "", "hint": ""}`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "socket", EnvVars: []string{"SIGNPOST_LISTEN", "OPENDKIM_Socket"}, Value: "inet:8891@localhost",
-				Usage: "`ADDRESS` where signpostd listens, as in its --listen"},
-			&cli.StringFlag{Name: "domains", EnvVars: []string{"SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"},
-				Usage: "the `DOMAINS` to ask for, white space between"},
+			settings.Named("socket").Flag(),
+			settings.Named("domains").Flag(),
 			keysFlag(),
 			daemonFlag(),
 			timeoutFlag(5 * time.Second),
@@ -67,18 +67,18 @@ func health(c *cli.Context) error {
 		return healthOf(c, running)
 	}
 	// Of several sockets the first will do: they are served by one process.
-	addresses, err := milter.ParseAddresses(c.String("socket"))
+	addresses, err := settings.Parse(c, "socket", milter.ParseAddresses)
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
 	address := addresses[0]
-	domains, err := healthDomains(c.String("domains"), c.String("keys"))
+	domains, err := healthDomains(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	err = milter.Probe(ctx, address.Local(), domains)
+	err = probe(ctx, address.Local(), domains)
 	if c.Bool("json") {
 		return healthJSON(c, address, domains, err)
 	}
@@ -126,7 +126,7 @@ type healthAnswer struct {
 func healthJSON(c *cli.Context, address milter.Address, domains []string, probed error) error {
 	answer := healthAnswer{Signs: probed == nil, Socket: address.String(), Domains: domains}
 	if probed != nil {
-		answer.Error, answer.Hint, _ = strings.Cut(probed.Error(), "; hint: ")
+		answer.Error, answer.Hint = finding.Split(probed)
 	}
 	if err := printJSON(c, answer); err != nil {
 		return err
@@ -137,21 +137,24 @@ func healthJSON(c *cli.Context, address milter.Address, domains []string, probed
 	return nil
 }
 
-func healthDomains(listed, dir string) ([]string, error) {
-	var domains []string
-	for _, name := range strings.Fields(listed) {
-		domain, err := keystore.Domain(name)
-		if err != nil {
-			return nil, exitError{exitUsage, err}
-		}
-		domains = append(domains, domain)
+// healthDomains returns the domains that must be signed or, if there are none, one
+// that has a key.
+func healthDomains(c *cli.Context) ([]string, error) {
+	domains, err := settings.Parse(c, "domains", settings.ParseDomains)
+	if err != nil {
+		return nil, exitError{exitUsage, err}
 	}
 	if domains != nil {
 		return domains, nil
 	}
-	domain, err := keystore.AnyDomain(dir)
+	options, err := keyDirectory(c)
+	if err != nil {
+		return nil, err
+	}
+	domain, err := keystore.AnyDomain(options)
 	if errors.Is(err, keystore.ErrNoKey) {
-		return nil, fmt.Errorf("no key in %s, so nothing would be signed; hint: put a key there, or set DKIM_AUTOGENERATE=yes and ALLOWED_SENDER_DOMAINS", dir)
+		return nil, finding.WithHint(fmt.Errorf("no key in %s, so nothing would be signed", options.Dir),
+			"put a key there, or set DKIM_AUTOGENERATE=yes and ALLOWED_SENDER_DOMAINS")
 	}
 	return []string{domain}, err
 }

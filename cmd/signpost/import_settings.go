@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore/finding"
 	"signpost/keystore/migrate"
 	"signpost/milter"
@@ -18,7 +19,7 @@ import (
 // leaves out what signpostd would not start with.
 func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []finding.Finding) {
 	list := []importSetting{}
-	if c.IsSet("keys") {
+	if c.String("keys") != settings.Named("keys").Default {
 		dir, err := filepath.Abs(c.String("keys"))
 		if err != nil {
 			dir = c.String("keys")

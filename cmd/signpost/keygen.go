@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -24,7 +23,7 @@ func keygenCommand() *cli.Command {
 		Flags: []cli.Flag{
 			keysFlag(),
 			&cli.StringFlag{Name: "type", Value: "rsa", Usage: "type of the key, `rsa|ed25519|both`"},
-			&cli.IntFlag{Name: "bits", Value: keystore.WeakBits, Usage: "`SIZE` of an RSA key"},
+			&cli.IntFlag{Name: "bits", Value: keystore.WeakBits, Usage: "`SIZE` of an RSA key; at least that of --min-key-bits"},
 			&cli.StringFlag{Name: "selector", Usage: "`SELECTOR` of the key (default: from the date, such as s20261122)"},
 			&cli.BoolFlag{Name: "flat", Usage: "make <domain>.private, as the image boky/postfix has it"},
 			&cli.BoolFlag{Name: "now", Usage: "make a key for a domain that has one already"},
@@ -67,7 +66,7 @@ func keygen(c *cli.Context) error {
 		return err
 	}
 	dir := c.String("keys")
-	present, err := keystore.Load(keystore.Options{Dir: dir, Selectors: wanted.daemon}, nil)
+	present, err := keystore.Load(wanted.directory, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		present, err = &keystore.Snapshot{}, nil
 	}
@@ -84,8 +83,8 @@ func keygen(c *cli.Context) error {
 		made, err := makeKeys(c, dir, wanted, domain, present)
 		answer.Keys = append(answer.Keys, made...)
 		if err != nil {
-			printLines(c.App.ErrWriter, "error", err.Error())
-			what, hint, _ := strings.Cut(err.Error(), "; hint: ")
+			printError(c.App.ErrWriter, "error", err)
+			what, hint := finding.Split(err)
 			answer.Failed = append(answer.Failed, failedDomain{domain, what, hint})
 		}
 	}
@@ -165,11 +164,18 @@ type keygenFlags struct {
 	bits         int
 	flat         bool
 	given        keystore.Selectors // of flat keys, by --selector
-	daemon       keystore.Selectors // what signpostd takes, as far as the environment says
+	directory    keystore.Options   // as signpostd reads it; --selector is another here
 }
 
 func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
 	f := &keygenFlags{bits: c.Int("bits"), flat: c.Bool("flat")}
+	var err error
+	if f.directory, err = keyDirectory(c, "selector"); err != nil {
+		return nil, err
+	}
+	if !c.IsSet("bits") {
+		f.bits = max(f.bits, f.directory.MinBits)
+	}
 	kind, selector := c.String("type"), c.String("selector")
 	if !slices.Contains([]string{"rsa", "ed25519", "both"}, kind) {
 		return nil, usageError("--type %q is no type of key; hint: it is rsa, ed25519 or both", kind)
@@ -179,16 +185,15 @@ func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
 		return nil, usageError("--bits %d: an Ed25519 key has one size only; hint: leave --bits away", f.bits)
 	case f.bits < keystore.MinBits:
 		return nil, usageError("--bits %d is too short: verifiers refuse RSA keys under %d (RFC 8301); hint: %d is right", f.bits, keystore.MinBits, keystore.WeakBits)
+	case kind != "ed25519" && f.bits < f.directory.MinBits:
+		return nil, usageError("--bits %d: signpostd rejects RSA keys under %d bits; hint: leave --bits out, or lower $SIGNPOST_MIN_KEY_BITS",
+			f.bits, f.directory.MinBits)
 	case f.bits > keystore.MaxBits:
 		return nil, usageError("--bits %d is too long: %d is the most; hint: %d is right", f.bits, keystore.MaxBits, keystore.WeakBits)
 	case f.bits < keystore.WeakBits:
 		warn(c, "RSA keys of %d bits are weak; hint: %d is right", f.bits, keystore.WeakBits)
 	case f.bits > keystore.LargeBits:
 		warn(c, "verifiers need not take RSA keys of more than %d bits (RFC 8301); hint: %d is right", keystore.LargeBits, keystore.WeakBits)
-	}
-	var err error
-	if f.daemon, err = daemonSelectors(); err != nil {
-		return nil, err
 	}
 	if f.flat {
 		return f, f.readFlat(kind, selector)
@@ -217,7 +222,7 @@ func (f *keygenFlags) readFlat(kind, selector string) error {
 	if kind == "both" {
 		return usageError("--flat has one file for a domain, so --type both cannot be; hint: leave --flat away")
 	}
-	f.given = f.daemon
+	f.given = f.directory.Selectors
 	if selector != "" {
 		var err error
 		if f.given, err = keystore.ParseSelectors(selector); err != nil {
@@ -228,21 +233,6 @@ func (f *keygenFlags) readFlat(kind, selector string) error {
 		f.rsa = "flat"
 	}
 	return nil
-}
-
-// daemonSelectors returns what signpostd takes for flat keys if it has the same
-// environment.
-func daemonSelectors() (keystore.Selectors, error) {
-	for _, name := range []string{"SIGNPOST_SELECTOR", "DKIM_SELECTOR"} {
-		if value := os.Getenv(name); value != "" {
-			selectors, err := keystore.ParseSelectors(value)
-			if err != nil {
-				err = usageError("%s: %w", name, err)
-			}
-			return selectors, err
-		}
-	}
-	return keystore.Selectors{}, nil
 }
 
 func (f *keygenFlags) orders(domain string) (orders []keystore.Order) {
@@ -264,7 +254,7 @@ func (f *keygenFlags) orders(domain string) (orders []keystore.Order) {
 
 // warnOfSelector: signpostd cannot read the selector off the name of a flat file.
 func (f *keygenFlags) warnOfSelector(c *cli.Context, domain string) {
-	if given, daemon := f.given.For(domain), f.daemon.For(domain); given != daemon {
+	if given, daemon := f.given.For(domain), f.directory.Selectors.For(domain); given != daemon {
 		warn(c, "signpostd takes selector %q for %s.private, not %q, unless it is told; hint: start it with SIGNPOST_SELECTOR=%s=%s", daemon, domain, given, domain, given)
 	}
 }
@@ -272,7 +262,7 @@ func (f *keygenFlags) warnOfSelector(c *cli.Context, domain string) {
 // options returns what the next commands need to find the same keys.
 func (f *keygenFlags) options(c *cli.Context, domain string) string {
 	options := keysOption(c.String("keys"))
-	if given := f.given.For(domain); f.flat && given != f.daemon.For(domain) {
+	if given := f.given.For(domain); f.flat && given != f.directory.Selectors.For(domain) {
 		options += " --selector " + given
 	}
 	return options

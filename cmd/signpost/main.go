@@ -17,8 +17,6 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
-
-	"signpost/keystore/finding"
 )
 
 // Exit codes of every verb. 0 is good.
@@ -69,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var said exitCode
 	if !errors.As(err, &said) {
-		printLines(stderr, "error", finding.Text(err))
+		printError(stderr, "error", err)
 	}
 	if ctx.Err() != nil {
 		return exitUnknown // stopped: a finding would be the half of the truth
@@ -121,6 +119,7 @@ func prepared(parent string, commands []*cli.Command) []*cli.Command {
 		command.OnUsageError = wrongUse(name)
 		command.HideHelpCommand = true
 		command.CustomHelpTemplate = helpTemplate
+		command.Flags = withKeyFlags(command.Flags)
 		for _, flag := range command.Flags {
 			switch flag := flag.(type) {
 			case *cli.StringFlag:

@@ -73,26 +73,45 @@ func printJSON(c *cli.Context, v any) error {
 	return out.Encode(v)
 }
 
-// warn says something on standard error that does not change the exit code.
-// What follows "; hint: " goes on a line of its own.
+// warn says something on standard error that does not change the exit code, as
+// printError does. An error among args goes in with %w, for its hint.
 func warn(c *cli.Context, format string, args ...any) {
-	for i, arg := range args {
-		if err, ok := arg.(error); ok {
-			args[i] = finding.Text(err)
-		}
-	}
-	printLines(c.App.ErrWriter, "warning", fmt.Sprintf(format, args...))
+	printError(c.App.ErrWriter, "warning", fmt.Errorf(format, args...))
 }
 
-// printLines writes a message of one line or more, and its hints.
-func printLines(w io.Writer, kind, text string) {
-	for line := range strings.SplitSeq(text, "\n") {
-		what, hint, found := strings.Cut(line, "; hint: ")
-		fmt.Fprintf(w, "signpost: %s: %s\n", kind, what)
-		if found {
-			fmt.Fprintf(w, "signpost: hint: %s\n", hint)
+// printError writes an error, and its hint on a line of its own. Of joined errors
+// each has its own hint.
+func printError(w io.Writer, kind string, err error) {
+	for _, single := range parts(err) {
+		what, advice := finding.Split(single)
+		for line := range strings.SplitSeq(what, "\n") {
+			fmt.Fprintf(w, "signpost: %s: %s\n", kind, line)
+		}
+		if advice != "" {
+			fmt.Fprintf(w, "signpost: hint: %s\n", advice)
 		}
 	}
+}
+
+// parts returns the errors that errors.Join put together, also below a type that
+// adds nothing to the text.
+func parts(err error) []error {
+	switch e := err.(type) {
+	case exitError:
+		return parts(e.error)
+	case interface{ Unwrap() []error }:
+		var all []error
+		var text []string
+		for _, part := range e.Unwrap() {
+			all = append(all, parts(part)...)
+			text = append(text, part.Error())
+		}
+		// Others than errors.Join have words of their own around the parts.
+		if strings.Join(text, "\n") == err.Error() {
+			return all
+		}
+	}
+	return []error{err}
 }
 
 // style colours words for a reader at a terminal.

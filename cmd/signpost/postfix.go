@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/postfix"
 )
 
@@ -80,9 +81,9 @@ func wantedPostfix(c *cli.Context) (*postfix.Dir, *postfix.Wanted, error) {
 		name, value, _ := strings.Cut(entry, "=")
 		vars[name] = value
 	}
-	subdomains, err := isOn(c, "subdomains", "SIGNPOST_SUBDOMAINS", vars)
+	subdomains, err := settings.Parse(c, "subdomains", settings.ParseSwitch)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, exitError{exitUsage, err}
 	}
 	options := postfix.Options{Dir: dir.Path, Milter: c.String("milter"), Subdomains: subdomains}
 	wanted, err := postfix.FromVariables(vars, dir.Main, options, postfix.ThisMachine(c.Context))
@@ -101,21 +102,6 @@ func noSettings(c *cli.Context) error {
 		return usageError("unexpected argument %q; hint: settings are given as environment variables, see signpost postfix --help", arg)
 	}
 	return nil
-}
-
-// isOn reads a switch in the words that signpostd takes too.
-func isOn(c *cli.Context, flag, variable string, vars map[string]string) (bool, error) {
-	if c.IsSet(flag) {
-		return c.Bool(flag), nil
-	}
-	switch value := vars[variable]; strings.ToLower(value) {
-	case "true", "yes", "on", "1":
-		return true, nil
-	case "", "false", "no", "off", "0":
-		return false, nil
-	default:
-		return false, usageError("%s: %q is neither yes nor no; hint: set it to yes, or leave it empty", variable, value)
-	}
 }
 
 // postfixChange is the answer of diff and of write, for machines.

@@ -104,7 +104,7 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 	// A single file may be from another machine, with another Postfix.
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		if _, err := config.AskPostconf(c.Context); err != nil {
-			warn(c, "%v, so its version and defaults are not known", err)
+			warn(c, "%w, so its version and defaults are not known", err)
 		}
 	}
 	return config, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 )
 
 // rotateAnswer is the JSON form of the answer.
@@ -126,10 +128,6 @@ func (r *rotated) print(c *cli.Context, more bool) {
 		fmt.Fprintf(out, "   next: %s\n", next)
 	}
 	if r.Error != "" {
-		text := r.Error
-		if r.Hint != "" {
-			text += "; hint: " + r.Hint
-		}
-		printLines(c.App.ErrWriter, "error", text)
+		printError(c.App.ErrWriter, "error", finding.WithHint(errors.New(r.Error), r.Hint))
 	}
 }

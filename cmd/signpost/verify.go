@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore/dns"
-	"signpost/keystore/finding"
 	"signpost/milter/verify"
 )
 
@@ -64,7 +63,7 @@ func verifyMessage(c *cli.Context) error {
 	for i, file := range files {
 		judgement, err := judgeFile(c, file, options)
 		if err != nil {
-			printLines(c.App.ErrWriter, "error", finding.Text(fmt.Errorf("%s: %w", file.Name, err)))
+			printError(c.App.ErrWriter, "error", fmt.Errorf("%s: %w", file.Name, err))
 			worst = exitFinding
 			continue
 		}

@@ -8,32 +8,33 @@ import (
 	"os"
 	"path/filepath"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/record"
 )
 
 // generate makes keys for the domains that have none in any layout, and the
 // missing record of those that have one in the flat layout.
-func generate(ctx context.Context, settings *settings, log *slog.Logger) error {
-	if len(settings.Domains) == 0 {
+func generate(ctx context.Context, s *settings.Daemon, log *slog.Logger) error {
+	if len(s.Domains) == 0 {
 		log.Warn("DKIM_AUTOGENERATE is on and ALLOWED_SENDER_DOMAINS is empty, so no key is made")
 		return nil
 	}
-	present, err := keystore.Scan(settings.Keys)
+	present, err := keystore.Scan(s.Keys)
 	if err != nil {
 		return err
 	}
-	for _, domain := range settings.Domains {
+	for _, domain := range s.Domains {
 		if ctx.Err() != nil {
 			return nil // told to stop, and serving will see that too
 		}
 		_, err := present.Signing(domain)
 		missing := errors.Is(err, keystore.ErrNoKey)
-		if !missing && !recordMissing(settings.Keys.Dir, domain) {
+		if !missing && !recordMissing(s.Keys.Dir, domain) {
 			continue
 		}
-		selector := settings.Keys.Selectors.For(domain)
-		made, err := keystore.Generate(settings.Keys.Dir, domain, selector)
+		selector := s.Keys.Selectors.For(domain)
+		made, err := keystore.Generate(s.Keys.Dir, domain, selector)
 		switch {
 		case err != nil && missing:
 			return err

@@ -18,7 +18,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/libcrypto"
 )
 
@@ -28,45 +30,60 @@ const (
 	exitUsage   = 2 // wrong settings; trying again will not help
 )
 
+const description = `Point smtpd_milters and non_smtpd_milters of Postfix at it. Keys are read from a
+directory, in any of these layouts, and loaded as soon as they are there:
+
+   <domain>.private              selector from --selector, default "mail"
+   <domain>/<selector>.private
+   <domain>.<selector>.key
+
+Each option can be given as an environment variable; the command line wins.
+SIGTERM finishes the messages in progress and stops, SIGHUP reads the keys again.
+Exit codes: 0 stopped, or nothing wrong; 1 failed; 2 wrong settings.`
+
 // version is set by the build.
 var version = "unknown"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }
 
 // run is main with its surroundings as arguments; it returns the exit code.
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app := &cli.App{
-		Name:            "signpostd",
-		Usage:           "sign mail with DKIM as a milter of Postfix",
-		UsageText:       "signpostd [options]",
-		Version:         version + ", RSA by " + libcrypto.Name(),
-		Description:     description,
-		Flags:           flags(),
+		Name:        "signpostd",
+		Usage:       "sign mail with DKIM as a milter of Postfix",
+		UsageText:   "signpostd [options]",
+		Version:     version + ", RSA by " + libcrypto.Name(),
+		Description: description,
+		Flags: append(settings.Flags(settings.ForDaemon()), &cli.BoolFlag{Name: "check",
+			DisableDefaultText: true, Usage: "load everything, report what is wrong, and exit"}),
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		HideHelpCommand: true,
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			return usageError{fmt.Errorf("%w; hint: see signpostd --help", err)}
+			return usageError{finding.WithHint(err, "see signpostd --help")}
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // the code is returned, below
 		Action: func(c *cli.Context) error {
-			settings, err := readSettings(c, environ)
+			if c.Args().Present() {
+				return usageError{finding.WithHint(fmt.Errorf("unexpected argument %q", c.Args().First()),
+					"signpostd takes options only, see signpostd --help")}
+			}
+			s, err := settings.ReadDaemon(c)
 			if err != nil {
 				return usageError{err}
 			}
-			log := settings.logger(stdout)
-			return start(c.Context, settings, log)
+			return start(c.Context, s, c.Bool("check"), newLog(s, stdout))
 		},
 	}
 	err := app.RunContext(ctx, args)
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "signpostd: error: %v\n", err)
+	fmt.Fprintf(stderr, "signpostd: error: %s\n", finding.Text(err))
 	if errors.As(err, &usageError{}) {
 		return exitUsage
 	}
@@ -86,53 +103,62 @@ func garbagePercent(domains int) int {
 	return max(10, min(50, 100*garbage/(domains*domain+1)))
 }
 
+// newLog returns the log in the format asked for.
+func newLog(s *settings.Daemon, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == settings.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
 // start loads the keys and then checks them or serves.
-func start(ctx context.Context, settings *settings, log *slog.Logger) error {
+func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger) error {
 	// From the first moment on, for a SIGHUP that nobody catches is the end.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	for _, warning := range settings.warnings {
+	for _, warning := range s.Warnings {
 		log.Warn(warning)
 	}
-	if settings.autogenerate && !settings.check {
-		if err := generate(ctx, settings, log); err != nil {
+	if s.Autogenerate && !check {
+		if err := generate(ctx, s, log); err != nil {
 			return err
 		}
 	}
-	store, err := keystore.Open(settings.Keys, log)
+	store, err := keystore.Open(s.Keys, log)
 	if err != nil {
 		return err
 	}
-	if settings.check {
+	if check {
 		store.ReadAll()
 	}
 	debug.SetGCPercent(garbagePercent(store.Snapshot().Len()))
-	unsigned, err := warnUnsigned(settings, store.Snapshot(), log)
+	unsigned, err := warnUnsigned(s, store.Snapshot(), log)
 	if err != nil {
 		return err
 	}
-	if settings.check {
-		warnOfAge(store.Snapshot(), settings.keyAge, log)
-		return check(len(store.Snapshot().Problems())+unsigned, log)
+	if check {
+		warnOfAge(store.Snapshot(), s.KeyAge, log)
+		return checked(len(store.Snapshot().Problems())+unsigned, log)
 	}
-	return serve(ctx, settings, store, hangup, log)
+	return serve(ctx, s, store, hangup, log)
 }
 
 // warnUnsigned says which mail will not be signed for want of keys, and returns
 // for how many of the domains that must be signed that is so. It is an error when there are
 // keys and none can be used: then something is wrong with all of them, such as
 // their owner, and nothing would work.
-func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger) (unsigned int, err error) {
+func warnUnsigned(s *settings.Daemon, keys *keystore.Snapshot, log *slog.Logger) (unsigned int, err error) {
 	usable, unread := keys.Count()
 	if problems := keys.Problems(); usable+unread == 0 && len(problems) > 0 {
-		return 0, fmt.Errorf("no key in %s is usable: %s", settings.Keys.Dir, problems[0])
+		return 0, fmt.Errorf("no key in %s is usable: %s", s.Keys.Dir, problems[0])
 	}
-	if usable+unread == 0 && len(settings.Domains) == 0 {
-		log.Warn("no key yet, so no mail is signed; hint: put keys into the directory, they are taken up at once", "keys", settings.Keys.Dir)
+	if usable+unread == 0 && len(s.Domains) == 0 {
+		log.Warn("no key yet, so no mail is signed; hint: put keys into the directory, they are taken up at once", "keys", s.Keys.Dir)
 	}
-	for _, domain := range settings.Domains {
-		if _, _, err := settings.Rules.Keys(domain, keys); err != nil {
+	for _, domain := range s.Domains {
+		if _, _, err := s.Rules.Keys(domain, keys); err != nil {
 			log.Warn("mail is refused for now until there is a key", "domain", domain, "err", err)
 			unsigned++
 		}
@@ -140,8 +166,8 @@ func warnUnsigned(settings *settings, keys *keystore.Snapshot, log *slog.Logger)
 	return unsigned, nil
 }
 
-// check says how the check went, for --check.
-func check(findings int, log *slog.Logger) error {
+// checked says how the check went, for --check.
+func checked(findings int, log *slog.Logger) error {
 	if findings > 0 {
 		return fmt.Errorf("the check found %d problems; hint: they are in the log above", findings)
 	}

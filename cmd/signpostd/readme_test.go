@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"signpost/cmd/internal/settings"
 )
 
 // The table of options in the README says what the program does.
@@ -13,7 +15,7 @@ func TestReadmeHasTheOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range options() {
+	for _, o := range settings.ForDaemon() {
 		value := ""
 		if o.Default != "" {
 			value = "`" + o.Default + "`"

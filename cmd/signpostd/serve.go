@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/libcrypto"
 	"signpost/milter"
@@ -25,21 +26,21 @@ const firstAnswers = 3 * time.Second
 
 // serve signs until ctx ends, and then drains. It reads the keys again at each
 // hangup.
-func serve(ctx context.Context, settings *settings, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) error {
+func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) error {
 	config := milter.Config{
 		Keys:   store.Snapshot,
-		Policy: settings.Policy,
-		Rules:  settings.Rules,
-		Peers:  settings.peers,
-		Limits: settings.limits,
+		Policy: s.Policy,
+		Rules:  s.Rules,
+		Peers:  s.Peers,
+		Limits: s.Limits,
 		Log:    log,
 	}
-	facts := &source{settings: settings, store: store}
-	if settings.Keys.Check != keystore.CheckOff {
-		facts.checker = keystore.NewChecker(store, settings.dns)
+	facts := &source{settings: s, store: store}
+	if s.Keys.Check != keystore.CheckOff {
+		facts.checker = keystore.NewChecker(store, s.DNS)
 	}
 	var recorder *status.Recorder
-	if settings.http != (milter.Address{}) {
+	if s.HTTP != (milter.Address{}) {
 		recorder = status.NewRecorder(status.DefaultDomains, facts.known)
 		config.Observe = recorder.Observe
 	}
@@ -49,7 +50,7 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 	}
 	facts.server = server
 	var listeners []net.Listener
-	for _, address := range settings.listen {
+	for _, address := range s.Listen {
 		ln, err := address.Listen("--listen")
 		if err != nil {
 			return err
@@ -61,10 +62,10 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 
 	if recorder != nil {
 		var sockets []string
-		for _, address := range settings.listen {
+		for _, address := range s.Listen {
 			sockets = append(sockets, address.String())
 		}
-		web, err := serveHTTP(settings.http, status.NewHandler(facts.status(time.Now(), sockets), recorder, settings.peers, log), log)
+		web, err := serveHTTP(s.HTTP, status.NewHandler(facts.status(time.Now(), sockets), recorder, s.Peers, log), log)
 		if err != nil {
 			return err
 		}
@@ -83,8 +84,8 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 		background.Go(func() { checker.Run(ctx) })
 		hurry = func() { checker.Hurry() }
 	}
-	background.Go(func() { store.Watch(ctx, settings.rescan) })
-	background.Go(func() { watchAge(ctx, store, settings.keyAge, log) })
+	background.Go(func() { store.Watch(ctx, s.Rescan) })
+	background.Go(func() { watchAge(ctx, store, s.KeyAge, log) })
 	go reloadOnHangup(ctx, store, server.Counters(), hurry, hangup, log)
 
 	ended := make(chan error, len(listeners))
@@ -103,12 +104,12 @@ func serve(ctx context.Context, settings *settings, store *keystore.Store, hangu
 	}
 	facts.serving.Store(false)
 	stop()
-	log.Info("shutting down, messages under way finish", "at most", settings.drain)
-	drain, cancel := context.WithTimeout(context.Background(), settings.drain)
+	log.Info("shutting down, messages under way finish", "at most", s.Drain)
+	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
 	err = server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		log.Warn("connections were cut off; the MTA tries their messages again", "after", settings.drain)
+		log.Warn("connections were cut off; the MTA tries their messages again", "after", s.Drain)
 		err = nil
 	}
 	background.Wait()

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/libcrypto"
@@ -17,7 +18,7 @@ import (
 
 // source shows the keys and the server to package status.
 type source struct {
-	settings *settings
+	settings *settings.Daemon
 	store    *keystore.Store
 	server   *milter.Server
 	checker  *keystore.Checker // nil when the DNS is not asked
@@ -53,7 +54,7 @@ func (s *source) notReady() (reasons []string, unsignable int) {
 	if !s.serving.Load() {
 		reasons = append(reasons, "the milter does not take connections: it starts or stops")
 	}
-	if open, _ := s.server.Sessions(); open >= s.settings.limits.Connections {
+	if open, _ := s.server.Sessions(); open >= s.settings.Limits.Connections {
 		reasons = append(reasons, fmt.Sprintf("the milter takes no more connections: %d are open; hint: raise --max-connections", open))
 	}
 	keys := s.store.Snapshot()

@@ -1,4 +1,4 @@
-package milter
+package main
 
 import (
 	"context"
@@ -9,16 +9,15 @@ import (
 	"time"
 
 	gomilter "github.com/d--j/go-milter"
+
+	"signpost/keystore/finding"
+	"signpost/milter"
 )
 
-// probeQueueID marks the message of a Probe, which is not worth a line in the
-// log: health checks come every few seconds. An MTA gives out no such id.
-const probeQueueID = "signpost-health"
-
-// Probe speaks the milter protocol to the server at address, as an MTA would,
+// probe speaks the milter protocol to the server at address, as an MTA would,
 // and offers it one message from each domain. The error says which of them the
 // server does not sign, or why it cannot be spoken to. No mail is sent.
-func Probe(ctx context.Context, address Address, domains []string) error {
+func probe(ctx context.Context, address milter.Address, domains []string) error {
 	timeout := 10 * time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = time.Until(deadline)
@@ -28,28 +27,26 @@ func Probe(ctx context.Context, address Address, domains []string) error {
 		gomilter.WithReadTimeout(timeout), gomilter.WithWriteTimeout(timeout),
 		gomilter.WithActions(gomilter.OptAddHeader|gomilter.OptSetMacros))
 	macros := gomilter.NewMacroBag()
-	macros.Set(gomilter.MacroQueueId, probeQueueID)
+	macros.Set(gomilter.MacroQueueId, milter.HealthQueueID)
 	session, err := client.Session(macros)
 	if err != nil {
-		return fmt.Errorf("speaking milter to %s: %w; hint: is signpostd running, and does it listen there?", address, err)
+		return finding.WithHint(fmt.Errorf("speaking milter to %s: %w", address, err),
+			"is signpostd running, and does it listen there?")
 	}
 	defer session.Close()
-	var failed []string
+	var failed []error
 	for i, domain := range domains {
 		if i > 0 {
 			if err := session.Reset(macros); err != nil {
-				failed = append(failed, fmt.Sprintf("%s: %v", domain, err))
+				failed = append(failed, fmt.Errorf("%s: %w", domain, err))
 				break
 			}
 		}
 		if err := probeDomain(session, domain); err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %v", domain, err))
+			failed = append(failed, fmt.Errorf("%s: %w", domain, err))
 		}
 	}
-	if failed != nil {
-		return errors.New(strings.Join(failed, "\n"))
-	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func probeDomain(session *gomilter.ClientSession, domain string) error {
@@ -84,12 +81,13 @@ func probeDomain(session *gomilter.ClientSession, domain string) error {
 	case err != nil:
 		return err
 	case action.StopProcessing():
-		return fmt.Errorf("mail would be refused: %s; hint: the log of signpostd says why", action.SMTPReply)
+		return finding.WithHint(fmt.Errorf("mail would be refused: %s", action.SMTPReply),
+			"the log of signpostd says why")
 	}
 	for _, change := range changes {
 		if change.Type == gomilter.ActionInsertHeader && strings.EqualFold(change.HeaderName, "DKIM-Signature") {
 			return nil
 		}
 	}
-	return errors.New("mail would not be signed; hint: put its key into the key directory")
+	return finding.WithHint(errors.New("mail would not be signed"), "put its key into the key directory")
 }

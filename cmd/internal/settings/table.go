@@ -1,0 +1,122 @@
+package settings
+
+import (
+	"slices"
+
+	"signpost/keystore"
+	"signpost/milter"
+)
+
+// ForDaemon returns all settings of signpostd, in the order of its help.
+func ForDaemon() []Setting {
+	return slices.Concat([]Setting{
+		{Name: "listen", Variables: []string{"SIGNPOST_LISTEN", "OPENDKIM_Socket"},
+			Default: "inet:8891@localhost",
+			Usage: "`SOCKET`s to listen on, separated by commas: inet:HOST:PORT, inet:PORT@HOST, " +
+				"inet:PORT (all addresses) or unix:/PATH"},
+	}, ForSigning(), []Setting{
+		{Name: "allow-peers", Variables: []string{"SIGNPOST_ALLOW_PEERS"},
+			Default: milter.PrivateNetworks,
+			Usage:   "`NETWORKS` that may connect to the milter by TCP"},
+		{Name: "autogenerate", Variables: []string{"SIGNPOST_AUTOGENERATE", "DKIM_AUTOGENERATE"},
+			Switch: true,
+			Usage:  "make keys for those of --domains that have none, as DOMAIN.private and DOMAIN.txt"},
+		{Name: "max-connections", Variables: []string{"SIGNPOST_MAX_CONNECTIONS"}, Default: "1000",
+			Usage: "most connections at once, a `NUMBER`"},
+		{Name: "idle-timeout", Variables: []string{"SIGNPOST_IDLE_TIMEOUT"}, Default: "1h",
+			Usage: "close a connection that sends nothing for this `TIME`"},
+		{Name: "drain-timeout", Variables: []string{"SIGNPOST_DRAIN_TIMEOUT"}, Default: "8s",
+			Usage: "`TIME` that messages in progress get to finish on SIGTERM"},
+		{Name: "resolver", Variables: []string{"SIGNPOST_RESOLVER"},
+			Usage: "DNS `SERVER` to query instead of those in /etc/resolv.conf: HOST or HOST:PORT"},
+		{Name: "dns-rate", Variables: []string{"SIGNPOST_DNS_RATE"}, Default: "20",
+			Usage: "most DNS queries per second, a `NUMBER`"},
+		{Name: "state", Variables: []string{"SIGNPOST_STATE"},
+			Usage: "`DIRECTORY` in which to keep the answers of the DNS over a restart"},
+		{Name: "max-key-age", Variables: []string{"SIGNPOST_MAX_KEY_AGE"}, Default: "8760h",
+			Usage: "warn once a day of signing keys that are older than this `TIME`; 0 for never"},
+		{Name: "rescan", Variables: []string{"SIGNPOST_RESCAN"}, Default: "30s",
+			Usage: "read the key directory at this `INTERVAL` even if no change is reported"},
+		{Name: "http", Variables: []string{"SIGNPOST_HTTP"},
+			Usage: "serve a status page, metrics and readiness at `ADDRESS`: HOST:PORT, " +
+				":PORT (all addresses) or unix:/PATH; off when empty"},
+		{Name: "log-format", Variables: []string{"SIGNPOST_LOG_FORMAT"}, Default: "text",
+			Usage: "`FORMAT` of the log: text or json"},
+		{Name: "log-level", Variables: []string{"SIGNPOST_LOG_LEVEL"}, Default: "info",
+			Usage: "`LEVEL` of the log: debug, info, warn or error"},
+	})
+}
+
+// ForSigning returns the settings that decide who gets signed, and how.
+func ForSigning() []Setting {
+	keys := ForKeys()
+	return slices.Concat(keys[:2], []Setting{
+		{Name: "domains", Variables: []string{"SIGNPOST_DOMAINS", "ALLOWED_SENDER_DOMAINS"},
+			Usage: "`DOMAINS`, separated by white space, whose mail is deferred (451) rather than sent unsigned"},
+		{Name: "subdomains", Variables: []string{"SIGNPOST_SUBDOMAINS"}, Switch: true,
+			Usage: "let the key of a domain sign for its subdomains too"},
+		{Name: "trusted-networks", Variables: []string{"SIGNPOST_TRUSTED_NETWORKS"},
+			Default: milter.PrivateNetworks,
+			Usage:   "`NETWORKS`, separated by commas or white space, whose clients are signed without a login"},
+		{Name: "canonicalization",
+			Variables: []string{"SIGNPOST_CANONICALIZATION", "OPENDKIM_Canonicalization"},
+			Default:   "relaxed/relaxed",
+			Usage:     "`HEADER/BODY`, each simple or relaxed"},
+		{Name: "sign-headers", Variables: []string{"SIGNPOST_SIGN_HEADERS", "OPENDKIM_SignHeaders"},
+			Usage: "header `FIELDS` to sign when present, separated by commas; " +
+				"*,+ADD,-REMOVE changes the default list"},
+		{Name: "oversign-headers",
+			Variables: []string{"SIGNPOST_OVERSIGN_HEADERS", "OPENDKIM_OversignHeaders"},
+			Usage: "header `FIELDS` that cannot be added later without breaking the signature; " +
+				"*,+ADD,-REMOVE changes the default list"},
+		{Name: "expire", Variables: []string{"SIGNPOST_EXPIRE"}, Default: "0",
+			Usage: "let signatures expire after this `TIME` (x=), such as 168h; 0 for never"},
+	}, keys[2:], []Setting{
+		{Name: "max-header-bytes", Variables: []string{"SIGNPOST_MAX_HEADER_BYTES"}, Default: "8388608",
+			Usage: "largest header of a message in `BYTES`"},
+	})
+}
+
+// ForKeys returns the settings that decide how the key directory is read.
+func ForKeys() []Setting {
+	return []Setting{
+		{Name: "keys", Variables: []string{"SIGNPOST_KEYS"}, Default: "/etc/opendkim/keys",
+			Usage: "key `DIRECTORY`"},
+		{Name: "selector", Variables: []string{"SIGNPOST_SELECTOR", "DKIM_SELECTOR"},
+			Default: keystore.DefaultSelector,
+			Usage: "`SELECTOR` of keys whose file name has none: a selector, or domain=selector, " +
+				"separated by commas"},
+		{Name: "min-key-bits",
+			Variables: []string{"SIGNPOST_MIN_KEY_BITS", "OPENDKIM_MinimumKeyBits"}, Default: "1024",
+			Usage: "smallest RSA key that signs, in `BITS`"},
+		{Name: "require-safe-keys",
+			Variables: []string{"SIGNPOST_REQUIRE_SAFE_KEYS", "OPENDKIM_RequireSafeKeys"}, Switch: true,
+			Usage: "reject key files that group or others can read or write"},
+		{Name: "dns-check", Variables: []string{"SIGNPOST_DNS_CHECK"}, Default: "on",
+			Usage: "`MODE` in which a key is chosen: on, the newest whose record is in the DNS; " +
+				"warn, the newest, with a warning while its record is missing; off, the newest, without DNS queries"},
+	}
+}
+
+// companion returns the settings of signpost that signpostd does not have.
+func companion() []Setting {
+	return []Setting{
+		{Name: "daemon", Variables: []string{"SIGNPOST_DAEMON"},
+			Usage: "ask the signpostd whose status page is at `ADDRESS`, as in its --http"},
+		{Name: "socket", Variables: []string{"SIGNPOST_LISTEN", "OPENDKIM_Socket"},
+			Default: "inet:8891@localhost",
+			Usage:   "`ADDRESS` where signpostd listens, as in its --listen"},
+		{Name: "config-dir", Variables: []string{"SIGNPOST_POSTFIX_CONFIG"}, Default: "/etc/postfix",
+			Usage: "`DIRECTORY` of main.cf and master.cf"},
+		{Name: "milter", Variables: []string{"SIGNPOST_MILTER"}, Default: "inet:signpostd:8891",
+			Usage: "`ADDRESS` where signpostd listens, as Postfix reaches it"},
+		{Name: "password", Variables: []string{"SIGNPOST_PASSWORD"}},
+		{Name: "slots", Variables: []string{"SIGNPOST_SLOTS"},
+			Usage: "`SELECTORS` at which keys take turns, as a,b, in place of new ones"},
+		{Name: "slot-zone", Variables: []string{"SIGNPOST_SLOT_ZONE"},
+			Usage: "`ZONE` of yours that the CNAME of each slot points into"},
+		{Name: "publish", Variables: []string{"SIGNPOST_PUBLISH"},
+			Usage: "`METHOD` to put records into the DNS and take them out: " +
+				"rfc2136:server=HOST,key-file=FILE, cloudflare:token-file=FILE, desec:token-file=FILE or route53:"},
+	}
+}
