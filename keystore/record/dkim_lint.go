@@ -130,58 +130,58 @@ func otherRecord(text string) string {
 }
 
 // list checks the tag-list as such (RFC 6376, section 3.2).
-func (l *dkimLinter) list(tags []tag) {
+func (l *dkimLinter) list(tags []Tag) {
 	count := make(map[string]int)
 	for _, t := range tags {
-		count[t.name]++
+		count[t.Name]++
 		switch {
-		case t.name == "" && t.value == "":
+		case t.Name == "" && t.Value == "":
 			l.wrong(finding.Fault, "dkim-empty-tag", "there is nothing between two semicolons", "strict verifiers take the whole record for invalid")
-		case t.name == "" || !isTagName(t.name):
-			l.wrong(finding.Fault, "dkim-syntax", quote(strings.TrimPrefix(t.name+"="+t.value, "="))+" is no tag=value", "strict verifiers take the whole record for invalid")
-		case count[t.name] == 2:
-			l.wrong(finding.Fault, "dkim-duplicate-tag", "tag "+t.name+"= is there more than once", "verifiers take the whole record for invalid")
+		case t.Name == "" || !isTagName(t.Name):
+			l.wrong(finding.Fault, "dkim-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is no tag=value", "strict verifiers take the whole record for invalid")
+		case count[t.Name] == 2:
+			l.wrong(finding.Fault, "dkim-duplicate-tag", "tag "+t.Name+"= is there more than once", "verifiers take the whole record for invalid")
 		}
 	}
 }
 
-func (l *dkimLinter) version(tags []tag) {
-	at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "v" })
+func (l *dkimLinter) version(tags []Tag) {
+	at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "v" })
 	switch {
-	case at < 0 && strings.EqualFold(tags[0].name, "v"):
-		l.wrong(finding.Fault, "dkim-wrong-version", quote(tags[0].name+"="+tags[0].value)+" is not v=DKIM1", unreadable)
+	case at < 0 && strings.EqualFold(tags[0].Name, "v"):
+		l.wrong(finding.Fault, "dkim-wrong-version", quote(tags[0].Name+"="+tags[0].Value)+" is not v=DKIM1", unreadable)
 	case at < 0:
 		l.note("dkim-no-version", "it has no v=DKIM1", "this is allowed, and good practice is to begin with it")
-	case tags[at].value != "DKIM1":
-		l.wrong(finding.Fault, "dkim-wrong-version", quote("v="+tags[at].value)+" is not v=DKIM1", unreadable)
+	case tags[at].Value != "DKIM1":
+		l.wrong(finding.Fault, "dkim-wrong-version", quote("v="+tags[at].Value)+" is not v=DKIM1", unreadable)
 	case at > 0:
 		l.wrong(finding.Fault, "dkim-version-not-first", "v=DKIM1 is not at the beginning", unreadable)
 	}
 }
 
 // tag checks the tags that do not hold the key.
-func (l *dkimLinter) tag(t tag) {
-	switch t.name {
+func (l *dkimLinter) tag(t Tag) {
+	switch t.Name {
 	case "h":
 		switch {
-		case t.value != "" && !hasWord(t.value, "sha256"):
-			l.wrong(finding.Fault, "dkim-wrong-hash", "h="+t.value+" does not allow sha256", "signatures are made with sha256, so "+keyFails)
-		case hasWord(t.value, "sha1"):
-			l.note("dkim-sha1", "h="+t.value+" allows sha1", "nobody may sign or verify with it any more (RFC 8301)")
+		case t.Value != "" && !hasWord(t.Value, "sha256"):
+			l.wrong(finding.Fault, "dkim-wrong-hash", "h="+t.Value+" does not allow sha256", "signatures are made with sha256, so "+keyFails)
+		case hasWord(t.Value, "sha1"):
+			l.note("dkim-sha1", "h="+t.Value+" allows sha1", "nobody may sign or verify with it any more (RFC 8301)")
 		}
 	case "k":
-		if t.value != "rsa" && t.value != "ed25519" {
-			l.wrong(finding.Fault, "dkim-wrong-key-type", "k="+t.value+" is neither rsa nor ed25519", keyFails)
+		if t.Value != "rsa" && t.Value != "ed25519" {
+			l.wrong(finding.Fault, "dkim-wrong-key-type", "k="+t.Value+" is neither rsa nor ed25519", keyFails)
 		}
 	case "s":
-		if t.value != "" && !hasWord(t.value, "*") && !hasWord(t.value, "email") {
-			l.wrong(finding.Fault, "dkim-wrong-service", "s="+t.value+" is not for mail: neither email nor *", keyFails)
+		if t.Value != "" && !hasWord(t.Value, "*") && !hasWord(t.Value, "email") {
+			l.wrong(finding.Fault, "dkim-wrong-service", "s="+t.Value+" is not for mail: neither email nor *", keyFails)
 		}
 	case "t":
-		if hasWord(t.value, "y") {
+		if hasWord(t.Value, "y") {
 			l.wrong(finding.Warning, "dkim-testing", "t=y says that the domain is only testing DKIM", "verifiers may treat the mail as if it were not signed")
 		}
-		if hasWord(t.value, "s") {
+		if hasWord(t.Value, "s") {
 			l.note("dkim-strict", "t=s forbids signatures on behalf of subdomains",
 				"a signature whose i= names a subdomain fails; those of signpostd have no i= and are not concerned")
 		}
@@ -189,8 +189,8 @@ func (l *dkimLinter) tag(t tag) {
 	case "g":
 		l.note("dkim-unknown-tag", "tag g= is no longer part of DKIM", "verifiers ignore it, but for very old ones")
 	default:
-		if isTagName(t.name) {
-			l.note("dkim-unknown-tag", "tag "+t.name+"= is not known", "verifiers ignore it")
+		if isTagName(t.Name) {
+			l.note("dkim-unknown-tag", "tag "+t.Name+"= is not known", "verifiers ignore it")
 		}
 	}
 }

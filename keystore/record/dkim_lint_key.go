@@ -11,13 +11,13 @@ import (
 )
 
 // keyTag checks the tag that holds the key, and compares it with the wanted one.
-func (l *dkimLinter) keyTag(text string, tags []tag) {
-	at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" })
+func (l *dkimLinter) keyTag(text string, tags []Tag) {
+	at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "p" })
 	if at < 0 {
 		l.wrong(finding.Fault, "dkim-no-key", "it has no p=, where the key should be", "verifiers find no key, so "+keyFails)
 		return
 	}
-	value := tags[at].value
+	value := tags[at].Value
 	if value == "" {
 		l.wrong(finding.Fault, "dkim-revoked", "p= is empty: the key is revoked", "verifiers take every signature with it for worthless")
 		return
@@ -44,10 +44,10 @@ func (l *dkimLinter) keyTag(text string, tags []tag) {
 	l.public(decoded, keyTypeOf(tags))
 }
 
-func keyTypeOf(tags []tag) string {
+func keyTypeOf(tags []Tag) string {
 	for _, t := range tags {
-		if t.name == "k" {
-			return t.value
+		if t.Name == "k" {
+			return t.Value
 		}
 	}
 	return "rsa"

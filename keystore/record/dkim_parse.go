@@ -10,34 +10,37 @@ import (
 // ParseDKIM reads a key record (RFC 6376, section 3.6.1). It checks the syntax,
 // and whether p= is base64; whether that is a key is for LintDKIM to say.
 func ParseDKIM(text string) (DKIM, error) {
-	tags, err := parseTags(text)
+	tags, err := ParseTags(text)
 	if err != nil {
 		return DKIM{}, err
 	}
 	r := DKIM{KeyType: "rsa"}
 	key := false
 	for i, t := range tags {
-		switch t.name {
+		if strings.ContainsFunc(t.Value, func(c rune) bool { return (c < ' ' || c > '~') && !strings.ContainsRune(whiteSpace, c) }) {
+			return DKIM{}, fmt.Errorf("tag %s= has a character that is not ASCII: %s", t.Name, quote(t.Value))
+		}
+		switch t.Name {
 		case "v":
 			if i != 0 {
 				return DKIM{}, errors.New("v=DKIM1 is not at the beginning")
 			}
-			if t.value != "DKIM1" {
-				return DKIM{}, fmt.Errorf("v=%s is not v=DKIM1", t.value)
+			if t.Value != "DKIM1" {
+				return DKIM{}, fmt.Errorf("v=%s is not v=DKIM1", t.Value)
 			}
 		case "h":
-			r.Hash = spaceless(t.value)
+			r.Hash = spaceless(t.Value)
 		case "k":
-			r.KeyType = t.value
+			r.KeyType = t.Value
 		case "n":
-			r.Note = t.value
+			r.Note = t.Value
 		case "s":
-			r.Service = spaceless(t.value)
+			r.Service = spaceless(t.Value)
 		case "t":
-			r.Flags = spaceless(t.value)
+			r.Flags = spaceless(t.Value)
 		case "p":
 			key = true
-			if r.PublicKey, err = base64.StdEncoding.DecodeString(spaceless(t.value)); err != nil {
+			if r.PublicKey, err = base64.StdEncoding.DecodeString(spaceless(t.Value)); err != nil {
 				return DKIM{}, fmt.Errorf("p= is not base64: %w", err)
 			}
 		}

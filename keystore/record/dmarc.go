@@ -29,10 +29,10 @@ type DMARC struct {
 // String returns the record as one line of text, without tags that say no more
 // than the default.
 func (r DMARC) String() string {
-	tags := []tag{{"v", "DMARC1"}}
+	tags := []Tag{{"v", "DMARC1"}}
 	add := func(name, value string, set bool) {
 		if set {
-			tags = append(tags, tag{name, value})
+			tags = append(tags, Tag{name, value})
 		}
 	}
 	add("p", r.Policy, r.Policy != "")
@@ -47,7 +47,7 @@ func (r DMARC) String() string {
 	add("psd", r.PublicSuffix, r.PublicSuffix != "" && r.PublicSuffix != "u")
 	parts := make([]string, len(tags))
 	for i, t := range tags {
-		parts[i] = t.name + "=" + t.value
+		parts[i] = t.Name + "=" + t.Value
 	}
 	return strings.Join(parts, "; ")
 }
@@ -66,7 +66,7 @@ var ErrNotDMARC = errors.New("it does not begin with v=DMARC1")
 func ParseDMARC(text string) (DMARC, error) {
 	var r DMARC
 	tags := splitTags(text)
-	if tags[0] != (tag{"v", "DMARC1"}) {
+	if tags[0] != (Tag{"v", "DMARC1"}) {
 		return r, ErrNotDMARC
 	}
 	valid := true
@@ -80,11 +80,11 @@ func ParseDMARC(text string) (DMARC, error) {
 	}
 	seen := make(map[string]bool)
 	for _, t := range tags[1:] {
-		if seen[t.name] {
+		if seen[t.Name] {
 			continue
 		}
-		seen[t.name] = true
-		switch value := strings.ToLower(t.value); t.name {
+		seen[t.Name] = true
+		switch value := strings.ToLower(t.Value); t.Name {
 		case "p":
 			r.Policy = policy(value)
 		case "sp":
@@ -92,9 +92,9 @@ func ParseDMARC(text string) (DMARC, error) {
 		case "np":
 			r.NonexistentPolicy = policy(value)
 		case "rua":
-			r.AggregateReports = reportURIs(t.value)
+			r.AggregateReports = reportURIs(t.Value)
 		case "ruf":
-			r.FailureReports = reportURIs(t.value)
+			r.FailureReports = reportURIs(t.Value)
 		case "adkim":
 			r.StrictDKIM = value == "s"
 		case "aspf":

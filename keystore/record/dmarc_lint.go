@@ -86,7 +86,7 @@ func (l *dmarcLinter) misspelt(text string, beside bool) {
 		l.wrong(finding.Fault, "dmarc-"+p.kind, p.what, noDMARC)
 	}
 	tags := splitTags(mended)
-	switch at := slices.Index(tags, tag{"v", "DMARC1"}); {
+	switch at := slices.Index(tags, Tag{"v", "DMARC1"}); {
 	case at > 0:
 		l.wrong(finding.Fault, "dmarc-version-not-first", "v=DMARC1 is not at the beginning: "+quote(text), noDMARC)
 	case at < 0:
@@ -107,35 +107,35 @@ func (l *dmarcLinter) record(text string) {
 	for _, t := range tags[1:] {
 		l.tag(t)
 	}
-	if at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" }); at > 1 && tags[1] != (tag{}) {
+	if at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "p" }); at > 1 && tags[1] != (Tag{}) {
 		l.wrong(finding.Note, "dmarc-policy-not-second", "p= does not follow v=DMARC1", "receivers that know only the old RFC 7489 may ignore the record")
 	}
 	l.policy(r, mended, tags)
 }
 
 // list checks the tag-list as such.
-func (l *dmarcLinter) list(tags []tag) {
+func (l *dmarcLinter) list(tags []Tag) {
 	count := make(map[string]int)
 	for _, t := range tags {
-		count[t.name]++
+		count[t.Name]++
 		switch {
-		case t.name == "" && t.value == "":
+		case t.Name == "" && t.Value == "":
 			l.wrong(finding.Warning, "dmarc-syntax", "there is nothing between two semicolons", "strict receivers may ignore the record")
-		case t.name == "" || !isTagName(t.name):
-			l.wrong(finding.Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.name+"="+t.value, "="))+" is no tag=value", "receivers ignore it, or the whole record")
-		case count[t.name] == 2:
-			l.wrong(finding.Fault, "dmarc-duplicate-tag", "tag "+t.name+"= is there more than once", "receivers take the record for invalid, or either value for the right one")
+		case t.Name == "" || !isTagName(t.Name):
+			l.wrong(finding.Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is no tag=value", "receivers ignore it, or the whole record")
+		case count[t.Name] == 2:
+			l.wrong(finding.Fault, "dmarc-duplicate-tag", "tag "+t.Name+"= is there more than once", "receivers take the record for invalid, or either value for the right one")
 		}
 	}
 }
 
 // policy looks at what the record as a whole asks for.
-func (l *dmarcLinter) policy(r DMARC, text string, tags []tag) {
+func (l *dmarcLinter) policy(r DMARC, text string, tags []Tag) {
 	has := func(name string) bool {
-		return slices.ContainsFunc(tags, func(t tag) bool { return t.name == name })
+		return slices.ContainsFunc(tags, func(t Tag) bool { return t.Name == name })
 	}
-	at := slices.IndexFunc(tags, func(t tag) bool { return t.name == "p" })
-	none := at >= 0 && strings.EqualFold(tags[at].value, "none")
+	at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "p" })
+	none := at >= 0 && strings.EqualFold(tags[at].Value, "none")
 	if !has("p") {
 		effect := "receivers take it for p=none (RFC 9989, section 4.10.1), and older ones ignore the record"
 		if r.Policy == "" {

@@ -10,12 +10,12 @@ import (
 )
 
 // tag checks one tag after v=.
-func (l *dmarcLinter) tag(t tag) {
-	value := strings.ToLower(t.value)
-	switch t.name {
+func (l *dmarcLinter) tag(t Tag) {
+	value := strings.ToLower(t.Value)
+	switch t.Name {
 	case "p", "sp", "np":
 		if !isPolicy(value) {
-			l.wrong(finding.Fault, "dmarc-wrong-policy", t.name+"="+t.value+" is none of none, quarantine and reject",
+			l.wrong(finding.Fault, "dmarc-wrong-policy", t.Name+"="+t.Value+" is none of none, quarantine and reject",
 				"receivers take the record for p=none if it has a valid rua=, and else for no policy (RFC 9989, section 4.10.1)")
 		}
 	case "rua", "ruf":
@@ -28,23 +28,23 @@ func (l *dmarcLinter) tag(t tag) {
 		l.oneOf(t, "y", "n", "u")
 	case "fo":
 		if !isFailureOptions(value) {
-			l.wrong(finding.Warning, "dmarc-wrong-value", "fo="+t.value+" is none of 0, 1, d, s and d:s", "receivers ignore it and take fo=0")
+			l.wrong(finding.Warning, "dmarc-wrong-value", "fo="+t.Value+" is none of 0, 1, d, s and d:s", "receivers ignore it and take fo=0")
 		} else if strings.Contains(value, ":") && strings.ContainsAny(value, "01") {
-			l.wrong(finding.Note, "dmarc-wrong-value", "fo="+t.value+" mixes numbers and letters", "RFC 9989 has 0, 1, d, s and d:s; receivers may ignore it")
+			l.wrong(finding.Note, "dmarc-wrong-value", "fo="+t.Value+" mixes numbers and letters", "RFC 9989 has 0, 1, d, s and d:s; receivers may ignore it")
 		}
 	case "pct":
-		l.percent(t.value)
+		l.percent(t.Value)
 	case "rf", "ri":
-		l.wrong(finding.Note, "dmarc-removed-tag", "tag "+t.name+"= is no longer part of DMARC", "receivers ignore it (RFC 9989, appendix C)")
+		l.wrong(finding.Note, "dmarc-removed-tag", "tag "+t.Name+"= is no longer part of DMARC", "receivers ignore it (RFC 9989, appendix C)")
 	case "v", "":
 	default:
 		l.unknown(t)
 	}
 }
 
-func (l *dmarcLinter) oneOf(t tag, values ...string) {
-	if !slices.Contains(values, strings.ToLower(t.value)) {
-		l.wrong(finding.Warning, "dmarc-wrong-value", fmt.Sprintf("%s=%s is none of %s", t.name, t.value, strings.Join(values, ", ")),
+func (l *dmarcLinter) oneOf(t Tag, values ...string) {
+	if !slices.Contains(values, strings.ToLower(t.Value)) {
+		l.wrong(finding.Warning, "dmarc-wrong-value", fmt.Sprintf("%s=%s is none of %s", t.Name, t.Value, strings.Join(values, ", ")),
 			"receivers ignore it, and take the default")
 	}
 }
@@ -66,15 +66,15 @@ func (l *dmarcLinter) percent(value string) {
 
 var dmarcTags = []string{"v", "p", "sp", "np", "rua", "ruf", "adkim", "aspf", "fo", "t", "psd"}
 
-func (l *dmarcLinter) unknown(t tag) {
-	if !isTagName(t.name) {
+func (l *dmarcLinter) unknown(t Tag) {
+	if !isTagName(t.Name) {
 		return // that is said already
 	}
-	if meant := meantTag(t.name); meant != "" {
-		l.wrong(finding.Warning, "dmarc-unknown-tag", fmt.Sprintf("tag %s= is not known; perhaps %s= is meant", t.name, meant), "receivers ignore it")
+	if meant := meantTag(t.Name); meant != "" {
+		l.wrong(finding.Warning, "dmarc-unknown-tag", fmt.Sprintf("tag %s= is not known; perhaps %s= is meant", t.Name, meant), "receivers ignore it")
 		return
 	}
-	l.note("dmarc-unknown-tag", "tag "+t.name+"= is not known", "receivers ignore it")
+	l.note("dmarc-unknown-tag", "tag "+t.Name+"= is not known", "receivers ignore it")
 }
 
 // meantTag returns the tag that a misspelt one most likely stands for, or "".
@@ -95,23 +95,23 @@ func meantTag(name string) string {
 	return nearest(lower, "rua", "ruf", "adkim", "aspf")
 }
 
-func (l *dmarcLinter) uris(t tag) {
-	if t.value == "" {
-		l.wrong(finding.Warning, "dmarc-bad-uri", t.name+"= is empty", "nobody sends reports")
+func (l *dmarcLinter) uris(t Tag) {
+	if t.Value == "" {
+		l.wrong(finding.Warning, "dmarc-bad-uri", t.Name+"= is empty", "nobody sends reports")
 		return
 	}
-	for entry := range strings.SplitSeq(t.value, ",") {
+	for entry := range strings.SplitSeq(t.Value, ",") {
 		entry = strings.Trim(entry, whiteSpace)
 		uri, size, sized := strings.Cut(entry, "!")
 		err := CheckReportURI(uri)
 		switch {
 		case err != nil && !strings.Contains(uri, ":") && strings.Contains(uri, "@"):
-			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s has no mailto: before the address", t.name, entry), "receivers ignore it, and send no reports there")
+			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s has no mailto: before the address", t.Name, entry), "receivers ignore it, and send no reports there")
 		case err != nil:
 			what, _, _ := strings.Cut(err.Error(), "; hint: ")
-			l.wrong(finding.Warning, "dmarc-bad-uri", fmt.Sprintf("%s=%s is no address for reports: %s", t.name, entry, what), "receivers ignore it, and send no reports there")
+			l.wrong(finding.Warning, "dmarc-bad-uri", fmt.Sprintf("%s=%s is no address for reports: %s", t.Name, entry, what), "receivers ignore it, and send no reports there")
 		case !strings.HasPrefix(strings.ToLower(uri), "mailto:"):
-			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address", t.name, entry), "receivers send reports by mail only")
+			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address", t.Name, entry), "receivers send reports by mail only")
 		case sized:
 			l.wrong(finding.Note, "dmarc-uri-size", fmt.Sprintf("the size limit !%s after an address is no longer part of DMARC", size), "receivers ignore it")
 		}
@@ -121,41 +121,41 @@ func (l *dmarcLinter) uris(t tag) {
 // mendDMARC reads a record with the slips that people make put right. It always
 // has a policy.
 func mendDMARC(text string) DMARC {
-	tags := []tag{{"v", "DMARC1"}}
+	tags := []Tag{{"v", "DMARC1"}}
 	for _, t := range splitTags(text) {
-		if meant := meantTag(t.name); meant != "" {
-			t.name = meant
+		if meant := meantTag(t.Name); meant != "" {
+			t.Name = meant
 		}
-		switch t.name {
+		switch t.Name {
 		case "v", "":
 			continue
 		case "p", "sp", "np":
-			t.value = strings.ToLower(t.value)
-			if !isPolicy(t.value) {
-				t.value = nearest(t.value, strength...)
+			t.Value = strings.ToLower(t.Value)
+			if !isPolicy(t.Value) {
+				t.Value = nearest(t.Value, strength...)
 			}
 		case "rua", "ruf":
-			t.value = mendURIs(t.value)
+			t.Value = mendURIs(t.Value)
 		case "fo":
-			if strings.Contains(t.value, "1") {
-				t.value = "1" // it asks for more than the letters do
+			if strings.Contains(t.Value, "1") {
+				t.Value = "1" // it asks for more than the letters do
 			}
 		case "pct":
-			if t.value != "0" {
+			if t.Value != "0" {
 				continue
 			}
-			t = tag{"t", "y"}
+			t = Tag{"t", "y"}
 		}
-		if t.value != "" {
+		if t.Value != "" {
 			tags = append(tags, t)
 		}
 	}
-	if !slices.ContainsFunc(tags, func(t tag) bool { return t.name == "p" }) {
-		tags = append(tags, tag{"p", "none"})
+	if !slices.ContainsFunc(tags, func(t Tag) bool { return t.Name == "p" }) {
+		tags = append(tags, Tag{"p", "none"})
 	}
 	var b strings.Builder
 	for _, t := range tags {
-		b.WriteString(t.name + "=" + t.value + ";")
+		b.WriteString(t.Name + "=" + t.Value + ";")
 	}
 	r, _ := ParseDMARC(b.String())
 	r.SubdomainPolicy = strongestIfSet(r.SubdomainPolicy, r.Policy)

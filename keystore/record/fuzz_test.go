@@ -98,3 +98,18 @@ func FuzzLint(f *testing.F) {
 		}
 	})
 }
+
+// A tag is in the part of the list that has its number.
+func FuzzParseTags(f *testing.F) {
+	f.Add("v=1; a = rsa-sha256;\r\n\tb=")
+	f.Fuzz(func(t *testing.T, list string) {
+		tags, err := ParseTags(list)
+		parts := strings.Split(list, ";")
+		for i, tag := range tags {
+			name, value, _ := strings.Cut(parts[i], "=")
+			if err == nil && (strings.Trim(name, whiteSpace) != tag.Name || strings.Trim(value, whiteSpace) != tag.Value) {
+				t.Errorf("%q: tag %d is %+v", list, i, tag)
+			}
+		}
+	})
+}

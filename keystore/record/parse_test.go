@@ -152,19 +152,19 @@ func TestParseDKIM(t *testing.T) {
 		}
 	}
 	bad := map[string]string{
-		"":                      "it is empty",
-		" ; ":                   "it is empty",
-		"v=DKIM1; k=rsa":        "no p=",
-		"v=DKIM2; p=":           "not v=DKIM1",
-		"v=dkim1; p=":           "not v=DKIM1",
-		"p=; v=DKIM1":           "not at the beginning",
-		"v=DKIM1;; p=":          "between two semicolons",
-		"v=DKIM1; p=; p=":       "twice",
-		"v=DKIM1; rsa; p=":      "no tag=value",
-		"v=DKIM1; 1k=rsa; p=":   "no name of a tag",
-		"v=DKIM1; p=!":          "not base64",
-		"v=DKIM1; p=AAA":        "not base64",
-		"v=DKIM1; n=b\u00fc; p": "not ASCII",
+		"":                       "it is empty",
+		" ; ":                    "it is empty",
+		"v=DKIM1; k=rsa":         "no p=",
+		"v=DKIM2; p=":            "not v=DKIM1",
+		"v=dkim1; p=":            "not v=DKIM1",
+		"p=; v=DKIM1":            "not at the beginning",
+		"v=DKIM1;; p=":           "between two semicolons",
+		"v=DKIM1; p=; p=":        "twice",
+		"v=DKIM1; rsa; p=":       "not tag=value",
+		"v=DKIM1; 1k=rsa; p=":    "not the name of a tag",
+		"v=DKIM1; p=!":           "not base64",
+		"v=DKIM1; p=AAA":         "not base64",
+		"v=DKIM1; n=b\u00fc; p=": "not ASCII",
 	}
 	for text, want := range bad {
 		if r, err := ParseDKIM(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -6,52 +6,47 @@ import (
 	"strings"
 )
 
-// tag is one entry of a tag-list (RFC 6376, section 3.2), without the white
+// Tag is one entry of a tag-list (RFC 6376, section 3.2), without the white
 // space around its name and value.
-type tag struct{ name, value string }
+type Tag struct{ Name, Value string }
 
 const whiteSpace = " \t\r\n"
 
 // splitTags cuts a tag-list where its semicolons are, and reads no more into
 // it. A part without "=" has an empty name. One semicolon at the end is no tag.
-func splitTags(text string) []tag {
+func splitTags(text string) []Tag {
 	text = strings.Trim(text, whiteSpace)
 	text = strings.TrimSuffix(text, ";")
-	var tags []tag
+	var tags []Tag
 	for part := range strings.SplitSeq(text, ";") {
 		name, value, found := strings.Cut(part, "=")
 		if !found {
 			name, value = "", part
 		}
-		tags = append(tags, tag{strings.Trim(name, whiteSpace), strings.Trim(value, whiteSpace)})
+		tags = append(tags, Tag{strings.Trim(name, whiteSpace), strings.Trim(value, whiteSpace)})
 	}
 	return tags
 }
 
-// parseTags reads a tag-list strictly by RFC 6376, section 3.2: one fault and
-// the whole list is invalid.
-func parseTags(text string) ([]tag, error) {
+// ParseTags reads a tag-list strictly by RFC 6376, section 3.2: one fault makes
+// the whole list invalid. Tag i is in part i of the list, cut at its semicolons.
+func ParseTags(text string) ([]Tag, error) {
 	tags := splitTags(text)
 	seen := make(map[string]bool)
 	for _, t := range tags {
 		switch {
-		case t.name == "" && t.value == "" && len(tags) == 1:
+		case t.Name == "" && t.Value == "" && len(tags) == 1:
 			return nil, errors.New("it is empty")
-		case t.name == "" && t.value == "":
+		case t.Name == "" && t.Value == "":
 			return nil, errors.New("there is nothing between two semicolons")
-		case t.name == "":
-			return nil, fmt.Errorf("%s is no tag=value", quote(t.value))
-		case !isTagName(t.name):
-			return nil, fmt.Errorf("%s is no name of a tag", quote(t.name))
-		case seen[t.name]:
-			return nil, fmt.Errorf("tag %s= is there twice", t.name)
+		case t.Name == "":
+			return nil, fmt.Errorf("%s is not tag=value", quote(t.Value))
+		case !isTagName(t.Name):
+			return nil, fmt.Errorf("%s is not the name of a tag", quote(t.Name))
+		case seen[t.Name]:
+			return nil, fmt.Errorf("tag %s= is there twice", t.Name)
 		}
-		seen[t.name] = true
-		for _, c := range []byte(t.value) {
-			if (c < ' ' || c > '~') && !strings.ContainsRune(whiteSpace, rune(c)) {
-				return nil, fmt.Errorf("tag %s= has a character that is not ASCII: %s", t.name, quote(t.value))
-			}
-		}
+		seen[t.Name] = true
 	}
 	return tags, nil
 }

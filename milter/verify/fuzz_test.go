@@ -103,15 +103,3 @@ func FuzzParseReceived(f *testing.F) {
 		}
 	})
 }
-
-func FuzzParseTags(f *testing.F) {
-	f.Add("v=1; a = rsa-sha256;\r\n\tb=")
-	f.Fuzz(func(t *testing.T, list string) {
-		tags, err := parseTags(list)
-		for name, tag := range tags {
-			if err == nil && (tag.name != name || strings.Trim(list[tag.start:tag.end], whiteSpace) != tag.value) {
-				t.Errorf("%q: tag %q is %q at %d to %d", list, name, tag.value, tag.start, tag.end)
-			}
-		}
-	})
-}

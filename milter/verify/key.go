@@ -105,13 +105,14 @@ func (s *Signature) readKey(text string) crypto.PublicKey {
 // versionFirst moves v= to the front of a record, and returns nothing when it
 // is there or missing.
 func versionFirst(text string) string {
-	tags, err := parseTags(text)
-	v, ok := tags["v"]
-	if err != nil || !ok || strings.TrimLeft(text[:v.start], whiteSpace) == "v=" {
+	tags, err := record.ParseTags(text)
+	at := slices.IndexFunc(tags, func(t record.Tag) bool { return t.Name == "v" })
+	if err != nil || at <= 0 {
 		return ""
 	}
-	before := strings.LastIndexByte(text[:v.start], ';') + 1
-	return text[before:v.end] + ";" + text[:before] + strings.TrimPrefix(text[v.end:], ";")
+	parts := strings.Split(text, ";")
+	first := parts[at] + ";"
+	return first + strings.Join(slices.Delete(parts, at, at+1), ";")
 }
 
 func (s *Signature) publicKey(r record.DKIM) (crypto.PublicKey, error) {

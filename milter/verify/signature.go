@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"signpost/keystore"
 	"signpost/keystore/record"
@@ -77,7 +79,7 @@ func (s *Signature) note(format string, args ...any) {
 // parseSignature reads the field. What is wrong with it is its result.
 func parseSignature(f Field) *Signature {
 	s := &Signature{Line: f.Line, field: f.Field, length: -1}
-	tags, err := parseTags(f.Value)
+	tags, err := record.ParseTags(f.Value)
 	if err == nil && !isText(f.Value) {
 		err = errors.New("it has a control character, or octets that are not UTF-8 (RFC 6376, section 3.2; RFC 8616)")
 	}
@@ -93,27 +95,37 @@ func parseSignature(f Field) *Signature {
 	case "rsa-sha1":
 		s.set(Policy, InAlgorithm, "rsa-sha1 is too weak, and must not be accepted (RFC 8301)")
 	default:
-		s.set(Neutral, InAlgorithm, "a=%s is no known algorithm", s.Algorithm)
+		s.set(Neutral, InAlgorithm, "a=%s is not a known algorithm", s.Algorithm)
 	}
 	return s
 }
 
 // read applies RFC 6376, sections 3.5 and 6.1.1. White space may stand around
 // values, in lists beside their colons, and in base64, but not within a name.
-func (s *Signature) read(tags map[string]tag) (err error) {
-	s.Domain, s.Selector = tags["d"].value, tags["s"].value
-	s.Algorithm = cut(tags["a"].value)
-	if v := tags["v"].value; v != "1" {
+func (s *Signature) read(list []record.Tag) (err error) {
+	tags := make(map[string]string)
+	for i, t := range list {
+		tags[t.Name] = t.Value
+		if t.Name == "b" {
+			parts := strings.Split(s.field.Value, ";")
+			name, _, _ := strings.Cut(parts[i], "=")
+			parts[i] = name + "="
+			s.cutB = strings.Join(parts, ";")
+		}
+	}
+	s.Domain, s.Selector = tags["d"], tags["s"]
+	s.Algorithm = cut(tags["a"])
+	if v := tags["v"]; v != "1" {
 		return fmt.Errorf("v= is %s, not 1", quote(v))
 	}
 	for _, name := range []string{"a", "b", "bh", "d", "h", "s"} {
-		if tags[name].value == "" {
+		if tags[name] == "" {
 			return fmt.Errorf("it has no %s=", name)
 		}
 	}
 	for _, name := range []string{"d", "s"} {
-		if strings.HasSuffix(tags[name].value, ".") {
-			return fmt.Errorf("%s= is %s, and no dot may stand at its end", name, quote(tags[name].value))
+		if strings.HasSuffix(tags[name], ".") {
+			return fmt.Errorf("%s= is %s, and no dot may stand at its end", name, quote(tags[name]))
 		}
 	}
 	if s.Domain, err = keystore.Domain(s.Domain); err != nil {
@@ -122,39 +134,37 @@ func (s *Signature) read(tags map[string]tag) (err error) {
 	if s.Selector, err = keystore.Selector(s.Selector); err != nil {
 		return fmt.Errorf("s=: %w", err)
 	}
-	c := tags["c"].value
+	c := tags["c"]
 	if c == "" {
 		c = "simple"
 	}
 	if s.header, s.body, err = dkim.ParseCanonicalization(c); err != nil {
-		return fmt.Errorf("c= is %s, which is no canonicalization", quote(c))
+		return fmt.Errorf("c= is %s, which is not a canonicalization", quote(c))
 	}
 	s.Canonicalization = s.header.String() + "/" + s.body.String()
-	for name := range strings.SplitSeq(tags["h"].value, ":") {
+	for name := range strings.SplitSeq(tags["h"], ":") {
 		s.Signed = append(s.Signed, strings.ToLower(strings.Trim(name, whiteSpace)))
 	}
 	if !slices.Contains(s.Signed, "from") {
 		return fmt.Errorf("h= does not list From")
 	}
-	b := tags["b"]
-	s.cutB = s.field.Value[:b.start] + s.field.Value[b.end:]
-	s.start = spaceless(b.value)
-	s.start = s.start[:min(len(s.start), 8)]
-	if s.signature, err = base64.StdEncoding.DecodeString(spaceless(b.value)); err != nil {
+	b := spaceless(tags["b"])
+	s.start = b[:min(len(b), 8)]
+	if s.signature, err = base64.StdEncoding.DecodeString(b); err != nil {
 		return fmt.Errorf("b= is not base64")
 	}
-	if s.bodyHash, err = base64.StdEncoding.DecodeString(spaceless(tags["bh"].value)); err != nil {
+	if s.bodyHash, err = base64.StdEncoding.DecodeString(spaceless(tags["bh"])); err != nil {
 		return fmt.Errorf("bh= is not base64")
 	}
-	if q, ok := tags["q"]; ok && !slices.ContainsFunc(strings.Split(q.value, ":"), func(method string) bool { return strings.Trim(method, whiteSpace) == "dns/txt" }) {
-		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", quote(q.value))
+	if q, ok := tags["q"]; ok && !slices.ContainsFunc(strings.Split(q, ":"), func(method string) bool { return strings.Trim(method, whiteSpace) == "dns/txt" }) {
+		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", quote(q))
 	}
-	if err := s.readIdentity(tags["i"].value); err != nil {
+	if err := s.readIdentity(tags["i"]); err != nil {
 		return err
 	}
 	if l, ok := tags["l"]; ok {
-		if s.length, err = number(l.value, 76); err != nil {
-			return fmt.Errorf("l= is %s, which is no number", quote(l.value))
+		if s.length, err = number(l, 76); err != nil {
+			return fmt.Errorf("l= is %s, which is not a number", quote(l))
 		}
 	}
 	return s.readTimes(tags)
@@ -169,7 +179,7 @@ func (s *Signature) readIdentity(value string) error {
 	at := strings.LastIndexByte(s.Identity, '@')
 	domain := strings.ToLower(s.Identity[at+1:])
 	if at < 0 || strings.Contains(s.Identity[:at], "@") && s.Identity[0] != '"' || strings.HasSuffix(domain, ".") {
-		return fmt.Errorf("i= is %s, which is no address in d=%s", quote(s.Identity), s.Domain)
+		return fmt.Errorf("i= is %s, which is not an address in d=%s", quote(s.Identity), s.Domain)
 	}
 	if ascii, err := keystore.Domain(domain); err == nil {
 		domain = ascii
@@ -188,19 +198,19 @@ func (s *Signature) identityDomain() string {
 	return strings.ToLower(s.Identity[strings.LastIndexByte(s.Identity, '@')+1:])
 }
 
-func (s *Signature) readTimes(tags map[string]tag) error {
+func (s *Signature) readTimes(tags map[string]string) error {
 	for _, name := range []string{"t", "x"} {
 		at := &s.Time
 		if name == "x" {
 			at = &s.Expires
 		}
-		tag, ok := tags[name]
+		value, ok := tags[name]
 		if !ok {
 			continue
 		}
-		seconds, err := number(tag.value, 12)
+		seconds, err := number(value, 12)
 		if err != nil {
-			return fmt.Errorf("%s= is %s, which is no time", name, quote(tag.value))
+			return fmt.Errorf("%s= is %s, which is not a time", name, quote(value))
 		}
 		*at = time.Unix(seconds, 0).UTC()
 	}
@@ -221,4 +231,18 @@ func number(s string, most int) (int64, error) {
 		return math.MaxInt64, nil
 	}
 	return n, nil
+}
+
+const whiteSpace = " \t\r\n"
+
+// isText reports whether a tag-list has only characters that are allowed in one.
+func isText(list string) bool {
+	return utf8.ValidString(list) && !strings.ContainsFunc(list, func(c rune) bool {
+		return unicode.IsControl(c) && !strings.ContainsRune(whiteSpace, c)
+	})
+}
+
+// spaceless drops the white space that may stand inside lists and base64.
+func spaceless(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(c rune) bool { return strings.ContainsRune(whiteSpace, c) }), "")
 }
