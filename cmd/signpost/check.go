@@ -16,10 +16,9 @@ import (
 
 func checkCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "check",
-		Usage:       "compare the DNS with the keys, and say whether mail will pass DMARC",
-		UsageText:   "signpost check [options] DOMAIN...",
-		Description: checkDescription,
+		Name:      "check",
+		Usage:     "compare the DNS with the keys, and say whether mail will pass DMARC",
+		UsageText: "signpost check [options] DOMAIN...",
 		Flags: []cli.Flag{
 			keysFlag(),
 			selectorFlag(),

@@ -18,14 +18,6 @@ func completionCommand() *cli.Command {
 		Name:      "completion",
 		Usage:     "print a completion script for a shell",
 		UsageText: "signpost completion bash|zsh|fish",
-		Description: `Commands, options and the words they take are completed, and domains from the
-key directory.
-
-examples:
-   $ source <(signpost completion bash)
-   $ signpost completion bash > /etc/bash_completion.d/signpost
-   $ signpost completion zsh > /usr/local/share/zsh/site-functions/_signpost
-   $ signpost completion fish > ~/.config/fish/completions/signpost.fish`,
 		// The words of an unfinished line may look like flags of this command.
 		SkipFlagParsing: true,
 		Action:          completion,

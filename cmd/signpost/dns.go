@@ -18,10 +18,9 @@ import (
 
 func dnsCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "dns",
-		Usage:       "print the SPF, DKIM and DMARC records to publish",
-		UsageText:   "signpost dns [options] DOMAIN...\nsignpost dns --no-mail [options] DOMAIN...",
-		Description: dnsDescription,
+		Name:      "dns",
+		Usage:     "print the SPF, DKIM and DMARC records to publish",
+		UsageText: "signpost dns [options] DOMAIN...\nsignpost dns --no-mail [options] DOMAIN...",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " + strings.Join(render.Formats(), "|")},
 			jsonFlag(), keysFlag(), selectorFlag(), daemonFlag(), timeoutFlag(5 * time.Second),

@@ -113,7 +113,7 @@ func TestDNSHelpIsTrue(t *testing.T) {
 	dir := t.TempDir()
 	writeSeed(t, dir)
 	t.Setenv("SIGNPOST_KEYS", dir)
-	_, examples, _ := strings.Cut(dnsDescription, "\nexamples:\n")
+	_, examples, _ := strings.Cut(description("signpost dns"), "\nexamples:\n")
 	examples, _, _ = strings.Cut(examples, "\njson:\n")
 	shown := 0
 	for _, example := range strings.Split("\n"+examples, "\n   $ ")[1:] {

@@ -39,12 +39,11 @@ func explainCommand() *cli.Command {
 	}
 	flags = append(flags, settings.Flags(settings.ForSigning())...)
 	return &cli.Command{
-		Name:        "explain",
-		Usage:       "say why a message would or would not be signed, and what would break its signature",
-		UsageText:   "signpost explain [options] [FILE...]",
-		Description: explainDescription,
-		Flags:       flags,
-		Action:      explain,
+		Name:      "explain",
+		Usage:     "say why a message would or would not be signed, and what would break its signature",
+		UsageText: "signpost explain [options] [FILE...]",
+		Flags:     flags,
+		Action:    explain,
 	}
 }
 

@@ -22,27 +22,6 @@ func healthCommand() *cli.Command {
 		Name:      "health",
 		Usage:     "say whether signpostd could sign now",
 		UsageText: "signpost health [options]",
-		Description: `Speaks the milter protocol to signpostd and offers it one message from each
-domain in ALLOWED_SENDER_DOMAINS or, where that is empty, from the first
-domain of the key directory. No mail is sent. It exits with 0 when all would
-be signed and with 1 when not, so it serves as the health check of a container.
-
-With --daemon it goes by what signpostd says of itself at its status page: that it
-serves, and that each domain that must be signed can be.
-
-examples:
-   $ signpost health
-   signpostd at inet:localhost:8891 signs for example.org
-
-   $ signpost health --domains example.net
-   signpost: error: example.net: mail would not be signed
-   signpost: hint: put its key into the key directory
-
-   $ signpost health --daemon localhost:8890
-   signpostd 1.0 at inet:localhost:8890 is ready; keys: 1 pending, 12 active
-
-json:
-   {"signs": true, "socket": "inet:localhost:8891", "domains": ["example.org"], "error": "", "hint": ""}`,
 		Flags: []cli.Flag{
 			settings.Named("socket").Flag(),
 			settings.Named("domains").Flag(),

@@ -1,15 +1,33 @@
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"embed"
+	"fmt"
+	"strings"
 
-// A verb documents itself in its cli.Command, and the help text, the man page
-// and the README rest on that alone:
+	"github.com/urfave/cli/v2"
+)
+
+// A verb documents itself, and --help and the man page are made of that alone:
 //
 //	Usage        what it does, in a few words
 //	UsageText    synopsis, one line for each form
-//	Description  paragraphs of text; then sections that begin with a line such
-//	             as "examples:" or "json:", whose lines are indented by three
-//	             spaces. Examples show real output.
+//	help/*.txt   the description of each verb: paragraphs of text; then sections
+//	             that begin with a line such as "examples:" or "json:", whose
+//	             lines are indented by three spaces. Examples show real output.
+
+//go:embed help/*.txt
+var helpTexts embed.FS
+
+// description returns the help text of a command, as "signpost postfix show".
+func description(command string) string {
+	_, verb, _ := strings.Cut(command, " ")
+	text, err := helpTexts.ReadFile("help/" + strings.ReplaceAll(verb, " ", "-") + ".txt")
+	if err != nil {
+		panic(fmt.Sprintf("%s has no help text: %v", command, err)) // all are read at each start
+	}
+	return strings.TrimSuffix(string(text), "\n")
+}
 
 // helpTemplate is the text of --help of one verb.
 const helpTemplate = `{{.HelpName}} - {{.Usage}}

@@ -20,7 +20,6 @@ func importCommand() *cli.Command {
 		Usage: "carry over keys and tables from OpenDKIM or rspamd",
 		UsageText: "signpost import [options] PATH...\n" +
 			"signpost import --signing-table FILE [options] KEYTABLE",
-		Description: importHelp,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"},
 			keysFlag(),

@@ -16,10 +16,9 @@ import (
 
 func keygenCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "keygen",
-		Usage:       "make keys for domains",
-		UsageText:   "signpost keygen [options] DOMAIN...",
-		Description: keygenDescription,
+		Name:      "keygen",
+		Usage:     "make keys for domains",
+		UsageText: "signpost keygen [options] DOMAIN...",
 		Flags: []cli.Flag{
 			keysFlag(),
 			&cli.StringFlag{Name: "type", Value: "rsa", Usage: "type of the key, `rsa|ed25519|both`"},

@@ -18,10 +18,9 @@ import (
 
 func keysCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "keys",
-		Usage:       "show what is in the key directory, and which keys sign",
-		UsageText:   "signpost keys [options] [DOMAIN...]",
-		Description: keysDescription,
+		Name:      "keys",
+		Usage:     "show what is in the key directory, and which keys sign",
+		UsageText: "signpost keys [options] [DOMAIN...]",
 		Flags: []cli.Flag{
 			keysFlag(),
 			selectorFlag(),
@@ -34,61 +33,6 @@ func keysCommand() *cli.Command {
 		Action: showKeys,
 	}
 }
-
-const keysDescription = `Reads the key directory as signpostd does, and shows each key with its domain,
-selector, type, size, age and file, and whether it signs: the newest RSA key of a
-domain does, and the newest Ed25519 key, as soon as their records are in the DNS.
-With --dns the DNS is asked whether they are: then each key has its stage (pending,
-published, active, retiring, retired), and what signs is what a signpostd signs with
-that starts now. With --daemon a running signpostd is asked in place of directory and
-DNS: it knows what it signs with, and what to do next.
-Then come the files that should be keys and are not usable, with what is wrong, and
-what else is worth knowing of the keys. With domains given it shows only theirs. The
-exit code is 1 when something is wrong, or when there is no key, and 3 when the
-directory cannot be read or, with --dns, the DNS does not answer.
-
-examples:
-   $ signpost keys
-   DOMAIN       SELECTOR   TYPE  BITS  AGE       SIGNS  FILE
-   example.net  mail       rsa   1024  3 years   yes    /etc/opendkim/keys/example.net.private
-   example.org  s20260501  rsa   2048  6 months  no     /etc/opendkim/keys/example.org/s2026...
-   example.org  s20261122  rsa   2048  new       yes    /etc/opendkim/keys/example.org/s2026...
-   fault: example.com: key /etc/opendkim/keys/example.com.private: the file is empty
-      it does not sign
-      hint: put the key back from a copy, or remove the file
-   warning: example.net: the key with selector mail has only 1024 bits
-      2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist
-      hint: make a new one with "signpost keygen"
-
-json:
-   {
-     "directory": "/etc/opendkim/keys",
-     "keys": [
-       {
-         "domain": "example.org",
-         "selector": "s20261122",
-         "type": "rsa",
-         "bits": 2048,
-         "file": "/etc/opendkim/keys/example.org/s20261122.private",
-         "modified": "2026-11-22T10:00:00Z",
-         "signs": true,
-         "stage": "active",
-         "dns": "published"
-       }
-     ],
-     "findings": [
-       {
-         "code": "dkim-key-broken",
-         "level": "fault",
-         "name": "example.com",
-         "what": "key /etc/opendkim/keys/example.com.private: the file is empty",
-         "effect": "it does not sign",
-         "fix": "put the key back from a copy, or remove the file"
-       }
-     ]
-   }
-
-   With --daemon "directory" is empty, and "daemon" says who was asked.`
 
 // keysAnswer is the JSON form of the answer.
 type keysAnswer struct {

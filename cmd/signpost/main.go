@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		HideHelpCommand:       true,
 		OnUsageError:          wrongUse("signpost"),
 		ExitErrHandler:        func(*cli.Context, error) {}, // the code is returned, below
-		Commands:              prepared("signpost", verbs()),
+		Commands:              verbs(),
 		CustomAppHelpTemplate: appTemplate,
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // verbs are in the order in which a new user needs them.
 func verbs() []*cli.Command {
-	return []*cli.Command{
+	return prepared("signpost", []*cli.Command{
 		keygenCommand(),
 		rotateCommand(),
 		keysCommand(),
@@ -98,7 +98,7 @@ func verbs() []*cli.Command {
 		healthCommand(),
 		completionCommand(),
 		manCommand(),
-	}
+	})
 }
 
 // wrongUse is for flags that a command does not know, or not with that value.
@@ -117,6 +117,7 @@ func prepared(parent string, commands []*cli.Command) []*cli.Command {
 	for _, command := range commands {
 		name := parent + " " + command.Name
 		command.OnUsageError = wrongUse(name)
+		command.Description = description(name)
 		command.HideHelpCommand = true
 		command.CustomHelpTemplate = helpTemplate
 		command.Flags = withKeyFlags(command.Flags)

@@ -16,11 +16,6 @@ func manCommand() *cli.Command {
 		Name:      "man",
 		Usage:     "print a manual page, or write them all",
 		UsageText: "signpost man [COMMAND]\nsignpost man --dir DIR",
-		Description: `The page of signpost, or of one of its commands, in the form that man(1) reads.
-
-examples:
-   $ signpost man keygen | man -l -
-   $ signpost man --dir /usr/local/share/man/man1`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "write all pages into `DIR`"},
 		},

@@ -29,15 +29,14 @@ func postfixCommand() *cli.Command {
 	}}
 	with := func(more ...cli.Flag) []cli.Flag { return append(more, flags...) }
 	return &cli.Command{
-		Name:        "postfix",
-		Usage:       "set up main.cf of a Postfix that sends, and find what is wrong with one",
-		UsageText:   "signpost postfix show|diff|write [options]\nsignpost postfix check [options] [FILE]",
-		Description: postfixDescription,
-		Action:      showHelp,
+		Name:      "postfix",
+		Usage:     "set up main.cf of a Postfix that sends, and find what is wrong with one",
+		UsageText: "signpost postfix show|diff|write [options]\nsignpost postfix check [options] [FILE]",
+		Action:    showHelp,
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "print the settings that write would set", Action: showPostfix,
-				UsageText: "signpost postfix show [options]", Description: postfixShowDescription,
+				UsageText: "signpost postfix show [options]",
 				Flags: with(
 					&cli.StringFlag{Name: "as", Value: "main.cf", Usage: "print in `FORM`: " + strings.Join(postfix.Formats(), "|")},
 					&cli.BoolFlag{Name: "milter-only", Usage: "only what has mail signed, for a Postfix that is set up already"},
@@ -45,18 +44,17 @@ func postfixCommand() *cli.Command {
 			},
 			{
 				Name: "diff", Usage: "show what write would change, and write nothing", Action: diffPostfix,
-				UsageText: "signpost postfix diff [options]", Description: postfixDiffDescription, Flags: flags,
+				UsageText: "signpost postfix diff [options]", Flags: flags,
 			},
 			{
 				Name: "write", Usage: "write main.cf, master.cf and the maps that main.cf names", Action: writePostfix,
-				UsageText: "signpost postfix write [options]", Description: postfixWriteDescription,
-				Flags: with(&cli.BoolFlag{Name: "dry-run", Usage: "show what would change, write nothing"}),
+				UsageText: "signpost postfix write [options]",
+				Flags:     with(&cli.BoolFlag{Name: "dry-run", Usage: "show what would change, write nothing"}),
 			},
 			{
 				Name: "check", Usage: "find what is wrong with a configuration", Action: checkPostfix,
 				UsageText: "signpost postfix check [options]\nsignpost postfix check [options] DIR\nsignpost postfix check [options] FILE\n" +
 					"postconf -n | signpost postfix check [options] -",
-				Description: postfixCheckDescription,
 				Flags: []cli.Flag{configDir,
 					&cli.StringFlag{Name: "milter", EnvVars: []string{"SIGNPOST_MILTER"}, Usage: "signpostd listens at `ADDRESS`; without, any milter is taken for it"},
 					&cli.StringFlag{Name: "master", Usage: "read master.cf, or what postconf -M printed, from `FILE`"},

@@ -20,10 +20,9 @@ import (
 
 func rotateCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "rotate",
-		Usage:       "change the keys of domains without breaking mail",
-		UsageText:   "signpost rotate [options] DOMAIN... | --all",
-		Description: rotateDescription,
+		Name:      "rotate",
+		Usage:     "change the keys of domains without breaking mail",
+		UsageText: "signpost rotate [options] DOMAIN... | --all",
 		Flags: []cli.Flag{
 			keysFlag(),
 			selectorFlag(),

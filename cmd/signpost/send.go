@@ -12,10 +12,9 @@ import (
 
 func sendCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "send",
-		Usage:       "send a test message and show the dialogue",
-		UsageText:   "signpost send --from ADDRESS --to ADDRESS [options]\nsignpost send [options] FILE",
-		Description: sendDescription,
+		Name:      "send",
+		Usage:     "send a test message and show the dialogue",
+		UsageText: "signpost send --from ADDRESS --to ADDRESS [options]\nsignpost send [options] FILE",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "server", Value: "localhost:587", Usage: "submit to `HOST:PORT`; without a port 587, or 465 with --tls implicit"},
 			&cli.StringFlag{Name: "from", Usage: "sender `ADDRESS`; with FILE the default is its From field"},

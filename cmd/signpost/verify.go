@@ -21,7 +21,6 @@ func verifyCommand() *cli.Command {
 		Usage: "say what a receiver would say of a message",
 		UsageText: `signpost verify [options] [FILE...]
 signpost verify --keys DIR|--record FILE [options] [FILE...]`,
-		Description: verifyDescription,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "ip", Usage: "the client had this `ADDRESS`, in place of what Received tells"},
 			&cli.StringFlag{Name: "helo", Usage: "the client called itself `NAME`"},
