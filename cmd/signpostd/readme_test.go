@@ -9,9 +9,9 @@ import (
 	"signpost/cmd/internal/settings"
 )
 
-// The table of options in the README says what the program does.
+// The table of options in README.md says what the program does.
 func TestReadmeHasTheOptions(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestReadmeHasTheOptions(t *testing.T) {
 		}
 		row := fmt.Sprintf("| `--%s` | `%s` | %s | %s |\n", o.Name, strings.Join(o.Variables, "` `"), value, strings.ReplaceAll(o.Usage, "`", ""))
 		if !strings.Contains(string(readme), row) {
-			t.Errorf("the README lacks\n%s", row)
+			t.Errorf("README.md lacks\n%s", row)
 		}
 	}
 }
