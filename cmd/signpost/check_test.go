@@ -11,7 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"signpost/test/nsd"
+	"signpost/test/lab/nameserver"
 )
 
 // nsdServer is a command of the stories:
@@ -33,9 +33,9 @@ func nsdServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	dir, err := os.MkdirTemp(ts.Getenv("WORK"), "nsd")
 	ts.Check(err)
-	server, err := nsd.Start(dir, "", zones, "127.0.0.1")
+	server, err := nameserver.StartNSD(dir, "", zones, "127.0.0.1")
 	ts.Check(err)
-	ts.Defer(server.Stop)
+	ts.Defer(func() { server.Stop() })
 	ts.Setenv("RESOLVER", net.JoinHostPort("127.0.0.1", server.Port))
 }
 

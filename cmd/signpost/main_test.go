@@ -25,7 +25,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"nameserver": nameserver,
+			"nameserver": serveZone,
 			"nsd":        nsdServer, // check_test.go
 			"code":       code,
 			"smtpserver": smtpServer, // send_test.go

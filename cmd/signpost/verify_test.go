@@ -7,10 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,46 +16,29 @@ import (
 	miekg "github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"signpost/keystore/dns"
 	"signpost/milter/dkim"
+	"signpost/test/lab/nameserver"
 )
 
-// nameserver is a command of the stories:
+// serveZone is the command nameserver of the stories:
 //
 //	nameserver FILE [NAME ...]
 //
 // serves the zone file until the story ends and sets $RESOLVER to its address.
 // It fails (SERVFAIL) for the names.
-func nameserver(ts *testscript.TestScript, neg bool, args []string) {
+func serveZone(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: nameserver FILE [NAME ...]")
 	}
-	records, err := parseRecords(ts.ReadFile(args[0]), "", "")
+	zone, err := nameserver.ParseZone(ts.ReadFile(args[0]))
 	ts.Check(err)
-	zone := dns.NewZone(records)
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if names := args[1:]; len(names) > 0 {
+		zone.Fail(nameserver.Code(miekg.RcodeServerFailure), names...)
+	}
+	server, err := nameserver.Start(nameserver.Anywhere, zone)
 	ts.Check(err)
-	started, done := make(chan struct{}), make(chan struct{})
-	server := &miekg.Server{PacketConn: conn, NotifyStartedFunc: func() { close(started) }}
-	server.Handler = miekg.HandlerFunc(func(w miekg.ResponseWriter, query *miekg.Msg) {
-		reply := new(miekg.Msg).SetReply(query)
-		reply.RecursionAvailable = true
-		question := query.Question[0]
-		answer, err := zone.Lookup(context.Background(), question.Name, question.Qtype)
-		switch {
-		case err != nil || slices.Contains(args[1:], strings.TrimSuffix(question.Name, ".")):
-			reply.Rcode = miekg.RcodeServerFailure
-		case answer.NXDomain:
-			reply.Rcode = miekg.RcodeNameError
-		default:
-			reply.Answer = answer.Records
-		}
-		w.WriteMsg(reply)
-	})
-	go func() { defer close(done); server.ActivateAndServe() }()
-	<-started
-	ts.Defer(func() { server.Shutdown(); <-done })
-	ts.Setenv("RESOLVER", conn.LocalAddr().String())
+	ts.Defer(server.Stop)
+	ts.Setenv("RESOLVER", server.Addr)
 }
 
 // The public half of a key directory stands for the DNS.

@@ -12,7 +12,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
-	"signpost/test/nsd"
+	"signpost/test/lab/nameserver"
 )
 
 // twoServers starts two real name servers on one port: the first with all
@@ -21,16 +21,16 @@ func twoServers(t *testing.T, first, second map[string]string) (r *dns.Resolver,
 	t.Helper()
 	all := above()
 	maps.Copy(all, first)
-	one, err := nsd.Start(t.TempDir(), "", all, "127.0.0.1")
+	one, err := nameserver.StartNSD(t.TempDir(), "", all, "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(one.Stop)
-	two, err := nsd.Start(t.TempDir(), one.Port, second, "127.0.0.2")
+	t.Cleanup(func() { one.Stop() })
+	two, err := nameserver.StartNSD(t.TempDir(), one.Port, second, "127.0.0.2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(two.Stop)
+	t.Cleanup(func() { two.Stop() })
 	return resolverAt(net.JoinHostPort("127.0.0.1", one.Port)), one.Port
 }
 

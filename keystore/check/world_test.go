@@ -21,7 +21,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/record"
-	"signpost/test/nsd"
+	"signpost/test/lab/nameserver"
 )
 
 // testKeys are made once: RSA keys take long.
@@ -106,11 +106,11 @@ func serveZones(t testing.TB, zones map[string]string) *dns.Resolver {
 	for name, zone := range zones {
 		all[name] = zone
 	}
-	server, err := nsd.Start(t.TempDir(), "", all, "127.0.0.1")
+	server, err := nameserver.StartNSD(t.TempDir(), "", all, "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.Stop)
+	t.Cleanup(func() { server.Stop() })
 	return resolverAt(net.JoinHostPort("127.0.0.1", server.Port))
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"signpost/test/lab"
 )
 
 // testBench has keys, in a folder that ends with the test.
@@ -117,7 +119,7 @@ func signatureOf(t *testing.T, b *bench) field {
 	return added[0]
 }
 
-func addHeader(f field) []byte { return appendFrame(nil, 'h', f.name+"\x00", f.value+"\x00") }
+func addHeader(f field) []byte { return lab.AppendFrame(nil, 'h', f.name+"\x00", f.value+"\x00") }
 
 func TestFaultsAreFound(t *testing.T) {
 	t.Parallel()
@@ -131,7 +133,7 @@ func TestFaultsAreFound(t *testing.T) {
 	}{
 		{"unsigned", 5, nil, "message 6 of session 0 got 0 signatures, want 1"},
 		{"signed twice", 5, append(addHeader(signature), addHeader(signature)...), "got 2 signatures, want 1"},
-		{"refused", 5, appendFrame(nil, 't'), `answer to 'E': 't'`},
+		{"refused", 5, lab.AppendFrame(nil, 't'), `answer to 'E': 't'`},
 		{"signature of another message", 0, addHeader(signature), "does not verify"},
 		{"signature for another domain", 0, addHeader(field{signature.name, strings.Replace(signature.value, "d="+domainMark, "d=example.org", 1)}), "does not verify"},
 		{"no signature at all", 0, addHeader(field{signature.name, " v=1"}), "a sample of"},

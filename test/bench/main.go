@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"signpost/test/lab"
 )
 
 func main() {
@@ -68,18 +70,15 @@ func run(args []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	home := os.Getenv(homeEnv)
-	if home == "" {
-		code, err := runInside()
-		if err == nil && code != 0 {
-			os.Exit(code)
-		}
-		return err
+	var failed error
+	code, err := lab.Enter(nil, func() int {
+		failed = measure(lab.Files(), o)
+		return 0
+	})
+	if err == nil && code != 0 {
+		os.Exit(code)
 	}
-	if err := enterWorld(home); err != nil {
-		return err
-	}
-	return measure(home, o)
+	return errors.Join(err, failed)
 }
 
 // check finds what would measure nothing.
@@ -105,13 +104,13 @@ func (o options) check() error {
 }
 
 // measure does all that the options ask for.
-func measure(home string, o options) error {
-	b := &bench{dir: home, rounds: o.rounds, span: o.span, warm: o.warm}
+func measure(dir string, o options) error {
+	b := &bench{dir: dir, rounds: o.rounds, span: o.span, warm: o.warm}
 	var err error
 	if b.contenders, err = contenders(o); err != nil {
 		return err
 	}
-	if b.keys, err = makeKeys(home); err != nil {
+	if b.keys, err = makeKeys(dir); err != nil {
 		return err
 	}
 	printMachine(os.Stdout, o)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"strings"
+
+	"signpost/test/lab"
 )
 
 // serveNothing is a milter that does nothing: it takes all that Postfix sends,
@@ -28,7 +30,7 @@ func serveNothing(ln net.Listener, endOfMessage func() []byte) error {
 // 2048 bits.
 func longField() []byte {
 	const index, lines = "\x00\x00\x00\x00", 8
-	return appendFrame(nil, 'i', index, "X-Signature\x00", strings.Repeat("\n "+strings.Repeat("x", 70), lines), "\x00")
+	return lab.AppendFrame(nil, 'i', index, "X-Signature\x00", strings.Repeat("\n "+strings.Repeat("x", 70), lines), "\x00")
 }
 
 // converse serves one connection until its end, whatever that is.
@@ -37,13 +39,13 @@ func converse(conn net.Conn, endOfMessage func() []byte) {
 	const adds = 0x1
 	noReplies := uint32(noReplyConnect | noReplyHelo | noReplyMail | noReplyRcpt | noReplyData | noReplyUnknown |
 		noReplyHeader | noReplyEndOfHeader | noReplyBody | noUnknown | leadingSpace)
-	agreed := appendFrame(nil, 'O', "\x00\x00\x00\x06", "\x00\x00\x00", string(rune(adds)),
+	agreed := lab.AppendFrame(nil, 'O', "\x00\x00\x00\x06", "\x00\x00\x00", string(rune(adds)),
 		string([]byte{byte(noReplies >> 24), byte(noReplies >> 16), byte(noReplies >> 8), byte(noReplies)}))
-	accept := appendFrame(nil, 'a')
+	accept := lab.AppendFrame(nil, 'a')
 	in := bufio.NewReaderSize(conn, 64<<10)
 	var buf []byte
 	for {
-		command, _, err := readFrame(in, &buf)
+		command, _, err := lab.ReadFrame(in, &buf)
 		if err != nil {
 			return
 		}

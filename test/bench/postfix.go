@@ -3,20 +3,18 @@ package main
 import (
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"strings"
 	"time"
+
+	"signpost/test/lab"
 )
 
 // A postfix is a private Postfix instance that throws away what it takes, with
 // a port for each milter. Mail to proof.test it delivers, to be looked at.
 type postfix struct {
-	etc, queue, log string
-
+	*lab.Postfix
 	ports map[string]string // address by milter
-	sink  *process
-	dump  string // folder of what the sink received
+	sink  *lab.Sink
 }
 
 // noMilter is the name of the port without one.
@@ -25,114 +23,43 @@ const noMilter = "no milter"
 // startPostfix runs a Postfix with a port without milter, and one for each of
 // the sockets.
 func (b *bench) startPostfix(milters map[string]socket) (*postfix, error) {
-	base, err := b.folder("postfix")
+	dir, err := b.folder("postfix")
 	if err != nil {
 		return nil, err
 	}
-	p := &postfix{etc: base + "/etc", log: base + "/mail.log", dump: base + "/dump", ports: make(map[string]string)}
-	p.queue = base + "/queue"
-	for _, dir := range []string{p.etc, p.queue, base + "/data"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, err
-		}
+	notations := map[string]string{noMilter: ""}
+	for name, s := range milters {
+		notations[name] = s.milter()
 	}
-	if out, err := exec.Command("chown", "postfix", base+"/data").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("chown: %w %s", err, out)
-	}
-	sink, err := freePort()
-	if err != nil {
-		return nil, err
-	}
+	p := &postfix{ports: make(map[string]string)}
 	services := ""
-	add := func(name, milter string) error {
+	for name, milter := range notations {
 		s, err := freePort()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		p.ports[name] = s.address
 		services += fmt.Sprintf("%s inet n - n - - smtpd\n  -o smtpd_milters=%s\n", s.address, milter)
-		return nil
 	}
-	if err := add(noMilter, ""); err != nil {
+	if p.sink, err = lab.StartSink("127.0.0.1:0"); err != nil {
 		return nil, err
 	}
-	for name, s := range milters {
-		if err := add(name, s.milter()); err != nil {
-			return nil, err
-		}
-	}
-	mainCF := p.etc + "/main.cf"
-	err = writeLines(mainCF,
-		"compatibility_level = 3.6",
-		"config_directory = "+p.etc,
-		"queue_directory = "+p.queue,
-		"data_directory = "+base+"/data",
-		"maillog_file = "+p.log,
-		"maillog_file_prefixes = "+base,
-		"myhostname = mta.test",
-		"mydestination =",
-		"alias_maps =",
-		"alias_database =",
-		"local_recipient_maps =",
-		"local_transport = error:local delivery is disabled",
-		"inet_interfaces = 127.0.0.1",
-		"inet_protocols = ipv4",
-		"mynetworks = 127.0.0.0/8",
-		"smtpd_relay_restrictions = permit_mynetworks, reject",
+	p.Postfix, err = lab.StartPostfix(dir+"/instance", exec.Command, services,
 		"smtpd_client_connection_count_limit = 0",
-		"milter_default_action = tempfail",
-		"smtp_tls_security_level = none",
 		"in_flow_delay = 0",
 		"default_transport = discard",
-		"transport_maps = inline:{proof.test=smtp:["+strings.Replace(sink.address, ":", "]:", 1)+"}")
+		fmt.Sprintf("transport_maps = inline:{proof.test=smtp:[127.0.0.1]:%d}", p.sink.Addr().Port))
 	if err != nil {
+		p.sink.Stop()
 		return nil, err
-	}
-	// Postfix waits seconds for a main.cf that was changed just now.
-	past := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(mainCF, past, past); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(p.etc+"/master.cf", []byte(services+masterCF), 0o644); err != nil {
-		return nil, err
-	}
-	p.sink, err = startProcess(base+"/sink.log", "smtp-sink", "-u", "root", "-d", p.dump+"/%S", sink.address, "100")
-	if err != nil {
-		return nil, err
-	}
-	if out, err := exec.Command("postfix", "-c", p.etc, "start").CombinedOutput(); err != nil {
-		p.sink.stop()
-		return nil, fmt.Errorf("postfix start: %w: %s", err, out)
 	}
 	return p, nil
 }
 
 func (p *postfix) stop() {
-	exec.Command("postfix", "-c", p.etc, "abort").Run()
-	p.sink.stop()
+	p.Stop()
+	p.sink.Stop()
 }
-
-// masterCF is the stock list of services that are needed, none of them in a chroot.
-const masterCF = `
-pickup     unix       n - n 60    1 pickup
-cleanup    unix       n - n -     0 cleanup
-qmgr       unix       n - n 300   1 qmgr
-tlsmgr     unix       - - n 1000? 1 tlsmgr
-rewrite    unix       - - n -     - trivial-rewrite
-bounce     unix       - - n -     0 bounce
-defer      unix       - - n -     0 bounce
-trace      unix       - - n -     0 bounce
-verify     unix       - - n -     1 verify
-flush      unix       n - n 1000? 0 flush
-proxymap   unix       - - n -     - proxymap
-smtp       unix       - - n -     - smtp
-showq      unix       n - n -     - showq
-error      unix       - - n -     - error
-retry      unix       - - n -     - error
-discard    unix       - - n -     - discard
-anvil      unix       - - n -     1 anvil
-postlog    unix-dgram n - n -     1 postlogd
-`
 
 // source sends messages of 4 KiB over ten sessions.
 func (p *postfix) source(milter, to string, messages int, manyPerSession bool) (time.Duration, error) {
@@ -151,25 +78,25 @@ func (p *postfix) source(milter, to string, messages int, manyPerSession bool) (
 }
 
 // said is the last line of the log that contains the text.
-func (p *postfix) said(text string) (found string) {
-	content, _ := os.ReadFile(p.log)
-	for line := range strings.Lines(string(content)) {
-		if strings.Contains(line, text) {
-			found = strings.TrimSpace(line)
-		}
+func (p *postfix) said(text string) string {
+	lines := p.Logged(text)
+	if len(lines) == 0 {
+		return ""
 	}
-	return found
+	return lines[len(lines)-1]
 }
 
 // awaitPort waits until Postfix takes mail.
 func (p *postfix) awaitPort(milter string) error {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", p.ports[milter])
-		if err == nil {
-			return conn.Close()
+	var err error
+	if lab.Wait(30*time.Second, func() bool {
+		var conn net.Conn
+		if conn, err = net.Dial("tcp", p.ports[milter]); err == nil {
+			conn.Close()
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("no mail is taken by Postfix: %w: %s", err, p.said("fatal"))
-		}
+		return err == nil
+	}) {
+		return nil
 	}
+	return fmt.Errorf("no mail is taken by Postfix: %w: %s", err, p.said("fatal"))
 }

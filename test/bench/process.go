@@ -159,3 +159,13 @@ func (p *process) memory(line string) (float64, error) {
 	}
 	return float64(total) / 1024, nil
 }
+
+// freePort finds a port that nobody uses.
+func freePort() (socket, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return socket{}, err
+	}
+	defer ln.Close()
+	return socket{"tcp", ln.Addr().String()}, nil
+}

@@ -6,7 +6,25 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"signpost/test/lab"
 )
+
+// Bits of the negotiation (SMFIF_…, SMFIP_…): what a milter may do, and which
+// steps it does not want or does not answer.
+const (
+	maySetMacros = 0x100
+
+	noConnect, noHelo, noMail, noRcpt, noBody, noHeader, noEndOfHeader = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x40
+	noReplyHeader                                                      = 0x80
+	noUnknown, noData, maySkip, mayRejectedRcpt                        = 0x100, 0x200, 0x400, 0x800
+	noReplyConnect, noReplyHelo, noReplyMail, noReplyRcpt              = 0x1000, 0x2000, 0x4000, 0x8000
+	noReplyData, noReplyUnknown, noReplyEndOfHeader, noReplyBody       = 0x10000, 0x20000, 0x40000, 0x80000
+	leadingSpace                                                       = 0x100000
+)
+
+// chunkSize is the most of a body that Postfix puts into one frame, in bytes.
+const chunkSize = 65535
 
 // An agreement is what a milter answered to the negotiation.
 type agreement struct {
@@ -28,7 +46,7 @@ func parseAgreement(payload []byte) (agreement, error) {
 	version := binary.BigEndian.Uint32(payload)
 	actions := binary.BigEndian.Uint32(payload[4:])
 	a.protocol = binary.BigEndian.Uint32(payload[8:])
-	if version > offeredVersion || actions&^offeredActions != 0 || a.protocol&^offeredProtocol != 0 {
+	if version > lab.OfferedVersion || actions&^lab.OfferedActions != 0 || a.protocol&^lab.OfferedProtocol != 0 {
 		return a, fmt.Errorf("negotiation answered with version=%d actions=%#x protocol=%#x, which was not offered", version, actions, a.protocol)
 	}
 	rest := payload[12:]
@@ -77,8 +95,8 @@ type step struct {
 
 // Frames that end a message, and a connection.
 var (
-	abort = appendFrame(nil, 'A')
-	quit  = appendFrame(nil, 'Q')
+	abort = lab.AppendFrame(nil, 'A')
+	quit  = lab.AppendFrame(nil, 'Q')
 )
 
 // A script is all that is said to a milter on a connection, in frames that are
@@ -155,11 +173,11 @@ func (s *script) say(a agreement, command byte, unwanted, unanswered uint32, pay
 			macros = append(macros, name+"\x00", value+"\x00")
 		}
 	}
-	s.bytes = appendFrame(s.bytes, 'D', macros...)
+	s.bytes = lab.AppendFrame(s.bytes, 'D', macros...)
 	if a.protocol&unwanted != 0 {
 		return
 	}
-	s.bytes = appendFrame(s.bytes, command, payload...)
+	s.bytes = lab.AppendFrame(s.bytes, command, payload...)
 	if a.protocol&unanswered == 0 {
 		s.message = append(s.message, step{command, s.sent, len(s.bytes)})
 		s.sent = len(s.bytes)

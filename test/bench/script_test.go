@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"signpost/test/lab"
 )
 
 // answerTo is a milter's answer to the negotiation.
@@ -25,7 +27,7 @@ func frames(t *testing.T, b []byte) (list []string) {
 	r := bufio.NewReader(bytes.NewReader(b))
 	var buf []byte
 	for {
-		command, payload, err := readFrame(r, &buf)
+		command, payload, err := lab.ReadFrame(r, &buf)
 		if err != nil {
 			return list
 		}
@@ -167,16 +169,16 @@ func FuzzAgreement(f *testing.F) {
 }
 
 func FuzzFrame(f *testing.F) {
-	f.Add(appendFrame(nil, 'h', "a\x00b\x00"))
+	f.Add(lab.AppendFrame(nil, 'h', "a\x00b\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bufio.NewReader(bytes.NewReader(data))
 		var buf []byte
 		for {
-			command, payload, err := readFrame(r, &buf)
+			command, payload, err := lab.ReadFrame(r, &buf)
 			if err != nil {
 				return
 			}
-			if !bytes.Contains(data, appendFrame(nil, command, string(payload))) {
+			if !bytes.Contains(data, lab.AppendFrame(nil, command, string(payload))) {
 				t.Errorf("read %q %q, which was not sent", command, payload)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/test/lab"
 )
 
 // replyTimeout bounds the wait for a reply. Postfix waits as long (milter_content_timeout).
@@ -105,11 +107,10 @@ func (s *session) connect() (err error) {
 	}
 	s.replies.Reset(s.conn)
 	s.conn.SetDeadline(time.Now().Add(replyTimeout))
-	offer := appendFrame(nil, 'O', "\x00\x00\x00\x06", "\x00\x00\x01\xff", "\x00\x1f\xff\xff")
-	if _, err := s.conn.Write(offer); err != nil {
+	if _, err := s.conn.Write(lab.Offer()); err != nil {
 		return err
 	}
-	command, payload, err := readFrame(s.replies, &s.buf)
+	command, payload, err := lab.ReadFrame(s.replies, &s.buf)
 	if err != nil {
 		return fmt.Errorf("negotiation: %w", err)
 	}
@@ -192,7 +193,7 @@ func (s *session) send(first bool) (added []field, err error) {
 // message that is one frame.
 func (s *session) reply(command byte) (skip bool, added []field, err error) {
 	for {
-		answer, payload, err := readFrame(s.replies, &s.buf)
+		answer, payload, err := lab.ReadFrame(s.replies, &s.buf)
 		if err != nil {
 			return false, nil, err
 		}

@@ -6,8 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
+
+	"signpost/test/lab"
 
 	"github.com/emersion/go-msgauth/dkim"
 )
@@ -67,36 +68,22 @@ func (p *postfix) prove(k keys, r *runner) error {
 	if err := p.awaitPort(r.name); err != nil {
 		return err
 	}
-	before, _ := filepath.Glob(p.dump + "/*")
+	before := len(p.sink.All())
 	if _, err := p.source(r.name, "reader@proof.test", 1, false); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		after, _ := filepath.Glob(p.dump + "/*")
-		var err error = fmt.Errorf("nothing arrived: %s", p.said("proof.test"))
-		for _, path := range after[min(len(before), len(after)):] {
-			err = k.verifyFile(path, r.signatures(1))
-		}
-		if err == nil {
-			for _, path := range after {
-				os.Remove(path)
-			}
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("a message by way of Postfix: %w", err)
-		}
+	if !lab.Wait(20*time.Second, func() bool { return len(p.sink.All()) > before }) {
+		return fmt.Errorf("a message by way of Postfix: nothing arrived: %s", p.said("proof.test"))
 	}
+	if err := k.verifyMessage(p.sink.All()[before].Data, r.signatures(1)); err != nil {
+		return fmt.Errorf("a message by way of Postfix: %w", err)
+	}
+	return nil
 }
 
-// verifyFile verifies a message with LF line ends that was received.
-func (k keys) verifyFile(path string, signatures int) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	content = bytes.ReplaceAll(content, []byte("\n"), []byte("\r\n"))
-	results, err := dkim.VerifyWithOptions(bytes.NewReader(content), &dkim.VerifyOptions{LookupTXT: k.lookup})
+// verifyMessage verifies a message that was received.
+func (k keys) verifyMessage(message []byte, signatures int) error {
+	results, err := dkim.VerifyWithOptions(bytes.NewReader(message), &dkim.VerifyOptions{LookupTXT: k.lookup})
 	if err != nil {
 		return err
 	}
@@ -150,21 +137,20 @@ func (p *postfix) round(r *runner, manyPerSession bool, span time.Duration) erro
 // awaitQueue waits until the queue is empty, so that each run has the machine
 // for itself.
 func (p *postfix) awaitQueue() error {
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		var waiting []string
+	var waiting int
+	if lab.Wait(time.Minute, func() bool {
+		waiting = 0
 		for _, queue := range []string{"maildrop", "incoming", "active", "deferred"} {
-			filepath.Walk(filepath.Join(p.queue, queue), func(path string, info os.FileInfo, err error) error {
+			filepath.Walk(filepath.Join(p.Queue, queue), func(_ string, info os.FileInfo, err error) error {
 				if err == nil && info.Mode().IsRegular() {
-					waiting = append(waiting, path)
+					waiting++
 				}
 				return nil
 			})
 		}
-		if len(waiting) == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%d messages stay in the queue: %s", len(waiting), strings.TrimSpace(p.said("status=")))
-		}
+		return waiting == 0
+	}) {
+		return nil
 	}
+	return fmt.Errorf("%d messages stay in the queue: %s", waiting, p.said("status="))
 }

@@ -2,7 +2,6 @@ package compose_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/test/lab"
 )
 
 // patience bounds every wait. It is for broken software on a busy machine, not a measure.
@@ -131,16 +132,8 @@ func (p *project) mustSign(args ...string) {
 // until waits for something that has no event to wait for.
 func (p *project) until(what string, ok func() bool) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			p.t.Fatalf("waited %v in vain: %s", patience, what)
-		}
+	if !lab.Wait(patience, ok) {
+		p.t.Fatalf("waited %v in vain: %s", patience, what)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"signpost/test/lab"
 )
 
 type options struct {
@@ -57,16 +59,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
-	fmt.Fprintf(out, "probe: receiving as probe@[%s]\n", sink.IP())
-	received := make(chan []byte)
-	go sink.serve(ctx, received)
-
+	defer sink.Stop()
+	recipient := "probe@[" + sink.Addr().IP.String() + "]"
+	fmt.Fprintf(out, "probe: receiving as %s\n", recipient)
 	submitted := make(chan error, 1)
 	if o.submit != "" {
-		go func() { submitted <- submitAll(ctx, o, "probe@["+sink.IP()+"]") }()
+		go func() { submitted <- submitAll(ctx, o, recipient) }()
 	}
-	if err := await(ctx, o, received, submitted); err != nil {
+	if err := await(ctx, o, sink, submitted); err != nil {
 		return err
 	}
 	for _, domain := range o.domains {
@@ -76,24 +76,27 @@ func run(ctx context.Context, o options, out io.Writer) error {
 }
 
 // await returns when enough good messages came in, or one that is not good.
-func await(ctx context.Context, o options, received <-chan []byte, submitted <-chan error) error {
+func await(ctx context.Context, o options, sink *lab.Sink, submitted <-chan error) error {
 	seen := make(map[string]map[string]bool) // domain, Message-ID: a message sent twice counts once
 	missing := len(o.domains) * o.count
 	for _, domain := range o.domains {
 		seen[domain] = make(map[string]bool)
 	}
-	for missing > 0 {
-		select {
-		case message := <-received:
-			domain, id, err := verify(o.keys, message)
+	for judged := 0; missing > 0; {
+		for _, d := range sink.All()[judged:] {
+			judged++
+			domain, id, err := verify(o.keys, d.Data)
 			if err != nil {
-				return fmt.Errorf("%w\n%s", err, message)
+				return fmt.Errorf("%w\n%s", err, d.Data)
 			}
 			ids := seen[domain]
 			if ids != nil && len(ids) < o.count && !ids[id] {
 				ids[id] = true
 				missing--
 			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
 		case err := <-submitted:
 			if err != nil {
 				return err

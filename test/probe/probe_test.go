@@ -80,17 +80,14 @@ func TestRunTellsUnsigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer relay.Close()
+	defer relay.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	passedOn := make(chan []byte, 1)
-	go relay.serve(ctx, passedOn)
-
 	if err := submit(ctx, relay.Addr().String(), "postmaster@example.org", "probe@[127.0.0.1]", "<1@example.org>"); err != nil {
 		t.Fatal(err)
 	}
 	o := options{keys: keys, count: 1, domains: []string{"example.org"}}
-	err = await(ctx, o, passedOn, nil)
+	err = await(ctx, o, relay, nil)
 	if err == nil || !strings.Contains(err.Error(), "without a signature") {
 		t.Errorf("got %v", err)
 	}

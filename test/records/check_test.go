@@ -4,13 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/miekg/dns"
+	"signpost/test/lab/nameserver"
 )
 
 // The two programs of a user, from the key to the verdict: what dns prints goes
@@ -24,18 +23,18 @@ func TestCheckFindsWhatWasPublished(t *testing.T) {
 	keys := t.TempDir()
 	run(t, signpost, "keygen", "--keys", keys, "--type", "both", "example.org")
 	update := run(t, signpost, "dns", "--keys", keys, "--format", "nsupdate", "--policy", "reject", "--rua", "none", "example.org")
-	for server, start := range servers {
+	for server, primary := range nameserver.Primaries() {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			before := "$TTL 3600\n$ORIGIN example.org.\n@ IN MX 10 mail\nmail IN A 192.0.2.1\n"
-			port := start(t, "example.org", write(t, t.TempDir(), "zone", head+before), false)
-			resolver := startResolver(t, fmt.Sprintf("127.0.0.1:%d", port))
+			port := serve(t, primary, "example.org", head+before, nameserver.FromHere)
+			resolver := startResolver(t, port)
 			check := []string{"check", "--json", "--keys", keys, "--resolver", resolver, "--from-ip", "192.0.2.1", "--helo", "mail.example.org", "example.org"}
 
 			if r := answer(t, signpost, check...); r.Passes != "no" {
 				t.Errorf("nothing is published, and check says: %s", r.Verdict)
 			}
-			send(t, "nsupdate", fmt.Sprintf("server 127.0.0.1 %d\n", port)+update)
+			send(t, "nsupdate", fmt.Sprintf("server 127.0.0.1 %s\n", port)+update)
 			r := answer(t, signpost, check...)
 			if r.Passes != "yes" {
 				t.Errorf("check says: %s", r.Verdict)
@@ -48,31 +47,6 @@ func TestCheckFindsWhatWasPublished(t *testing.T) {
 			}
 		})
 	}
-}
-
-// startResolver serves what the server of example.org says; nothing else exists.
-func startResolver(t *testing.T, server string) (address string) {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	resolve := func(w dns.ResponseWriter, query *dns.Msg) {
-		answer := new(dns.Msg).SetRcode(query, dns.RcodeNameError)
-		if dns.IsSubDomain("example.org.", query.Question[0].Name) {
-			var err error
-			if answer, err = dns.Exchange(query, server); err != nil {
-				answer = new(dns.Msg).SetRcode(query, dns.RcodeServerFailure)
-			}
-		}
-		w.WriteMsg(answer)
-	}
-	ready := make(chan struct{})
-	listener := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(resolve), NotifyStartedFunc: func() { close(ready) }}
-	go listener.ActivateAndServe()
-	<-ready
-	t.Cleanup(func() { listener.Shutdown() })
-	return conn.LocalAddr().String()
 }
 
 type report struct {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"signpost/test/lab/nameserver"
+
 	"github.com/miekg/dns"
 )
 
@@ -122,18 +124,7 @@ func (c *cloud) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 // resolver serves the zone as a resolver would.
 func (c *cloud) resolver(t *testing.T) (address string) {
 	t.Helper()
-	port := freePort(t)
-	address = fmt.Sprintf("127.0.0.1:%d", port)
-	for _, network := range []string{"udp", "tcp"} {
-		ready := make(chan struct{})
-		server := &dns.Server{Addr: address, Net: network, NotifyStartedFunc: func() { close(ready) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
-			c.ServeDNS(recursive{w}, query)
-		})}
-		go server.ListenAndServe()
-		<-ready
-		t.Cleanup(func() { server.Shutdown() })
-	}
-	return address
+	return nameserver.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) { c.ServeDNS(recursive{w}, query) }))
 }
 
 // recursive answers as a resolver.

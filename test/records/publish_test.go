@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"signpost/keystore/publish"
+	"signpost/test/lab/nameserver"
 )
 
 // A key record is put into the zone of a real server, and taken away again. What
@@ -18,22 +19,22 @@ func TestPublish(t *testing.T) {
 	long := "v=DKIM1; h=sha256; k=rsa; s=email; p=" + strings.Repeat("MIIBIjANBgkqhkiG", 25)
 	const before = "$TTL 3600\n$ORIGIN example.org.\ns1._domainkey IN TXT \"other\"\n"
 	const other = name + ". TXT 3600 other"
-	for server, start := range servers {
+	for server, primary := range nameserver.Primaries() {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
-			port := start(t, "example.org", write(t, t.TempDir(), "zone", head+before), true)
+			port := serve(t, primary, "example.org", head+before, nameserver.WithKey)
 			key := func(name, algorithm, secret string) string {
 				return write(t, t.TempDir(), "tsig.key", fmt.Sprintf("key %q { algorithm %s; secret %q; };\n", name, algorithm, secret))
 			}
 			open := func(options string) publish.Publisher {
 				t.Helper()
-				u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d%s", port, options), nil)
+				u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%s%s", port, options), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				return u
 			}
-			good := open(",key-file=" + key("signpost", "hmac-sha256", tsigSecret))
+			good := open(",key-file=" + key("signpost", "hmac-sha256", nameserver.TSIGSecret))
 			has := func(want ...string) {
 				t.Helper()
 				compare(t, transfer(t, "example.org", port), want)
@@ -51,9 +52,9 @@ func TestPublish(t *testing.T) {
 				name, says string
 			}{
 				"another secret": {open(",key-file=" + key("signpost", "hmac-sha256", wrong)), name, "BADSIG"},
-				"another key":    {open(",key-file=" + key("nobody", "hmac-sha256", tsigSecret)), name, "BADKEY"},
+				"another key":    {open(",key-file=" + key("nobody", "hmac-sha256", nameserver.TSIGSecret)), name, "BADKEY"},
 				"no key":         {open(""), name, unsigned[server]},
-				"another zone":   {open(",zone=example.net,key-file=" + key("signpost", "hmac-sha256", tsigSecret)), "s1._domainkey.example.net", "REFUSED"},
+				"another zone":   {open(",zone=example.net,key-file=" + key("signpost", "hmac-sha256", nameserver.TSIGSecret)), "s1._domainkey.example.net", "REFUSED"},
 			} {
 				err := refused.u.Withdraw(t.Context(), refused.name, long, "", time.Hour)
 				if err == nil || !strings.Contains(err.Error(), "the server answers "+refused.says) || !strings.Contains(err.Error(), "hint: ") {
@@ -95,7 +96,11 @@ func TestPublish(t *testing.T) {
 		})
 	}
 	// Where nobody listens.
-	u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%d", freePort(t)), nil)
+	port, err := nameserver.FreePort("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := publish.Open("rfc2136:server=127.0.0.1:"+port, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

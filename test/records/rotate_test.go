@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/test/lab/nameserver"
 )
 
 // A rotation without a person: made, published, and a week later finished, with a
@@ -18,7 +20,7 @@ func TestRotateByItself(t *testing.T) {
 	t.Parallel()
 	signpost := filepath.Join(t.TempDir(), "signpost")
 	run(t, "go", "build", "-o", signpost, "signpost/cmd/signpost")
-	for server, start := range servers {
+	for server, primary := range nameserver.Primaries() {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			keys := filepath.Join(t.TempDir(), "keys")
@@ -31,11 +33,11 @@ func TestRotateByItself(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			port := start(t, "example.org", write(t, t.TempDir(), "zone", head+"$ORIGIN example.org.\n"+string(record)), true)
-			resolver := startResolver(t, fmt.Sprintf("127.0.0.1:%d", port))
+			port := serve(t, primary, "example.org", head+"$ORIGIN example.org.\n"+string(record), nameserver.WithKey)
+			resolver := startResolver(t, port)
 			provider := func(secret string) string {
 				key := write(t, t.TempDir(), "tsig.key", fmt.Sprintf("key signpost { algorithm hmac-sha256; secret %q; };\n", secret))
-				return fmt.Sprintf("rfc2136:server=127.0.0.1:%d,key-file=%s", port, key)
+				return fmt.Sprintf("rfc2136:server=127.0.0.1:%s,key-file=%s", port, key)
 			}
 			rotate := func(provider string, fails bool) string {
 				t.Helper()
@@ -60,14 +62,14 @@ func TestRotateByItself(t *testing.T) {
 			if got := names(); len(got) != 1 {
 				t.Errorf("with the wrong key the zone has %v", got)
 			}
-			if out := rotate(provider(tsigSecret), false); !strings.Contains(out, "published: s2") {
+			if out := rotate(provider(nameserver.TSIGSecret), false); !strings.Contains(out, "published: s2") {
 				t.Errorf("it says %s", out)
 			}
 			if got := names(); len(got) != 2 {
 				t.Fatalf("after the key was published the zone has %v", got)
 			}
-			rotate(provider(tsigSecret), false) // sees that it is
-			rotate(provider(tsigSecret), false)
+			rotate(provider(nameserver.TSIGSecret), false) // sees that it is
+			rotate(provider(nameserver.TSIGSecret), false)
 			if got := names(); len(got) != 2 {
 				t.Fatalf("within the week the zone has %v", got)
 			}
@@ -76,13 +78,13 @@ func TestRotateByItself(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(keys, "example.org", "s1.private")); err != nil {
 				t.Errorf("a name server that refuses has the old key archived: %v", err)
 			}
-			if out := rotate(provider(tsigSecret), false); !strings.Contains(out, "the key s1 is archived") {
+			if out := rotate(provider(nameserver.TSIGSecret), false); !strings.Contains(out, "the key s1 is archived") {
 				t.Errorf("a week later it says %s", out)
 			}
 			if got := names(); len(got) != 1 || strings.HasPrefix(got[0], "s1.") {
 				t.Errorf("at the end the zone has %v", got)
 			}
-			if out := rotate(provider(tsigSecret), false); strings.Contains(out, "publish") && !strings.Contains(out, "dns: published") {
+			if out := rotate(provider(nameserver.TSIGSecret), false); strings.Contains(out, "publish") && !strings.Contains(out, "dns: published") {
 				t.Errorf("with nothing to do it says %s", out)
 			}
 		})

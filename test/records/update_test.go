@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"signpost/test/lab/nameserver"
+
 	"github.com/miekg/dns"
 )
 
@@ -13,7 +15,7 @@ import (
 // replaced, and what others have at the same name stays.
 func TestUpdateTakesEffect(t *testing.T) {
 	t.Parallel()
-	for server, start := range servers {
+	for server, primary := range nameserver.Primaries() {
 		for _, client := range []string{"nsupdate", "knsupdate"} {
 			for _, w := range where[:2] {
 				t.Run(server+"/"+client+"/"+w.domain, func(t *testing.T) {
@@ -25,9 +27,9 @@ s2048._domainkey IN TXT "v=DKIM1; p=b2xk"
 other._domainkey IN TXT "v=DKIM1; p=b3RoZXI="
 @ IN MX 10 mx.example.net.
 `, w.domain)
-					port := start(t, w.zone, write(t, t.TempDir(), "zone", head+before), false)
+					port := serve(t, primary, w.zone, head+before, nameserver.FromHere)
 					records := published(t, w.domain)
-					update := fmt.Sprintf("server 127.0.0.1 %d\n", port) + rendered(t, "nsupdate", w.zone, records)
+					update := fmt.Sprintf("server 127.0.0.1 %s\n", port) + rendered(t, "nsupdate", w.zone, records)
 					want := append(lines(records),
 						w.domain+". TXT 3600 site-verification=abc",
 						"other._domainkey."+w.domain+". TXT 3600 v=DKIM1; p=b3RoZXI=")
@@ -50,11 +52,11 @@ func send(t *testing.T, client, update string) {
 	}
 }
 
-func transfer(t *testing.T, zone string, port int) []string {
+func transfer(t *testing.T, zone, port string) []string {
 	t.Helper()
 	query := new(dns.Msg)
 	query.SetAxfr(dns.Fqdn(zone))
-	answers, err := new(dns.Transfer).In(query, fmt.Sprintf("127.0.0.1:%d", port))
+	answers, err := new(dns.Transfer).In(query, "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
 	}

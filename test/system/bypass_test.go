@@ -118,7 +118,7 @@ func (b bypass) run(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		await(t, "smtpd to stop", func() bool { return len(p.logged("smtpd", "fatal:")) > 0 })
+		await(t, "smtpd to stop", func() bool { return len(p.Logged("smtpd", "fatal:")) > 0 })
 		return
 	}
 	err := b.submit(p)
@@ -130,7 +130,7 @@ func (b bypass) run(t *testing.T) {
 		return
 	}
 	if b.want == "hold" {
-		if queue := w.run("postqueue", "-c", p.etc, "-p"); !strings.Contains(queue, "!") {
+		if queue := w.run("postqueue", "-c", p.Etc, "-p"); !strings.Contains(queue, "!") {
 			t.Errorf("nothing is on hold:\n%s", queue)
 		}
 		return
@@ -144,7 +144,7 @@ func (b bypass) run(t *testing.T) {
 func (b bypass) submit(p *postfix) error {
 	message := letter("a@example.org", "x")
 	if b.sendmail {
-		command := p.w.command("sendmail", "-C", p.etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
+		command := p.w.command("sendmail", "-C", p.Etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
 		command.Stdin = strings.NewReader(strings.ReplaceAll(string(message), "\r\n", "\n"))
 		return runQuietly(command)
 	}

@@ -3,11 +3,11 @@ package system
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"signpost/test/nsd"
+	"signpost/test/lab"
+	"signpost/test/lab/nameserver"
 )
 
 // A host that sends from its own public address, and a zone with two name
@@ -15,7 +15,7 @@ import (
 func TestCheckAsksEveryNameServer(t *testing.T) {
 	// Not in parallel: others would see the public address that this host gets.
 	w := newWorld(t)
-	signpost := filepath.Join(os.Getenv(homeEnv), "bin", "signpost")
+	signpost := lab.Programs() + "/signpost"
 	const public = "198.41.1.25" // only in this world
 	w.addAddress(public)
 	first, second := w.net+".61", w.net+".62"
@@ -25,12 +25,12 @@ func TestCheckAsksEveryNameServer(t *testing.T) {
 		first, second, public) + records
 	older := strings.Replace(strings.ReplaceAll(zone, "s1._domainkey ", "s0._domainkey "), "root 2", "root 1", 1)
 	root := fmt.Sprintf("@ SOA ns. root. 1 7200 900 1209600 60\n@ NS ns.\nns. A %s\n25.1.41.198.in-addr.arpa. PTR mail.clean.test.\n", first)
-	start := func(address string, zones map[string]string) *nsd.Server {
-		server, err := nsd.Start(t.TempDir(), "53", zones, address)
+	start := func(address string, zones map[string]string) *nameserver.Process {
+		server, err := nameserver.StartNSD(t.TempDir(), "53", zones, address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(server.Stop)
+		t.Cleanup(func() { server.Stop() })
 		return server
 	}
 	start(first, map[string]string{".": root, "clean.test": zone})

@@ -172,6 +172,6 @@ func lines(line ...string) []byte { return []byte(strings.Join(line, "\r\n") + "
 func (w *world) awaitDelivery(id string) []byte {
 	w.t.Helper()
 	mark := "Message-ID: <" + id + "@mta.test>"
-	await(w.t, "delivery of "+id, func() bool { return len(w.sink.find(mark)) > 0 })
-	return w.sink.find(mark)[0].data
+	await(w.t, "delivery of "+id, func() bool { return len(w.sink.Find(mark)) > 0 })
+	return w.sink.Find(mark)[0].Data
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"signpost/test/lab"
 )
 
 // daemonUser owns the key directory and runs the daemon, which needs no root.
@@ -41,7 +43,7 @@ func (w *world) launchDaemon(settings ...string) *daemon {
 	w.t.Helper()
 	args := []string{
 		"--reuid", fmt.Sprint(daemonUser), "--regid", fmt.Sprint(daemonUser), "--clear-groups",
-		filepath.Join(os.Getenv(homeEnv), "bin", "signpostd"), "--keys", w.keys,
+		lab.Programs() + "/signpostd", "--keys", w.keys,
 	}
 	var env []string
 	listen := "--listen=" + w.milterAddr()
@@ -127,14 +129,14 @@ func (d *daemon) kill(sig syscall.Signal) {
 }
 
 // logged returns the log lines that contain all of the texts.
-func (d *daemon) logged(texts ...string) []string { return grepFile(d.log, texts...) }
+func (d *daemon) logged(texts ...string) []string { return lab.Lines(d.log, texts...) }
 
 // memoryKB is a figure of the daemon's memory in KiB: VmRSS is what is resident
 // now, VmHWM the most that ever was.
 func (d *daemon) memoryKB(figure string) int {
 	d.t.Helper()
 	var kb int
-	for _, line := range grepFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid), figure+":") {
+	for _, line := range lab.Lines(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid), figure+":") {
 		fmt.Sscanf(line, figure+": %d kB", &kb)
 	}
 	if kb == 0 {

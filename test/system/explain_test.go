@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"signpost/test/lab"
 )
 
 // explained is what `signpost explain --json` says of one message.
@@ -56,7 +56,7 @@ func (w *world) explainAll(messages [][]byte, args ...string) []explained {
 
 // companion prepares a run of signpost in the world.
 func (w *world) companion(args ...string) *exec.Cmd {
-	return w.command(filepath.Join(os.Getenv(homeEnv), "bin", "signpost"), args...)
+	return w.command(lab.Programs()+"/signpost", args...)
 }
 
 // faults are the codes of the findings that say that the signature breaks.
@@ -245,7 +245,7 @@ func TestPredictionsComeTrue(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			if setup.sevenBit {
-				w.sink.offerSevenBit()
+				w.sink.OfferSevenBit()
 			}
 			w.addKey("rsa", "example.org.private", rsaSignature("example.org", "mail"))
 			w.write("subject", "/^Subject:/ REPLACE Subject: changed\n")
@@ -264,7 +264,7 @@ func TestPredictionsComeTrue(t *testing.T) {
 				p.mustSubmit("a@example.org", "reader@rcpt.test", message)
 				sent = append(sent, message)
 			}
-			args := []string{"--postfix", p.etc}
+			args := []string{"--postfix", p.Etc}
 			if setup.sevenBit {
 				args = append(args, "--seven-bit")
 			}
@@ -313,7 +313,7 @@ func TestExplainSaysWhoAddsFrom(t *testing.T) {
 	p := w.startPostfix(w.milterAddr(), "myorigin = example.org")
 	for name, from := range map[string]string{"from-added": "X-From: none", "from-without-domain": "From: root"} {
 		message := lines(from, "To: reader@rcpt.test", "Message-ID: <"+name+"@mta.test>", "", "x")
-		said := w.explain(message, "--postfix", p.etc)
+		said := w.explain(message, "--postfix", p.Etc)
 		if said.Signed || !slices.ContainsFunc(said.Findings, func(f struct{ Code, Level, Name, What, Effect string }) bool { return f.Code == "path-"+name }) {
 			t.Errorf("%s: explain says %s, %v", name, said.Reason, said.Findings)
 		}
@@ -332,8 +332,9 @@ func TestExplainKnowsTheSecondPass(t *testing.T) {
 		w.addKey("rsa", "example.org.private", want)
 		w.startDaemon()
 		p := w.startPostfix(w.milterAddr(), "content_filter = smtp:["+w.net+".1]:10026")
-		w.write("postfix/etc/master.cf", masterCF+"10026 inet n - n - - smtpd -o content_filter="+options+"\n")
-		p.reload()
+		if err := errors.Join(p.SetServices(submission+"10026 inet n - n - - smtpd -o content_filter="+options+"\n"), p.Reload()); err != nil {
+			t.Fatal(err)
+		}
 		await(t, "the way back from the filter", func() bool {
 			conn, err := net.Dial("tcp", w.net+".1:10026")
 			if err == nil {
@@ -342,7 +343,7 @@ func TestExplainKnowsTheSecondPass(t *testing.T) {
 			return err == nil
 		})
 		message := letter("a@example.org", "filtered")
-		said := w.explain(message, "--postfix", p.etc)
+		said := w.explain(message, "--postfix", p.Etc)
 		p.mustSubmit("a@example.org", "reader@rcpt.test", message)
 		arrived := w.awaitDelivery("filtered")
 		passes := []signature{want}
@@ -362,7 +363,7 @@ func TestExplainKnowsTheSecondPass(t *testing.T) {
 func TestExplainKnowsSMTPUTF8(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.sink.offerSevenBit()
+	w.sink.OfferSevenBit()
 	w.addKey("rsa", "example.org.private", rsaSignature("example.org", "mail"))
 	w.startDaemon()
 	p := w.startPostfix(w.milterAddr())
@@ -371,10 +372,10 @@ func TestExplainKnowsSMTPUTF8(t *testing.T) {
 	if len(said.Findings) != 1 || said.Findings[0].Code != "path-8bit-header" {
 		t.Errorf("explain says %v", said.Findings)
 	}
-	sendmail := w.command("sendmail", "-C", p.etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
+	sendmail := w.command("sendmail", "-C", p.Etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
 	sendmail.Stdin = bytes.NewReader(message)
 	if out, err := sendmail.CombinedOutput(); err != nil {
 		t.Fatalf("sendmail: %v\n%s", err, out)
 	}
-	await(t, "the bounce", func() bool { return len(p.logged("status=bounced", "SMTPUTF8")) > 0 })
+	await(t, "the bounce", func() bool { return len(p.Logged("status=bounced", "SMTPUTF8")) > 0 })
 }

@@ -2,7 +2,6 @@ package system
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"math/rand"
 	"net"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"signpost/test/lab"
 )
 
 // memoryLimitKB bounds the most memory that the daemon ever takes under attack: some 30 MB
@@ -43,7 +44,7 @@ func TestHostileBytesWhileMailFlows(t *testing.T) {
 	// Connections that say nothing, or stop within a frame.
 	for i := range 200 {
 		conn := attackConn(t, addr)
-		conn.Write(negotiation[:i%len(negotiation)])
+		conn.Write(lab.Offer()[:i%len(lab.Offer())])
 		open = append(open, conn)
 	}
 	// Thousands of quick ones, some dozens at a time.
@@ -81,23 +82,17 @@ func TestHostileBytesWhileMailFlows(t *testing.T) {
 	}
 }
 
-// frame is a milter frame with the true length.
-func frame(command byte, payload string) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)))
-	return append(append(b, command), payload...)
-}
+// after is what the bytes of a peer are that has negotiated before.
+func after(frames ...[]byte) []byte { return append(lab.Offer(), bytes.Join(frames, nil)...) }
 
-// negotiation is the option negotiation that Postfix begins with.
-var negotiation = frame('O', "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
+// frame is a milter frame with the true length.
+func frame(command byte, payload string) []byte { return lab.AppendFrame(nil, command, payload) }
 
 // slow is a proper beginning, and then the head of a body frame of 512 MB.
-var slow = append(negotiation[:len(negotiation):len(negotiation)], "\x1f\xff\xff\xffBx"...)
+var slow = after([]byte("\x1f\xff\xff\xffBx"))
 
 // attacks are what hostile peers send, each over a connection of its own.
 func attacks() [][]byte {
-	after := func(frames ...[]byte) []byte {
-		return append(negotiation[:len(negotiation):len(negotiation)], bytes.Join(frames, nil)...)
-	}
 	all := [][]byte{
 		// No frames at all.
 		{}, {0}, {0, 0, 0, 0}, bytes.Repeat([]byte{0}, 4096),
@@ -113,7 +108,7 @@ func attacks() [][]byte {
 		// Out of order.
 		frame('E', ""), frame('B', "body"), frame('Q', ""), frame('A', ""),
 		after(frame('E', "")), after(frame('B', "body"), frame('E', "")),
-		after(negotiation, negotiation), after(frame('N', ""), frame('N', ""), frame('E', "")),
+		after(lab.Offer(), lab.Offer()), after(frame('N', ""), frame('N', ""), frame('E', "")),
 		after(frame('R', "<a@b>\x00")), after(frame('L', "From\x00 a@example.org\x00"), frame('E', "")),
 		// Connect and macro frames of the wrong shape.
 		after(frame('C', "")), after(frame('C', "\x00")), after(frame('C', "h\x004")),
@@ -196,8 +191,8 @@ func TestTooManyConnections(t *testing.T) {
 	})
 	w.awaitDelivery("roomy")
 	var messages []signedMessage
-	for _, m := range w.sink.all() {
-		messages = append(messages, signedMessage{m.data, []signature{want}})
+	for _, m := range w.sink.All() {
+		messages = append(messages, signedMessage{m.Data, []signature{want}})
 	}
 	w.mustVerifyAll(messages)
 }

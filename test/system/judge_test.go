@@ -2,7 +2,9 @@ package system
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/emersion/go-msgauth/dkim"
+	"github.com/miekg/dns"
 )
 
 // A verdict is what one verifier says of one signature.
@@ -70,7 +73,7 @@ func (w *world) judge(messages [][]byte, verifiers []verifier) []verdict {
 func (w *world) goMsgauth(_ string, messages [][]byte) ([]verdict, error) {
 	var verdicts []verdict
 	for i, message := range messages {
-		results, err := dkim.VerifyWithOptions(bytes.NewReader(message), &dkim.VerifyOptions{LookupTXT: w.dns.lookupTXT})
+		results, err := dkim.VerifyWithOptions(bytes.NewReader(message), &dkim.VerifyOptions{LookupTXT: w.lookupTXT})
 		if err != nil {
 			return nil, fmt.Errorf("go-msgauth, message %d: %w", i, err)
 		}
@@ -162,4 +165,15 @@ func (w *world) opendkim(dir string, messages [][]byte) ([]verdict, error) {
 		}
 	}
 	return verdicts, nil
+}
+
+// lookupTXT asks the world's DNS as a program in the world would.
+func (w *world) lookupTXT(name string) ([]string, error) {
+	resolver := net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, w.nameserver()+":53")
+		},
+	}
+	return resolver.LookupTXT(context.Background(), dns.Fqdn(name))
 }

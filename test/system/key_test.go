@@ -74,7 +74,7 @@ func (w *world) addKey(kind, file string, s signature) key {
 // publishKey puts the key's record under the signature's name.
 func (w *world) publishKey(k key, s signature) {
 	w.t.Helper()
-	w.dns.publish(w.t, s.selector+"._domainkey."+s.domain, k.record)
+	w.dns.Publish(w.t, s.selector+"._domainkey."+s.domain, k.record)
 }
 
 // dropKey moves a key into the key directory by rename.
@@ -107,5 +107,5 @@ func (w *world) publishText(domain string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.dns.publish(w.t, domain, string(text))
+	w.dns.Publish(w.t, domain, string(text))
 }

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"signpost/test/lab"
 )
 
 // The daemon is killed in mid-stream, again and again. Nothing leaves
@@ -61,7 +63,7 @@ func TestStoppedInMidStream(t *testing.T) {
 			}
 		}
 		idle := attackConn(t, w.net+".8:8891")
-		idle.Write(negotiation)
+		idle.Write(lab.Offer())
 
 		d.signal(syscall.SIGTERM)
 		s.awaitRefusals(3)
@@ -93,15 +95,15 @@ func TestStoppedInMidStream(t *testing.T) {
 		}
 	}
 	inFlight := regexp.MustCompile(`milter-reject: (RCPT|DATA|END-OF-MESSAGE)|SMFIC_(RCPT|DATA|HEADER|EOH|BODY)`)
-	for _, line := range p.logged("milter") {
+	for _, line := range p.Logged("milter") {
 		if inFlight.MatchString(line) {
 			t.Errorf("Postfix saw a milter error: %s", line)
 		}
 	}
-	await(t, "everything to arrive", func() bool { return len(w.sink.all()) == len(s.accepted)+len(stages) })
+	await(t, "everything to arrive", func() bool { return len(w.sink.All()) == len(s.accepted)+len(stages) })
 	var messages []signedMessage
-	for _, m := range w.sink.all() {
-		messages = append(messages, signedMessage{m.data, []signature{want}})
+	for _, m := range w.sink.All() {
+		messages = append(messages, signedMessage{m.Data, []signature{want}})
 	}
 	w.mustVerifyAll(messages)
 }

@@ -56,7 +56,7 @@ func (w *world) genkey(domain, selector string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.dns.publish(w.t, domain, string(text))
+	w.dns.Publish(w.t, domain, string(text))
 }
 
 // A broken key file is named in the log and harms nobody else; a key that was

@@ -94,7 +94,7 @@ func (c *corpus) publish(w *world) {
 		zone.WriteString("\n")
 	}
 	zone.WriteString("@ IN A 192.0.2.1\n")
-	w.dns.publish(w.t, receiverDomain, zone.String())
+	w.dns.Publish(w.t, receiverDomain, zone.String())
 }
 
 // sign signs with our own signer; the rest of the message follows the field.

@@ -44,7 +44,7 @@ func TestVerifyAgrees(t *testing.T) {
 		}
 		said[v.message] = append(said[v.message], v.verifier+": "+v.result)
 	}
-	resolver, err := dns.At(w.dns.addr)
+	resolver, err := dns.At(w.nameserver())
 	if err != nil {
 		t.Fatal(err)
 	}

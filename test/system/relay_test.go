@@ -83,7 +83,7 @@ func TestOpenRelay(t *testing.T) {
 			}
 			defer conn.Close()
 			stopped++
-			await(t, fmt.Sprintf("smtpd to stop at %v", test.lists), func() bool { return len(p.logged("fatal: in parameter", relay)) >= stopped })
+			await(t, fmt.Sprintf("smtpd to stop at %v", test.lists), func() bool { return len(p.Logged("fatal: in parameter", relay)) >= stopped })
 			continue
 		}
 		plain := p.stranger(3000+i, "client.test", "a@example.org")
@@ -146,11 +146,11 @@ func (p *postfix) stranger(port int, helo, from string) error {
 // options taken for those of main.cf.
 func lintOf(t *testing.T, p *postfix, service string) string {
 	t.Helper()
-	text, err := os.ReadFile(p.etc + "/main.cf")
+	text, err := os.ReadFile(p.Etc + "/main.cf")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := mtaconfig.ReadConfig(p.etc)
+	config, err := mtaconfig.ReadConfig(p.Etc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,8 +49,7 @@ func TestRotationWithClockMoved(t *testing.T) {
 			r.awaitSigner("s2")
 			// A month on no mail is under way any more; a month back it still is.
 			r.awaitStages(map[string]string{"s1": map[bool]string{true: "retired", false: "retiring"}[jump > 0], "s2": "active"})
-			r.dns.fail(servfail)
-			r.second.fail(servfail)
+			r.fail(failures["SERVFAIL"])
 			move()
 			r.awaitSigner("s2")
 			r.end()

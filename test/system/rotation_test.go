@@ -8,12 +8,14 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"signpost/test/lab"
+	"signpost/test/lab/nameserver"
 
 	"github.com/emersion/go-msgauth/dkim"
 	"github.com/miekg/dns"
@@ -27,8 +29,8 @@ type rotation struct {
 	d       *daemon
 	p       *postfix
 	s       *stream
-	second  *nameServer // of the zone, beside the world's own
-	options []string    // of the daemon
+	second  *nameserver.Zone // of the zone, beside the world's own
+	options []string         // of the daemon
 }
 
 // rotated is its domain.
@@ -39,13 +41,13 @@ func startRotation(t *testing.T, options ...string) *rotation {
 	t.Helper()
 	w := newWorld(t)
 	r := &rotation{world: w, options: append(options, "--http="+w.net+".8:8892")}
-	if r.second = startDNS(t, w.net+".54"); r.second == nil {
+	if r.second = w.serveZone(".54"); r.second == nil {
 		t.Fatal("no place for a second name server")
 	}
-	for _, ns := range []*nameServer{w.dns, r.second} {
-		ns.publish(t, rotated, fmt.Sprintf("@ IN SOA ns1 root 1 7200 900 1209600 60\n@ IN NS ns1\n@ IN NS ns2\nns1 IN A %s.53\nns2 IN A %s.54\n", w.net, w.net))
+	for _, ns := range []*nameserver.Zone{w.dns, r.second} {
+		ns.Publish(t, rotated, fmt.Sprintf("@ IN SOA ns1 root 1 7200 900 1209600 60\n@ IN NS ns1\n@ IN NS ns2\nns1 IN A %s.53\nns2 IN A %s.54\n", w.net, w.net))
 	}
-	w.sink.watch(w.dns, r.second)
+	w.sink.Watch(w.dns, r.second)
 	r.publish("s1", r.drop("s1"), r.dns, r.second)
 	r.start()
 	// A second door, behind which a replica of the daemon may stand.
@@ -74,10 +76,10 @@ func (r *rotation) drop(selector string) key {
 	return k
 }
 
-func (r *rotation) publish(selector string, k key, servers ...*nameServer) {
+func (r *rotation) publish(selector string, k key, servers ...*nameserver.Zone) {
 	r.t.Helper()
 	for _, ns := range servers {
-		ns.publish(r.t, selector+"._domainkey."+rotated, k.record)
+		ns.Publish(r.t, selector+"._domainkey."+rotated, k.record)
 	}
 	r.ask()
 }
@@ -91,19 +93,19 @@ func (r *rotation) ask() {
 }
 
 func (r *rotation) withdraw(selector string) {
-	for _, ns := range []*nameServer{r.dns, r.second} {
-		ns.withdraw(selector + "._domainkey." + rotated)
+	for _, ns := range []*nameserver.Zone{r.dns, r.second} {
+		ns.Withdraw(selector + "._domainkey." + rotated)
 	}
 }
 
 // awaitSigner waits until the key signs what is sent from now on.
 func (r *rotation) awaitSigner(selector string) {
 	r.t.Helper()
-	before := len(r.sink.all())
+	before := len(r.sink.All())
 	await(r.t, "messages signed with "+selector, func() bool {
 		signed := 0
-		for _, d := range r.sink.all()[before:] {
-			if slices.Equal(signatures(d.data), []signature{rsaSignature(rotated, selector)}) {
+		for _, d := range r.sink.All()[before:] {
+			if slices.Equal(signatures(d.Data), []signature{rsaSignature(rotated, selector)}) {
 				signed++
 			}
 		}
@@ -115,12 +117,13 @@ func (r *rotation) awaitSigner(selector string) {
 // same key signs all along.
 func (r *rotation) staysWith(selector string) {
 	r.t.Helper()
-	before := len(r.sink.all())
-	asked := r.dns.asked() + r.second.asked()
-	await(r.t, "the daemon to ask the DNS", func() bool { return r.dns.asked()+r.second.asked() >= asked+2 })
+	before := len(r.sink.All())
+	asked := func() int { return r.dns.Asked(dns.TypeTXT) + r.second.Asked(dns.TypeTXT) }
+	until := asked() + 2
+	await(r.t, "the daemon to ask the DNS", func() bool { return asked() >= until })
 	r.s.awaitMore(10)
-	for _, d := range r.sink.all()[before:] {
-		r.mustBeOneOf(d.data, []signature{rsaSignature(rotated, selector)})
+	for _, d := range r.sink.All()[before:] {
+		r.mustBeOneOf(d.Data, []signature{rsaSignature(rotated, selector)})
 	}
 }
 
@@ -159,19 +162,19 @@ func (r *rotation) awaitStages(want map[string]string) {
 func (r *rotation) end() {
 	r.t.Helper()
 	r.s.end()
-	await(r.t, "everything to arrive", func() bool { return len(r.sink.all()) >= len(r.s.accepted) })
+	await(r.t, "everything to arrive", func() bool { return len(r.sink.All()) >= len(r.s.accepted) })
 	signers := make(map[string]int)
-	for _, d := range r.sink.all() {
-		for i, view := range d.views {
-			if err := verifyAt(d.data, view); err != nil {
-				r.t.Fatalf("at name server %d of those that there were when it arrived: %v\n%s", i+1, err, start(d.data))
+	for _, d := range r.sink.All() {
+		for i, view := range d.Views {
+			if err := verifyAt(d.Data, view); err != nil {
+				r.t.Fatalf("at name server %d of those that there were when it arrived: %v\n%s", i+1, err, start(d.Data))
 			}
 		}
-		for _, s := range signatures(d.data) {
+		for _, s := range signatures(d.Data) {
 			signers[s.selector]++
 		}
 	}
-	r.t.Logf("%d messages, signed with %v", len(r.sink.all()), signers)
+	r.t.Logf("%d messages, signed with %v", len(r.sink.All()), signers)
 }
 
 // verifyAt asserts that a message is signed, and that all of its signatures
@@ -194,6 +197,29 @@ func verifyAt(message []byte, records []dns.RR) error {
 		err = errors.Join(err, result.Err)
 	}
 	return err
+}
+
+// A failure is what both name servers do from some moment on.
+type failure func(zone *nameserver.Zone) dns.HandlerFunc
+
+var failures = map[string]failure{
+	"silent":    always(nameserver.Silent),
+	"SERVFAIL":  always(nameserver.Code(dns.RcodeServerFailure)),
+	"REFUSED":   always(nameserver.Code(dns.RcodeRefused)),
+	"NXDOMAIN":  always(nameserver.Code(dns.RcodeNameError)), // nothing exists, they say
+	"truncated": always(nameserver.Truncated),
+	"malformed": always(nameserver.Malformed),
+	"outdated":  (*nameserver.Zone).Outdated,
+}
+
+func always(f dns.HandlerFunc) failure { return func(*nameserver.Zone) dns.HandlerFunc { return f } }
+
+func working(*nameserver.Zone) dns.HandlerFunc { return nil }
+
+func (r *rotation) fail(f failure) {
+	for _, zone := range []*nameserver.Zone{r.dns, r.second} {
+		zone.Fail(f(zone))
+	}
 }
 
 // The whole life of a rotation, with the daemon restarted at each stage.
@@ -240,24 +266,21 @@ func TestRotationUnderMail(t *testing.T) {
 // stage; and the rotation goes on when it is back.
 func TestRotationWithFailingDNS(t *testing.T) {
 	t.Parallel()
-	for _, f := range []fault{silent, servfail, refusing, lying, truncated, garbled, outdated} {
-		t.Run(string(f), func(t *testing.T) {
+	for name, failure := range failures {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startRotation(t, "--state="+stateDir(t))
 			next := r.drop("s2")
 			r.staysWith("s1")
-			r.dns.fail(f)
-			r.second.fail(f)
+			r.fail(failure)
 			r.publish("s2", next, r.dns, r.second)
 			r.staysWith("s1")
 			r.restart() // what worked before is known from the state
 			r.staysWith("s1")
-			r.dns.fail(working)
-			r.second.fail(working)
+			r.fail(working)
 			r.ask()
 			r.awaitSigner("s2")
-			r.dns.fail(f)
-			r.second.fail(f)
+			r.fail(failure)
 			r.restart()
 			r.awaitSigner("s2")
 			r.end()
@@ -275,7 +298,7 @@ func TestRecordGoesUnderActiveKey(t *testing.T) {
 	r.publish("s2", second, r.dns, r.second)
 	r.awaitSigner("s2")
 	r.s.end()
-	judged := len(r.sink.all())
+	judged := len(r.sink.All())
 	r.withdraw("s2")
 	r.ask()
 	r.s = r.p.startStream(2, rotated)
@@ -283,8 +306,8 @@ func TestRecordGoesUnderActiveKey(t *testing.T) {
 	r.publish("s2", second, r.dns, r.second)
 	r.awaitSigner("s2")
 	r.s.end()
-	for _, d := range r.sink.all()[judged:] {
-		r.mustBeOneOf(d.data, []signature{rsaSignature(rotated, "s1")}, []signature{rsaSignature(rotated, "s2")})
+	for _, d := range r.sink.All()[judged:] {
+		r.mustBeOneOf(d.Data, []signature{rsaSignature(rotated, "s1")}, []signature{rsaSignature(rotated, "s2")})
 	}
 }
 
@@ -305,8 +328,8 @@ func TestRotationOfReplicas(t *testing.T) {
 	for _, s := range []*stream{r.s, other} {
 		await(t, "both replicas to sign with s2", func() bool {
 			s.awaitMore(2)
-			last := r.sink.find("Subject: " + s.last().id + "\r\n")
-			return len(last) > 0 && slices.Equal(signatures(last[0].data), []signature{rsaSignature(rotated, "s2")})
+			last := r.sink.Find("Subject: " + s.last().id + "\r\n")
+			return len(last) > 0 && slices.Equal(signatures(last[0].Data), []signature{rsaSignature(rotated, "s2")})
 		})
 	}
 	other.end()
@@ -326,8 +349,8 @@ func TestRotateCommand(t *testing.T) {
 		}
 	}) {
 		t.Helper()
-		command := append([]string{"rotate", "--json", "--keys", r.keys, "--resolver", r.dns.addr}, append(args, rotated)...)
-		out, err := r.command(filepath.Join(os.Getenv(homeEnv), "bin", "signpost"), command...).Output()
+		command := append([]string{"rotate", "--json", "--keys", r.keys, "--resolver", r.nameserver()}, append(args, rotated)...)
+		out, err := r.command(lab.Programs()+"/signpost", command...).Output()
 		if err != nil {
 			t.Fatalf("signpost %v: %v\n%s%s", command, err, out, stderrOf(err))
 		}
@@ -343,8 +366,8 @@ func TestRotateCommand(t *testing.T) {
 		t.Errorf("again it says %v, at first %v", again, next)
 	}
 	half := len(next.Value) / 2
-	for _, ns := range []*nameServer{r.dns, r.second} {
-		ns.publish(t, next.Name, fmt.Sprintf(`@ IN TXT "%s" "%s"`, next.Value[:half], next.Value[half:]))
+	for _, ns := range []*nameserver.Zone{r.dns, r.second} {
+		ns.Publish(t, next.Name, fmt.Sprintf(`@ IN TXT "%s" "%s"`, next.Value[:half], next.Value[half:]))
 	}
 	r.ask()
 	r.awaitSigner(next.Selector)
@@ -365,7 +388,7 @@ func TestRotateCommand(t *testing.T) {
 // stateDir is a folder that the daemon may write to.
 func stateDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(filepath.Join(os.Getenv(homeEnv), "worlds"), "state")
+	dir, err := os.MkdirTemp(lab.Files(), "state")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestVerbsAskTheDaemon(t *testing.T) {
 		"next: publish this record; the key signs as soon as it is seen (s2._domainkey."+rotated+")")
 	shows(says(0, "health", "--daemon", address), "at inet:"+address+" is ready; keys: 1 pending, 1 active")
 	shows(says(0, "dns", "--keys", r.keys, "--daemon", address, rotated), "It is active: signs", "It is pending: waits until its record is in the DNS")
-	check := []string{"check", "--keys", r.keys, "--resolver", r.dns.addr, "--timeout", "2s", "--daemon", address, rotated}
+	check := []string{"check", "--keys", r.keys, "--resolver", r.nameserver(), "--timeout", "2s", "--daemon", address, rotated}
 	shows(says(1, check...), "s1._domainkey."+rotated+": the key of "+r.keys+"/"+rotated+"/s1.private is published (rsa, 2048 bits), and active: signs",
 		"the key is pending: it waits until its record is in the DNS")
 	letter := filepath.Join(t.TempDir(), "letter.eml")
@@ -61,7 +61,7 @@ func TestVerbsAskTheDaemon(t *testing.T) {
 	explain := []string{"explain", "--keys", r.keys, "--daemon", address, letter}
 	shows(says(0, explain...), "with d="+rotated+" s=s1,", "keys s2 is pending, s1 is active")
 	// Without a daemon the DNS is asked.
-	asking := []string{"explain", "--keys", r.keys, "--resolver", r.dns.addr, letter}
+	asking := []string{"explain", "--keys", r.keys, "--resolver", r.nameserver(), letter}
 	shows(says(0, asking...), "with d="+rotated+" s=s1,", "s2 is pending (dns: no such name), s1 is active (dns: published at all 2 name servers that answer)")
 	shows(says(0, append(asking, "--dns-check", "off")...), "with d="+rotated+" s=s2,")
 
@@ -70,13 +70,11 @@ func TestVerbsAskTheDaemon(t *testing.T) {
 	r.publish("s2", k, r.dns, r.second)
 	r.awaitStages(map[string]string{"s1": "retiring", "s2": "active"})
 	shows(says(0, asking...), "with d="+rotated+" s=s2,")
-	r.dns.fail(refusing)
-	r.second.fail(refusing)
+	r.fail(failures["REFUSED"])
 	shows(says(0, "keys", "--daemon", address), "s1 rsa 2048 new retiring", "s2 rsa 2048 new active", "leave its record in the DNS until 20")
 	shows(says(0, explain...), "with d="+rotated+" s=s2,", "keys s2 is active, s1 is retiring")
 	shows(says(3, asking...), "which key signs is a guess")
-	r.dns.fail(working)
-	r.second.fail(working)
+	r.fail(working)
 
 	// A daemon that is not ready, or not there.
 	r.end()

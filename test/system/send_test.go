@@ -138,17 +138,19 @@ func TestSendThroughPostfix(t *testing.T) {
 	// A message of ours
 	r := w.send(append(envelope, server, ca, "--user=jane", "--subject=of-ours")...)
 	r.must(t, 0, "certificate good for mta.test", "C: AUTH PLAIN (hidden)", "235 2.7.0", "accepted by "+p.addr+", queue id ")
-	id := p.logged("sasl_username=jane")
+	id := p.Logged("sasl_username=jane")
 	if len(id) != 1 || !strings.Contains(r.stdout, "queue id "+queueIDOf(id[0])) {
 		t.Errorf("Postfix logs %q, signpost send says\n%s", id, r.stdout)
 	}
-	await(t, "delivery", func() bool { return len(w.sink.find("\r\nSubject: of-ours\r\n")) > 0 })
-	w.mustVerify(w.sink.find("\r\nSubject: of-ours\r\n")[0].data, want)
+	await(t, "delivery", func() bool { return len(w.sink.Find("\r\nSubject: of-ours\r\n")) > 0 })
+	w.mustVerify(w.sink.Find("\r\nSubject: of-ours\r\n")[0].Data, want)
 
 	// A file, with dots, blank ends, 8-bit text and LF, by each mechanism
 	for _, mechanisms := range []string{"PLAIN", "LOGIN", "CRAM-MD5"} {
 		w.offerMechanisms(mechanisms)
-		p.reload()
+		if err := p.Reload(); err != nil {
+			t.Fatal(err)
+		}
 		text := "From: A <a@example.org>\nTo: reader@rcpt.test\nSubject: file-" + mechanisms + "\nDate: Mon, 02 Nov 2026 10:00:00 +0000\nMessage-ID: <file-" + mechanisms + "@mta.test>\n\n" +
 			".\n..\n.dot \t\n\nGr\xc3\xbc\xc3\x9fe  \n\n\n"
 		w.write("message.eml", text)

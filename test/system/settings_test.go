@@ -108,7 +108,7 @@ func TestSettingsAfterSigning(t *testing.T) {
 			w.addKey("rsa", "example.org.private", rsaSignature("example.org", "mail"))
 			w.startDaemon()
 			if test.only7Bit {
-				w.sink.offerSevenBit()
+				w.sink.OfferSevenBit()
 			}
 			p := w.startPostfix(w.milterAddr(), test.settings...)
 			message := test.message

@@ -132,15 +132,15 @@ func TestManyRecipients(t *testing.T) {
 		t.Fatal(err)
 	}
 	arrived := func() (n int) {
-		for _, copy := range w.sink.all() {
-			n += len(copy.to)
+		for _, copy := range w.sink.All() {
+			n += len(copy.To)
 		}
 		return n
 	}
 	await(t, "all recipients to have the message", func() bool { return arrived() == len(to) })
 	var copies []signedMessage
-	for _, copy := range w.sink.all() {
-		copies = append(copies, signedMessage{copy.data, []signature{want}})
+	for _, copy := range w.sink.All() {
+		copies = append(copies, signedMessage{copy.Data, []signature{want}})
 	}
 	w.mustVerifyAll(copies)
 	if n := len(d.logged("DKIM-Signature field added")); n != 1 {

@@ -39,9 +39,9 @@ func TestSmuggling(t *testing.T) {
 			if smuggled {
 				w.awaitDelivery("inner")
 			}
-			for _, d := range w.sink.all() {
-				if alone := subject(d.data) == "inner"; alone && !smuggled {
-					t.Errorf("smuggled: %s", fmt.Sprint(d.from))
+			for _, d := range w.sink.All() {
+				if alone := subject(d.Data) == "inner"; alone && !smuggled {
+					t.Errorf("smuggled: %s", fmt.Sprint(d.From))
 				}
 			}
 		})
@@ -61,8 +61,8 @@ func TestBounces(t *testing.T) {
 			p := w.startPostfix(w.milterAddr(), "internal_mail_filter_classes = "+classes)
 			p.mustSubmit("reader@rcpt.test", "nobody@nowhere.test", letter("a@example.org", "x"))
 			const mark = "Undelivered Mail Returned to Sender"
-			await(t, "the bounce", func() bool { return len(w.sink.find(mark)) > 0 })
-			if got := w.fate(w.sink.find(mark)[0].data); got != want {
+			await(t, "the bounce", func() bool { return len(w.sink.Find(mark)) > 0 })
+			if got := w.fate(w.sink.Find(mark)[0].Data); got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
 		})

@@ -205,15 +205,15 @@ func (s *stream) finish() ([]received, []refusal) {
 	s.end()
 	sink := s.p.w.sink
 	await(t, fmt.Sprintf("%d messages to arrive", len(s.accepted)), func() bool {
-		return len(sink.all()) >= len(s.accepted)
+		return len(sink.All()) >= len(s.accepted)
 	})
 	byID := make(map[string][]byte)
-	for _, d := range sink.all() {
-		id := subject(d.data)
+	for _, d := range sink.All() {
+		id := subject(d.Data)
 		if byID[id] != nil {
 			t.Errorf("%s arrived twice", id)
 		}
-		byID[id] = d.data
+		byID[id] = d.Data
 	}
 	var all []received
 	for _, m := range s.accepted {

@@ -55,7 +55,7 @@ func TestMailThatMustBeSignedIsRefusedWithoutKey(t *testing.T) {
 	await(t, "the key to be taken up", func() bool { return len(d.logged("key added")) > 0 })
 	p.mustSubmit("a@example.org", "reader@rcpt.test", late)
 	w.mustVerify(w.awaitDelivery("late"), rsaSignature("example.org", "mail"))
-	if n := len(w.sink.all()); n != 1 {
+	if n := len(w.sink.All()); n != 1 {
 		t.Errorf("%d messages arrived, want only the signed one", n)
 	}
 }
@@ -78,13 +78,13 @@ func TestSendmailIsSigned(t *testing.T) {
 		"eight-bit":  "Gr\xc3\xbc\xc3\x9fe \xff\xfe\n",
 		"blank-ends": "Hello. \t\n\n\n\n",
 	} {
-		sendmail := w.command("sendmail", "-C", p.etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
+		sendmail := w.command("sendmail", "-C", p.Etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
 		sendmail.Stdin = strings.NewReader("From: A <a@example.org>\nTo: reader@rcpt.test\nSubject: " + name + "\n\n" + body)
 		if out, err := sendmail.CombinedOutput(); err != nil {
 			t.Fatalf("sendmail: %v\n%s", err, out)
 		}
-		await(t, "delivery of "+name, func() bool { return len(w.sink.find("Subject: "+name+"\r\n")) > 0 })
-		message := w.sink.find("Subject: " + name + "\r\n")[0].data
+		await(t, "delivery of "+name, func() bool { return len(w.sink.Find("Subject: "+name+"\r\n")) > 0 })
+		message := w.sink.Find("Subject: " + name + "\r\n")[0].Data
 		messages = append(messages, signedMessage{message, []signature{rsaSignature("example.org", "mail")}})
 		if want := crlf(body); !bytes.HasSuffix(message, []byte(want)) {
 			t.Errorf("%s: body was changed:\n%q\nwant %q", name, message, want)
@@ -123,11 +123,11 @@ func TestDeferredMailKeepsItsSignature(t *testing.T) {
 	w.addKey("rsa", "example.org.private", rsaSignature("example.org", "mail"))
 	d := w.startDaemon()
 	p := w.startPostfix(w.milterAddr())
-	w.sink.refuseAll(true)
+	w.sink.RefuseAll(true)
 	p.mustSubmit("a@example.org", "reader@rcpt.test", letter("a@example.org", "deferred"))
-	await(t, "a deferral", func() bool { return w.sink.deferrals() > 0 })
+	await(t, "a deferral", func() bool { return w.sink.Deferrals() > 0 })
 	w.removeKey("example.org.private")
 	d.kill(syscall.SIGKILL)
-	w.sink.refuseAll(false)
+	w.sink.RefuseAll(false)
 	w.mustVerify(w.awaitDelivery("deferred"), rsaSignature("example.org", "mail"))
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/test/lab"
 )
 
 // TestTourOfTheReadme does what the README says under "A new domain": each
@@ -27,9 +29,9 @@ func TestTourOfTheReadme(t *testing.T) {
 	// The domain as it is before: its host receives mail, and has a name.
 	const host = "203.0.113.25"
 	w.addAddress(host)
-	w.dns.publish(t, "example.org", "@ IN MX 10 mail\nmail IN A "+host+"\n")
-	w.dns.publish(t, "113.0.203.in-addr.arpa", "25 IN PTR mail.example.org.\n")
-	w.dns.publish(t, "example.com", fmt.Sprintf("@ IN MX 10 mx\nmx IN A %s.25\n", w.net))
+	w.dns.Publish(t, "example.org", "@ IN MX 10 mail\nmail IN A "+host+"\n")
+	w.dns.Publish(t, "113.0.203.in-addr.arpa", "25 IN PTR mail.example.org.\n")
+	w.dns.Publish(t, "example.com", fmt.Sprintf("@ IN MX 10 mx\nmx IN A %s.25\n", w.net))
 
 	ran := make(map[string]int)
 	for _, step := range steps {
@@ -44,16 +46,16 @@ func TestTourOfTheReadme(t *testing.T) {
 			w.startDaemon()
 			tour.listen(w.startPostfix(w.milterAddr(), "myhostname = mail.example.org", "smtp_bind_address = "+host))
 		case "dns":
-			w.dns.publish(t, "example.org", tour.run(step.command+" --format zone"))
+			w.dns.Publish(t, "example.org", tour.run(step.command+" --format zone"))
 		case "send":
-			await(t, "the message to arrive", func() bool { return len(w.sink.all()) > 0 })
-			arrived := w.sink.all()[0]
-			made := signatures(arrived.data)
+			await(t, "the message to arrive", func() bool { return len(w.sink.All()) > 0 })
+			arrived := w.sink.All()[0]
+			made := signatures(arrived.Data)
 			if len(made) != 1 {
 				t.Fatalf("the message has %d signatures", len(made))
 			}
-			w.mustVerify(arrived.data, rsaSignature("example.org", made[0].selector))
-			tour.write("message.eml", arrived.withTrace())
+			w.mustVerify(arrived.Data, rsaSignature("example.org", made[0].selector))
+			tour.write("message.eml", withTrace(arrived))
 		}
 	}
 	for _, verb := range []string{"keygen", "dns", "check", "send", "verify"} {
@@ -132,7 +134,7 @@ func (t *tour) run(line string) string {
 	cmd := t.w.command("sh", "-c", line)
 	cmd.Dir = t.dir
 	env := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "PATH=") })
-	cmd.Env = append(env, "PATH="+filepath.Join(os.Getenv(homeEnv), "bin")+":"+os.Getenv("PATH"), "SIGNPOST_KEYS="+t.w.keys)
+	cmd.Env = append(env, "PATH="+lab.Programs()+":"+os.Getenv("PATH"), "SIGNPOST_KEYS="+t.w.keys)
 	out, err := cmd.CombinedOutput()
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
 		t.w.t.Fatalf("%s: %v", line, err)
@@ -170,7 +172,7 @@ func (t *tour) listen(p *postfix) {
 }
 
 // withTrace returns the message with what a receiver puts on top of it.
-func (d delivery) withTrace() []byte {
+func withTrace(d lab.Delivery) []byte {
 	return append(fmt.Appendf(nil, "Return-Path: <%s>\r\nReceived: from %s (%s [%s])\r\n\tby mx.example.com with ESMTP; %s\r\n",
-		d.from, d.helo, d.helo, d.client, time.Now().Format(time.RFC1123Z)), d.data...)
+		d.From, d.Helo, d.Helo, d.Client, time.Now().Format(time.RFC1123Z)), d.Data...)
 }

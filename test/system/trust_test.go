@@ -62,7 +62,7 @@ func TestTrustedNetworksAreASetting(t *testing.T) {
 	p.mustSubmit("a@example.org", "reader@rcpt.test", letter("a@example.org", "loopback"))
 	w.mustBeUnsigned(w.awaitDelivery("loopback"))
 
-	sendmail := w.command("sendmail", "-C", p.etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
+	sendmail := w.command("sendmail", "-C", p.Etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
 	sendmail.Stdin = bytes.NewReader(letter("a@example.org", "local"))
 	if out, err := sendmail.CombinedOutput(); err != nil {
 		t.Fatalf("sendmail: %v\n%s", err, out)

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"signpost/test/lab"
+	"signpost/test/lab/nameserver"
 )
 
 // patience bounds every wait for something that should happen soon. It is a
@@ -23,8 +26,8 @@ type world struct {
 	t    testing.TB
 	dir  string // readable by everyone
 	net  string // 127.1.N: Postfix is at .1, the daemon at .8, the sink at .25, the DNS at .53
-	dns  *nameServer
-	sink *sink
+	dns  *nameserver.Zone
+	sink *lab.Sink
 	keys string // the key directory
 	logs []string
 
@@ -36,7 +39,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	openSources(t, "../..")
-	dir, err := os.MkdirTemp(filepath.Join(os.Getenv(homeEnv), "worlds"), "w")
+	dir, err := os.MkdirTemp(lab.Files(), "w")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,15 +55,18 @@ func newWorld(t testing.TB) *world {
 			t.Fatal("no free addresses in 127.1.0.0/16")
 		}
 		w.net = fmt.Sprintf("127.1.%d", n)
-		w.dns = startDNS(t, w.net+".53")
+		w.dns = w.serveZone(".53")
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w.write("resolv.conf", "nameserver "+w.dns.addr+"\n")
+	w.write("resolv.conf", "nameserver "+w.nameserver()+"\n")
 	w.addAddress(w.net + ".1") // Postfix wants to find its own on an interface
-	w.sink = startSink(t, w.net+".25")
-	w.dns.publish(t, "test", fmt.Sprintf("rcpt IN MX 10 mx.rcpt\nmx.rcpt IN A %s.25\n", w.net))
+	if w.sink, err = lab.StartSink(w.net + ".25:25"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.sink.Stop)
+	w.dns.Publish(t, "test", fmt.Sprintf("rcpt IN MX 10 mx.rcpt\nmx.rcpt IN A %s.25\n", w.net))
 	if err := os.Mkdir(w.keys, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +75,21 @@ func newWorld(t testing.TB) *world {
 	}
 	return w
 }
+
+// serveZone serves an empty zone on port 53 of an address of the world until the
+// test ends. It returns nil when the address is taken.
+func (w *world) serveZone(host string) *nameserver.Zone {
+	zone := new(nameserver.Zone)
+	server, err := nameserver.Start(w.net+host+":53", zone)
+	if err != nil {
+		return nil
+	}
+	w.t.Cleanup(server.Stop)
+	return zone
+}
+
+// nameserver is the IP address of the world's DNS.
+func (w *world) nameserver() string { return w.net + ".53" }
 
 // openSources opens every folder of the module. `go test` keeps the result of
 // a test until something that it opened changes, and would not know otherwise
@@ -144,9 +165,7 @@ func await(t testing.TB, what string, cond func() bool) {
 
 func awaitFor(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
-	for start := time.Now(); !cond(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(start) > limit {
-			t.Fatalf("waited %v for %s", limit, what)
-		}
+	if !lab.Wait(limit, cond) {
+		t.Fatalf("waited %v for %s", limit, what)
 	}
 }

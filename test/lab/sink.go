@@ -1,4 +1,4 @@
-package system
+package lab
 
 import (
 	"bufio"
@@ -7,44 +7,46 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/miekg/dns"
+
+	"signpost/test/lab/nameserver"
 )
 
-// A sink is a receiving mail server that keeps every message exactly as it
+// A Sink is a receiving mail server that keeps every message exactly as it
 // came, dot-stuffing undone.
-type sink struct {
+type Sink struct {
+	listener net.Listener
+	serving  sync.WaitGroup
+
 	mu       sync.Mutex
-	received []delivery
+	received []Delivery
 	deferred int
 	refuse   bool
-	sevenBit bool          // offers neither 8BITMIME nor SMTPUTF8
-	dns      []*nameServer // whose views are kept with each delivery
+	sevenBit bool // offers neither 8BITMIME nor SMTPUTF8
+	zones    []*nameserver.Zone
 	conns    map[net.Conn]bool
 }
 
-// A delivery is one message at the sink.
-type delivery struct {
-	client, helo string // who handed it over
+// A Delivery is one message at the sink.
+type Delivery struct {
+	Client, Helo string // who handed it over
 
-	from string
-	to   []string
-	data []byte // as on the wire, lines end in CRLF
+	From string
+	To   []string
+	Data []byte // as on the wire, lines end in CRLF
 
-	views [][]dns.RR // what each of the sink's name servers had to say then
+	Views [][]dns.RR // the records of each zone that the sink watches, at that time
 }
 
-// startSink receives on port 25 of ip until the test ends.
-func startSink(t testing.TB, ip string) *sink {
-	t.Helper()
-	listener, err := net.Listen("tcp", ip+":25")
+// StartSink receives at an address with port until Stop.
+func StartSink(address string) (*Sink, error) {
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("receiving mail: %w", err)
 	}
-	s := &sink{conns: make(map[net.Conn]bool)}
-	var serving sync.WaitGroup
-	serving.Go(func() {
+	s := &Sink{listener: listener, conns: make(map[net.Conn]bool)}
+	s.serving.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
@@ -53,7 +55,7 @@ func startSink(t testing.TB, ip string) *sink {
 			s.mu.Lock()
 			s.conns[conn] = true
 			s.mu.Unlock()
-			serving.Go(func() {
+			s.serving.Go(func() {
 				s.serve(conn)
 				s.mu.Lock()
 				delete(s.conns, conn)
@@ -61,33 +63,38 @@ func startSink(t testing.TB, ip string) *sink {
 			})
 		}
 	})
-	t.Cleanup(func() {
-		listener.Close()
-		s.mu.Lock()
-		for conn := range s.conns {
-			conn.Close()
-		}
-		s.mu.Unlock()
-		serving.Wait()
-	})
-	return s
+	return s, nil
 }
 
-// refuseAll makes the sink answer every recipient with 450, or stop doing so.
-func (s *sink) refuseAll(on bool) {
+// Addr is where the sink receives.
+func (s *Sink) Addr() *net.TCPAddr { return s.listener.Addr().(*net.TCPAddr) }
+
+// Stop ends the sink and its connections.
+func (s *Sink) Stop() {
+	s.listener.Close()
+	s.mu.Lock()
+	for conn := range s.conns {
+		conn.Close()
+	}
+	s.mu.Unlock()
+	s.serving.Wait()
+}
+
+// RefuseAll makes the sink answer every recipient with 450, or stop doing so.
+func (s *Sink) RefuseAll(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refuse = on
 }
 
-// offerSevenBit makes the sink one that takes 7-bit mail only.
-func (s *sink) offerSevenBit() {
+// OfferSevenBit makes the sink one that takes 7-bit mail only.
+func (s *Sink) OfferSevenBit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sevenBit = true
 }
 
-func (s *sink) extensions() string {
+func (s *Sink) extensions() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sevenBit {
@@ -96,25 +103,25 @@ func (s *sink) extensions() string {
 	return "250-sink\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE\r\n250 PIPELINING"
 }
 
-// deferrals counts the recipients answered with 450.
-func (s *sink) deferrals() int {
+// Deferrals counts the recipients answered with 450.
+func (s *Sink) Deferrals() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.deferred
 }
 
-// all returns the deliveries so far, oldest first.
-func (s *sink) all() []delivery {
+// All returns the deliveries so far, oldest first.
+func (s *Sink) All() []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.received[:len(s.received):len(s.received)]
 }
 
-// find returns the deliveries whose message contains text.
-func (s *sink) find(text string) []delivery {
-	var found []delivery
-	for _, d := range s.all() {
-		if bytes.Contains(d.data, []byte(text)) {
+// Find returns the deliveries whose message contains text.
+func (s *Sink) Find(text string) []Delivery {
+	var found []Delivery
+	for _, d := range s.All() {
+		if bytes.Contains(d.Data, []byte(text)) {
 			found = append(found, d)
 		}
 	}
@@ -122,13 +129,13 @@ func (s *sink) find(text string) []delivery {
 }
 
 // serve speaks as much SMTP as Postfix needs to deliver.
-func (s *sink) serve(conn net.Conn) {
+func (s *Sink) serve(conn net.Conn) {
 	defer conn.Close()
 	in := bufio.NewReaderSize(conn, 64<<10)
 	say := func(reply string) { fmt.Fprintf(conn, "%s\r\n", reply) }
 	client, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
 	var helo string
-	var d delivery
+	var d Delivery
 	say("220 sink ESMTP")
 	for {
 		line, err := in.ReadString('\n')
@@ -141,29 +148,29 @@ func (s *sink) serve(conn net.Conn) {
 			helo = argument
 			say(s.extensions())
 		case "MAIL":
-			d = delivery{client: client, helo: helo, from: address(argument)}
+			d = Delivery{Client: client, Helo: helo, From: address(argument)}
 			say("250 ok")
 		case "RCPT":
 			if s.refuses() {
 				say("450 4.2.0 not now")
 				continue
 			}
-			d.to = append(d.to, address(argument))
+			d.To = append(d.To, address(argument))
 			say("250 ok")
 		case "DATA":
-			if len(d.to) == 0 {
+			if len(d.To) == 0 {
 				say("554 no recipients")
 				continue
 			}
 			say("354 go on")
-			if d.data, err = readData(in); err != nil {
+			if d.Data, err = readData(in); err != nil {
 				return
 			}
 			s.keep(d)
-			d = delivery{}
+			d = Delivery{}
 			say("250 ok")
 		case "RSET", "NOOP":
-			d = delivery{}
+			d = Delivery{}
 			say("250 ok")
 		case "QUIT":
 			say("221 bye")
@@ -174,23 +181,23 @@ func (s *sink) serve(conn net.Conn) {
 	}
 }
 
-// watch makes the sink keep what the name servers say with each delivery.
-func (s *sink) watch(servers ...*nameServer) {
+// Watch makes the sink keep the records of the zones with each delivery.
+func (s *Sink) Watch(zones ...*nameserver.Zone) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dns = servers
+	s.zones = zones
 }
 
-func (s *sink) keep(d delivery) {
+func (s *Sink) keep(d Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, ns := range s.dns {
-		d.views = append(d.views, ns.view())
+	for _, zone := range s.zones {
+		d.Views = append(d.Views, zone.Records())
 	}
 	s.received = append(s.received, d)
 }
 
-func (s *sink) refuses() bool {
+func (s *Sink) refuses() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse {

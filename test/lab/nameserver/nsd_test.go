@@ -1,4 +1,4 @@
-package nsd
+package nameserver
 
 import (
 	"net"
@@ -8,9 +8,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-func TestItAnswers(t *testing.T) {
+func TestNSDAnswers(t *testing.T) {
 	t.Parallel()
-	server, err := Start(t.TempDir(), "", map[string]string{"example.org": "@ SOA ns root 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n@ TXT \"hello\"\n"}, "127.0.0.1", "127.0.0.7")
+	zones := map[string]string{"example.org": "@ SOA ns root 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n@ TXT \"hello\"\n"}
+	server, err := StartNSD(t.TempDir(), "", zones, "127.0.0.1", "127.0.0.7")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,9 +24,10 @@ func TestItAnswers(t *testing.T) {
 	}
 }
 
-func TestBrokenZone(t *testing.T) {
+func TestNSDRefusesBrokenZone(t *testing.T) {
 	t.Parallel()
-	server, err := Start(t.TempDir(), "", map[string]string{"example.org": "@ SOA ns root 1 2 3 4 5\n@ NS ns\n@ TXT \"hello\n"}, "127.0.0.1")
+	zones := map[string]string{"example.org": "@ SOA ns root 1 2 3 4 5\n@ NS ns\n@ TXT \"hello\n"}
+	server, err := StartNSD(t.TempDir(), "", zones, "127.0.0.1")
 	if err == nil {
 		server.Stop()
 		t.Fatal("no error")
