@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the base image, debian:bookworm-slim, where it is not there and no registry gives it:
-# from Debian's own packages, through the mirror that this machine's apt uses.
+# Makes the base image, debian:bookworm-slim, when it is missing and no registry has it: from
+# Debian's packages, through the mirror that apt uses on this machine.
 set -eu
 cd "$(dirname "$0")/.."
 base=debian:bookworm-slim
@@ -14,12 +14,12 @@ mkdir -p build
 echo "base image: pulling $base"
 ! timeout 120 "$docker" pull -q $base >$log 2>&1 || exit 0
 
-echo "base image: no registry answers, making it with debootstrap"
+echo "base image: cannot pull it, building it with debootstrap"
 sh test/setup.sh base
 root=
 [ "$(id -u)" = 0 ] || root="sudo"
 
-# archive LABEL: the address of that archive in apt's own sources.
+# archive LABEL: the address of that archive in apt's sources.
 archive() {
 	apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $1" 'Component: main' | sort -u | head -n 1
 }
@@ -27,21 +27,21 @@ archive() {
 mirror=$(archive Debian)
 security=$(archive Debian-Security)
 [ -n "$mirror" ] || {
-	echo "base image: error: apt knows no Debian mirror; hint: load the image by hand: docker pull $base" >&2
+	echo "base image: error: apt has no Debian mirror; hint: pull the image yourself: docker pull $base" >&2
 	exit 1
 }
 
 $root rm -rf $tree
 $root env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase bookworm $tree "$mirror" >>$log 2>&1 || {
 	tail -n 5 $log >&2
-	echo "base image: error: debootstrap failed; hint: the whole output is in $log" >&2
+	echo "base image: error: debootstrap failed; hint: see $log" >&2
 	exit 1
 }
 {
 	echo "deb $mirror bookworm main"
 	[ -z "$security" ] || echo "deb $security bookworm-security main"
 } | $root tee $tree/etc/apt/sources.list >/dev/null
-# What the slim image leaves out too.
+# The slim image leaves these out too.
 $root tar -C $tree --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' \
 	--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' -c . |
 	"$docker" import -c 'CMD ["bash"]' - $base >>$log

@@ -1,9 +1,9 @@
-# Sourced. find_engine finds a container engine that answers, and starts one when none does;
-# find_running_engine only looks. Both set docker and compose, the commands to use, and
-# return 1 when there is no engine.
+# Sourced. find_engine finds a container engine, and starts one when none is running;
+# find_running_engine starts none. Both set docker and compose, the commands to use, and
+# return 1 without an engine.
 
 # The client that came with the engine comes first: a newer one elsewhere in PATH
-# may refuse the engine, or build with a buildx that is not there.
+# may not work with the engine, or need a buildx that is not installed.
 find_docker() {
 	for docker in /usr/bin/docker docker; do
 		"$docker" info >/dev/null 2>&1 && return
@@ -20,7 +20,7 @@ find_compose() {
 	fi
 }
 
-# A refusal to this user is not an engine that is down.
+# An engine that denies this user access is running.
 refused() {
 	docker info 2>&1 | grep -q 'permission denied'
 }
@@ -37,19 +37,19 @@ start_engine() {
 		$start setsid dockerd >build/dockerd.log 2>&1 </dev/null &
 		dockerd=$!
 	fi
-	# Its first start makes a storage folder and a bridge: a second as a rule.
+	# The first start creates storage and a bridge: usually a second.
 	tries=60
 	until find_docker; do
 		tries=$((tries - 1))
 		if [ $tries = 0 ] || ! running "$dockerd"; then
-			echo "engine: dockerd does not answer; hint: see build/dockerd.log" >&2
+			echo "engine: error: dockerd does not start; hint: see build/dockerd.log" >&2
 			return 1
 		fi
 		sleep 1
 	done
 }
 
-# running PID: a started process that is still there, or one that systemd looks after.
+# running PID: whether the process still runs; without a PID systemd runs it.
 running() {
 	[ -z "$1" ] || [ -d "/proc/$1" ]
 }
@@ -63,12 +63,12 @@ find_engine() {
 	[ "${ENGINE:-}" != none ] || return 1
 	! find_running_engine || return 0
 	if command -v docker >/dev/null && refused; then
-		echo "engine: the docker engine refuses $(id -un); hint: run as root or join the group docker" >&2
+		echo "engine: error: $(id -un) may not use the docker engine; hint: run this as root or join the group docker" >&2
 		return 1
 	fi
 	sh test/setup.sh engine || return 1
 	find_docker || start_engine || return 1
 	find_running_engine && return 0
-	echo "engine: neither docker compose nor docker-compose is there; hint: install docker-compose" >&2
+	echo "engine: error: docker compose is not installed; hint: install docker-compose" >&2
 	return 1
 }

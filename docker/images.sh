@@ -11,10 +11,10 @@ mkdir -p build
 image() {
 	"$docker" build --label "org.opencontainers.image.version=${VERSION:-dev}" -t "$1" -f "$2" . >build/image.log 2>&1 || {
 		tail -n 15 build/image.log >&2
-		echo "images: error: building $1 failed; hint: the whole output is in build/image.log" >&2
+		echo "images: error: building $1 failed; hint: see build/image.log" >&2
 		exit 1
 	}
-	# The one before it has no name any more.
+	# The previous image has lost its name.
 	"$docker" image prune -f --filter "label=org.opencontainers.image.title=$1" >/dev/null
 }
 image signpost docker/Dockerfile.signpost

@@ -1,18 +1,18 @@
 #!/bin/sh
-# The half of up.sh that uses containers: builds the images and starts compose.yaml.
+# The part of up.sh that uses containers: builds the images and starts compose.yaml.
 set -eu
 . docker/engine.sh
 find_engine
 sh docker/images.sh
 
 keys=$PWD/opendkim-keys
-# The probe's message goes straight to the probe, so no relay host.
+# The probe receives its own message, so there is no relay host.
 export KEYS_DIR="$keys" ALLOWED_SENDER_DOMAINS="$DOMAINS" RELAYHOST=
 compose="$compose -p signpost -f docker/compose.yaml"
 echo "up: starting containers"
 $compose up -d --remove-orphans >build/up.log 2>&1 || {
 	tail -n 15 build/up.log >&2
-	echo "up: error: the containers did not start; hint: the whole output is in build/up.log" >&2
+	echo "up: error: the containers did not start; hint: see build/up.log" >&2
 	exit 1
 }
 
@@ -26,7 +26,7 @@ echo "up: sending a message from $DOMAINS"
 }
 
 printf '\nDNS records to publish:\n\n'
-# In a container, because its user can read the keys.
+# In a container, whose user can read the keys.
 # shellcheck disable=SC2086 # a list of names
 "$docker" run --rm --network none --cap-drop ALL --read-only -v "$keys:/etc/opendkim/keys:ro" \
 	-e DKIM_SELECTOR --entrypoint /signpost signpost dns --format line $DOMAINS

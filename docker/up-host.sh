@@ -1,7 +1,6 @@
 #!/bin/sh
-# The half of up.sh that uses no containers: signpostd and an instance of Postfix of its own,
-# with all its files in the folder that build/up points to. The system's Postfix, if there is
-# one, is not touched.
+# The part of up.sh that uses no containers: signpostd and an instance of Postfix with all its
+# files in the folder that build/up points to. The Postfix of the system is not touched.
 # usage: up-host.sh [stop]
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
@@ -10,7 +9,7 @@ sink=127.0.0.25:1525
 root=
 [ "$(id -u)" = 0 ] || root="sudo"
 
-# Waits for its end: until then it may write to the folder. It takes 20 s at the most.
+# Waits until it has stopped, 25 s at most: until then it may write to the folder.
 stop_signpostd() {
 	kill "$1" 2>/dev/null || return 0
 	tries=250 # of 0.1 s
@@ -46,7 +45,7 @@ start_signpostd() {
 	done
 }
 
-# The main.cf that the image would have, but for what keeps it to this folder and to loopback.
+# The main.cf of the image, limited to this folder and to loopback.
 start_postfix() {
 	$root mkdir "$here/etc" "$here/data" "$here/queue"
 	$root cp /usr/share/postfix/master.cf.dist "$here/etc/master.cf"
@@ -77,7 +76,7 @@ if [ "${1:-}" = stop ]; then
 fi
 [ -z "$here" ] || stop
 sh test/setup.sh mta
-# Not below this folder: the user postfix may not get as far as here.
+# Not below this folder, which the user postfix may not be able to read.
 here=$(mktemp -d /var/tmp/signpost.XXXXXX)
 chmod 755 "$here"
 mkdir -p build

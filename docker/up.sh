@@ -1,10 +1,10 @@
 #!/bin/sh
-# Starts Postfix and signpostd, waits until a message of every domain has come out with a
-# signature that verifies, and prints the DNS records to publish.
+# Starts Postfix and signpostd, sends a message from every domain, verifies the signatures, and
+# prints the DNS records to publish.
 #
-# In containers where an engine can be had; with ENGINE=none, or where none can, on this machine.
-# DOMAINS are the domains to send from; else those that have keys already, else example.org.
-# SMTP_PORT is where programs hand in mail, STATUS_PORT where the status page is.
+# In containers; with ENGINE=none, or without a container engine, on this machine.
+# DOMAINS are the domains to send from: by default those that have keys, else example.org.
+# SMTP_PORT is the port for mail, STATUS_PORT that of the status page.
 set -eu
 cd "$(dirname "$0")/.."
 have=$(find opendkim-keys -maxdepth 1 -name '*.private' 2>/dev/null | sed 's|.*/||; s|\.private$||' | sort)
@@ -25,7 +25,7 @@ if find_engine; then
 	wait $base
 else
 	how=host
-	[ "${ENGINE:-}" = none ] || echo "up: no container engine, so on this machine itself"
+	[ "${ENGINE:-}" = none ] || echo "up: no container engine, so Postfix and signpostd run on this machine"
 	$MAKE --no-print-directory build
 fi
 sh docker/down.sh --but $how
