@@ -220,6 +220,6 @@ func (c *Config) Refers(name string) bool {
 		}
 	}
 	return slices.ContainsFunc(c.Services, func(s Service) bool {
-		return slices.ContainsFunc(s.Options, func(o Setting) bool { return mentions(o.Value) })
+		return slices.ContainsFunc(s.Options, func(o Parameter) bool { return mentions(o.Value) })
 	})
 }

@@ -59,11 +59,11 @@ func TestShown(t *testing.T) {
 		"proxy:mysql:/etc/postfix/x":                "x_password_maps = proxy:mysql:/etc/postfix/x",
 		"":                                          "x_password_maps =",
 	} {
-		if got := (Setting{Name: "x_password_maps", Value: value}).Shown(); got != want {
+		if got := (Parameter{Name: "x_password_maps", Value: value}).Shown(); got != want {
 			t.Errorf("%q: got %q, want %q", value, got, want)
 		}
 	}
-	if got := (Setting{Name: "inet_protocols", Value: "all"}).Shown(); got != "inet_protocols = all" {
+	if got := (Parameter{Name: "inet_protocols", Value: "all"}).Shown(); got != "inet_protocols = all" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -43,7 +43,7 @@ func statements(lines []string) []statement {
 
 // isComment reports whether Postfix passes over the line.
 func isComment(line string) bool {
-	trimmed := trimSpace(line)
+	trimmed := TrimSpace(line)
 	return trimmed == "" || trimmed[0] == '#'
 }
 
@@ -52,6 +52,6 @@ func isSpace(c byte) bool {
 	return c == ' ' || '\t' <= c && c <= '\r'
 }
 
-func trimSpace(s string) string {
+func TrimSpace(s string) string {
 	return strings.Trim(s, " \t\n\v\f\r")
 }

@@ -1,20 +1,13 @@
-// Package postfix reads, edits and writes the configuration of a send-only
-// Postfix: main.cf, master.cf, the map of allowed senders and the password of
-// the relay. It reads no environment; the caller hands it the variables.
+// Package postfix reads, expands, edits and writes the configuration of Postfix:
+// main.cf, master.cf and the maps that main.cf names.
 package postfix
 
 import (
 	"fmt"
 	"strings"
-)
 
-// A Setting is one parameter of main.cf.
-type Setting struct {
-	Name, Value string
-	// Unset takes the parameter out of main.cf, so that the default of Postfix
-	// applies. Value is not used then.
-	Unset bool
-}
+	"signpost/keystore/finding"
+)
 
 // Marks in main.cf. Our settings stand in a block of their own, and a setting
 // of the same name elsewhere in the file becomes a comment that starts with
@@ -42,7 +35,7 @@ func ParseMain(path string, data []byte) (*MainCF, error) {
 	for _, s := range statements(file.lines) {
 		if _, _, err := nameValue(s.text); err != nil {
 			// The text itself is not shown: it may hold a password.
-			return nil, fmt.Errorf("%s: line %d: %w; hint: write \"name = value\", a comment starts with #", path, s.lines[0]+1, err)
+			return nil, finding.WithHint(fmt.Errorf("%s: line %d: %w", path, s.lines[0]+1, err), "write \"name = value\", a comment starts with #")
 		}
 	}
 	if err := file.checkBlock(); err != nil {
@@ -60,14 +53,14 @@ func nameValue(text string) (name, value string, err error) {
 	if !ok {
 		return "", "", fmt.Errorf("missing '=' after the parameter name")
 	}
-	name = trimSpace(name)
+	name = TrimSpace(name)
 	if name == "" {
 		return "", "", fmt.Errorf("missing parameter name before '='")
 	}
 	if strings.ContainsAny(name, " \t\n\v\f\r") {
 		return "", "", fmt.Errorf("missing '=' after the parameter name")
 	}
-	return name, trimSpace(value), nil
+	return name, TrimSpace(value), nil
 }
 
 // checkBlock makes sure that our marks stand as we write them, and that what
@@ -82,13 +75,13 @@ func (f *MainCF) checkBlock() error {
 			continue
 		}
 		if isSpace(line[0]) {
-			return fmt.Errorf("the line after %q starts with white space and would continue a setting of ours; hint: start it in the first column", blockEnd)
+			return finding.WithHint(fmt.Errorf("the line after %q starts with white space and would continue a setting of ours", blockEnd), "start it in the first column")
 		}
 		break
 	}
 	for _, s := range statements(base.lines) {
 		if _, _, err := nameValue(s.text); err != nil {
-			return fmt.Errorf("a line marked %q is no setting: %w; hint: remove the line", trimSpace(displacedMark), err)
+			return finding.WithHint(fmt.Errorf("a line marked %q is no setting: %w", TrimSpace(displacedMark), err), "remove the line")
 		}
 	}
 	return nil
@@ -103,15 +96,15 @@ func (f *MainCF) block() (begin, end int, found bool, err error) {
 		case strings.HasPrefix(line, blockBegin) && begin < 0:
 			begin = i
 		case strings.HasPrefix(line, blockBegin):
-			return 0, 0, false, fmt.Errorf("line %d: second %q; hint: remove one of the two blocks", i+1, blockBegin)
+			return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: second %q", i+1, blockBegin), "remove one of the two blocks")
 		case strings.HasPrefix(line, blockEnd) && (begin < 0 || end >= 0):
-			return 0, 0, false, fmt.Errorf("line %d: %q without a begin; hint: remove the line", i+1, blockEnd)
+			return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: %q without a begin", i+1, blockEnd), "remove the line")
 		case strings.HasPrefix(line, blockEnd):
 			end = i + 1
 		}
 	}
 	if begin >= 0 && end < 0 {
-		return 0, 0, false, fmt.Errorf("line %d: %q without an end; hint: add a line %q after the block", begin+1, blockBegin, blockEnd)
+		return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: %q without an end", begin+1, blockBegin), "add a line %q after the block", blockEnd)
 	}
 	return begin, end, begin >= 0, nil
 }
@@ -162,7 +155,7 @@ func (f *MainCF) base() (*MainCF, int) {
 // that was there before. Everything that is not ours stays as it is, except
 // that a setting of the same name becomes a comment, and that a missing newline
 // at the end of the file is added. Names and values are expected to be checked.
-func (f *MainCF) With(settings []Setting) *MainCF {
+func (f *MainCF) With(settings []Parameter) *MainCF {
 	base, at := f.base()
 	ours := make(map[string]bool)
 	for _, s := range settings {
@@ -186,14 +179,9 @@ func (f *MainCF) With(settings []Setting) *MainCF {
 	block = append(block, blockNote)
 	for _, s := range settings {
 		if !s.Unset {
-			block = append(block, s.line()+"\n")
+			block = append(block, s.Line()+"\n")
 		}
 	}
 	block = append(block, blockEnd+"\n")
 	return &MainCF{lines: append(append(lines[:at:at], block...), lines[at:]...)}
-}
-
-// line is the setting as it stands in main.cf, written the way postconf does.
-func (s Setting) line() string {
-	return strings.TrimSuffix(s.Name+" = "+s.Value, " ")
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // mainCases are contents of main.cf with what Postfix makes of them, or how our
@@ -48,7 +50,7 @@ func TestParseMain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			file, err := ParseMain("main.cf", []byte(test.text))
 			if test.err != "" {
-				if err == nil || !strings.HasPrefix(err.Error(), test.err) {
+				if err == nil || !strings.HasPrefix(finding.Text(err), test.err) {
 					t.Fatalf("error is %v, want %s", err, test.err)
 				}
 				return
@@ -114,6 +116,15 @@ func TestParseMainAsPostfix(t *testing.T) {
 	}
 }
 
+// needPostfix fails the test when there is no Postfix: without it nothing is
+// proven.
+func needPostfix(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("postfix"); err != nil {
+		t.Fatal("postfix is not installed; hint: run make setup")
+	}
+}
+
 // writeOld writes a file with a time in the past: Postfix waits for a fresh
 // one to cool down.
 func writeOld(t *testing.T, path, text string) {
@@ -139,7 +150,7 @@ func TestParseMainBlock(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := ParseMain("main.cf", []byte(test.text))
-			if err == nil || !strings.HasPrefix(err.Error(), test.err) {
+			if err == nil || !strings.HasPrefix(finding.Text(err), test.err) {
 				t.Errorf("error is %v, want %s", err, test.err)
 			}
 		})
@@ -149,7 +160,7 @@ func TestParseMainBlock(t *testing.T) {
 func TestWith(t *testing.T) {
 	t.Parallel()
 	begin := blockNote
-	settings := []Setting{{Name: "a", Value: "9"}, {Name: "b", Unset: true}, {Name: "c"}}
+	settings := []Parameter{{Name: "a", Value: "9"}, {Name: "b", Unset: true}, {Name: "c"}}
 	tests := []struct{ name, text, want string }{
 		{"empty", "", begin + "a = 9\nc =\n# signpost: end\n"},
 		{"not ours", "# note\nx = 1\n  2\n", "# note\nx = 1\n  2\n\n" + begin + "a = 9\nc =\n# signpost: end\n"},
@@ -191,12 +202,12 @@ func FuzzMain(f *testing.F) {
 		if !bytes.Equal(file.Bytes(), data) {
 			t.Fatalf("rendered as %q", file.Bytes())
 		}
-		setting := Setting{Name: name, Value: trimSpace(value)}
-		if n, v, err := nameValue(setting.line()); err != nil || n != name || v != setting.Value ||
-			strings.Contains(setting.line(), "\n") || name[0] == '#' {
+		setting := Parameter{Name: name, Value: TrimSpace(value)}
+		if n, v, err := nameValue(setting.Line()); err != nil || n != name || v != setting.Value ||
+			strings.Contains(setting.Line(), "\n") || name[0] == '#' {
 			return // no setting that the package would write
 		}
-		text := file.With([]Setting{setting}).Bytes()
+		text := file.With([]Parameter{setting}).Bytes()
 		edited, err := ParseMain("main.cf", text)
 		if err != nil {
 			t.Fatalf("%v in %q", err, text)
@@ -204,7 +215,7 @@ func FuzzMain(f *testing.F) {
 		if got, ok := edited.Get(name); !ok || got != setting.Value {
 			t.Fatalf("set to %q, got %q, %v from %q", setting.Value, got, ok, text)
 		}
-		if again := edited.With([]Setting{setting}).Bytes(); !bytes.Equal(again, text) {
+		if again := edited.With([]Parameter{setting}).Bytes(); !bytes.Equal(again, text) {
 			t.Fatalf("a second time:\n%q\nfirst:\n%q", again, text)
 		}
 		before, after := file.Base().values(), edited.values()
@@ -213,7 +224,7 @@ func FuzzMain(f *testing.F) {
 		if !maps.Equal(before, after) {
 			t.Fatalf("others were %q, are %q", before, after)
 		}
-		unset, err := ParseMain("main.cf", edited.With([]Setting{{Name: name, Unset: true}}).Bytes())
+		unset, err := ParseMain("main.cf", edited.With([]Parameter{{Name: name, Unset: true}}).Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}

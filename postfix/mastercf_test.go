@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func TestEditMaster(t *testing.T) {
@@ -29,7 +31,7 @@ func TestEditMaster(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := editMaster("master.cf", []byte(test.text))
 			if test.err != "" {
-				if err == nil || !strings.HasPrefix(err.Error(), test.err) {
+				if err == nil || !strings.HasPrefix(finding.Text(err), test.err) {
 					t.Fatalf("error is %v, want %s", err, test.err)
 				}
 				return

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // A Service is one entry of master.cf.
@@ -13,7 +15,7 @@ type Service struct {
 	Type    string // "inet", "unix", "pass", ...
 	Chroot  string // "y", "n" or "-", as it is written
 	Command string // the program, without its directory: "smtpd"
-	Options []Setting
+	Options []Parameter
 }
 
 // option returns what a "-o name=value" of the service says; the last one wins.
@@ -36,7 +38,7 @@ func parseServices(path string, data []byte) ([]Service, error) {
 		fields := words(s.text)
 		line := s.lines[0] + 1
 		if len(fields) < 8 {
-			return nil, fmt.Errorf("%s: line %d: a service needs 8 fields, there are %d; hint: see master(5)", path, line, len(fields))
+			return nil, finding.WithHint(fmt.Errorf("%s: line %d: a service needs 8 fields, there are %d", path, line, len(fields)), "see master(5)")
 		}
 		service := Service{Line: line, Name: fields[0], Type: fields[1], Chroot: fields[4], Command: filepath.Base(fields[7])}
 		options, err := parseOptions(fields[8:])
@@ -51,15 +53,15 @@ func parseServices(path string, data []byte) ([]Service, error) {
 
 // parseOptions reads "-o name=value" and "-o { name = value }" up to the first
 // argument that is no option.
-func parseOptions(args []string) ([]Setting, error) {
-	var options []Setting
+func parseOptions(args []string) ([]Parameter, error) {
+	var options []Parameter
 	for i := 0; i < len(args) && strings.HasPrefix(args[i], "-") && args[i] != "--"; i++ {
 		text, joined := strings.CutPrefix(args[i], "-o")
 		switch {
 		case !joined:
 			continue
 		case text == "" && i+1 == len(args):
-			return nil, fmt.Errorf("there is nothing after -o; hint: write -o name=value")
+			return nil, finding.WithHint(fmt.Errorf("there is nothing after -o"), "write -o name=value")
 		case text == "":
 			i++
 			text = args[i]
@@ -70,51 +72,9 @@ func parseOptions(args []string) ([]Setting, error) {
 		name, value, err := nameValue(text)
 		if err != nil {
 			// The text is not shown: it may hold a password.
-			return nil, fmt.Errorf("after -o: %w; hint: write -o name=value without blanks", err)
+			return nil, finding.WithHint(fmt.Errorf("after -o: %w", err), "write -o name=value without blanks")
 		}
-		options = append(options, Setting{Name: name, Value: value})
+		options = append(options, Parameter{Name: name, Value: value})
 	}
 	return options, nil
-}
-
-// words splits a line at white space outside of braces.
-func words(text string) []string { return splitOutside(text, " \t\r\n\v\f") }
-
-// List splits a value at commas and white space outside of braces, as Postfix
-// does with lists.
-func List(value string) []string { return splitOutside(value, ", \t\r\n\v\f") }
-
-func splitOutside(text, separators string) []string {
-	var out []string
-	level, start := 0, -1
-	for i := 0; i < len(text); i++ {
-		switch {
-		case level == 0 && strings.IndexByte(separators, text[i]) >= 0:
-			if start >= 0 {
-				out = append(out, text[start:i])
-			}
-			start = -1
-			continue
-		case text[i] == '{':
-			level++
-		case text[i] == '}' && level > 0:
-			level--
-		}
-		if start < 0 {
-			start = i
-		}
-	}
-	if start >= 0 {
-		out = append(out, text[start:])
-	}
-	return out
-}
-
-// braced takes what stands in braces off the start of a text.
-func braced(text string) (inside, rest string, ok bool) {
-	if !strings.HasPrefix(text, "{") {
-		return "", "", false
-	}
-	inside, rest, err := cutBalanced(text, '{', '}')
-	return inside, rest, err == nil
 }

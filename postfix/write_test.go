@@ -1,4 +1,4 @@
-package postfix
+package postfix_test
 
 import (
 	"os"
@@ -9,35 +9,51 @@ import (
 	"time"
 
 	"signpost/keystore/finding"
+	"signpost/postfix"
+	"signpost/postfix/setup"
 )
 
-const stockMain = "# stock\nmydestination = $myhostname,\n  localhost\n\nsmtpd_banner = $myhostname\n"
+const (
+	stockMain  = "# stock\nmydestination = $myhostname,\n  localhost\n\nsmtpd_banner = $myhostname\n"
+	senders    = "signpost_senders"
+	password   = "signpost_relay_password"
+	publicMode = 0o644
+	secretMode = 0o600
+)
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // newDir makes a configuration directory of stock files.
 func newDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	writeOld(t, filepath.Join(dir, "main.cf"), stockMain)
-	writeOld(t, filepath.Join(dir, "master.cf"), "smtp inet n - y - - smtpd\n")
+	put(t, filepath.Join(dir, "main.cf"), stockMain)
+	put(t, filepath.Join(dir, "master.cf"), "smtp inet n - y - - smtpd\n")
 	return dir
 }
 
 // change works out the change of a directory.
-func change(t *testing.T, dir string, vars map[string]string) (*Change, error) {
+func change(t *testing.T, dir string, vars map[string]string) (*postfix.Change, error) {
 	t.Helper()
 	vars["POSTFIX_myhostname"] = "a.example.org"
-	d, err := Open(dir)
+	d, err := postfix.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := FromVariables(vars, d.Main, Options{Dir: d.Path, Milter: "inet:signpostd:8891"}, bare())
+	machine := setup.Machine{Hostname: "box.example.org", Exists: func(string) bool { return false }}
+	wanted, err := setup.FromVariables(vars, d.Main, setup.Request{Dir: d.Path, Milter: "inet:signpostd:8891"}, machine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d.Change(wanted)
+	return wanted.Change(d)
 }
 
-func mustWrite(t *testing.T, dir string, vars map[string]string) *Change {
+func mustWrite(t *testing.T, dir string, vars map[string]string) *postfix.Change {
 	t.Helper()
 	c, err := change(t, dir, vars)
 	if err != nil {
@@ -95,7 +111,7 @@ func TestWriteTakesBack(t *testing.T) {
 	dir := newDir(t)
 	mustWrite(t, dir, relayVars())
 	c := mustWrite(t, dir, map[string]string{"ALLOW_EMPTY_SENDER_DOMAINS": "yes"})
-	want := []string{"removed " + filepath.Join(dir, sendersFile), "removed " + filepath.Join(dir, passwordFile), "wrote " + filepath.Join(dir, "main.cf")}
+	want := []string{"removed " + filepath.Join(dir, senders), "removed " + filepath.Join(dir, password), "wrote " + filepath.Join(dir, "main.cf")}
 	if got := strings.Join(c.Summary(), "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("summary is %s", got)
 	}
@@ -103,7 +119,7 @@ func TestWriteTakesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := ParseMain("main.cf", data)
+	file, err := postfix.ParseMain("main.cf", data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +152,7 @@ func TestWriteKeepsModeAndOwner(t *testing.T) {
 	if info.Mode() != 0o640 || os.Geteuid() == 0 && (owner.Uid != 12345 || owner.Gid != 54321) {
 		t.Errorf("main.cf has %v %d %d", info.Mode(), owner.Uid, owner.Gid)
 	}
-	for name, want := range map[string]os.FileMode{sendersFile: publicMode, passwordFile: secretMode} {
+	for name, want := range map[string]os.FileMode{senders: publicMode, password: secretMode} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != want {
 			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
 		}
@@ -147,7 +163,7 @@ func TestWriteClosesPassword(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	mustWrite(t, dir, relayVars())
-	path := filepath.Join(dir, passwordFile)
+	path := filepath.Join(dir, password)
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -198,22 +214,22 @@ func TestWriteErrorChangesNothing(t *testing.T) {
 		err   string
 	}{
 		{"bad line", func(t *testing.T, dir string) {
-			writeOld(t, filepath.Join(dir, "main.cf"), "a = 1\nhush\n")
+			put(t, filepath.Join(dir, "main.cf"), "a = 1\nhush\n")
 		}, "DIR/main.cf: line 2: missing '=' after the parameter name; hint: "},
 		{"bad service", func(t *testing.T, dir string) {
-			writeOld(t, filepath.Join(dir, "master.cf"), "smtp inet\n")
+			put(t, filepath.Join(dir, "master.cf"), "smtp inet\n")
 		}, "DIR/master.cf: line 1: a service needs 8 fields, there are 2; hint: "},
 		{"no services", func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(dir, "master.cf"))
 		}, "DIR/master.cf does not exist; hint: "},
 		{"directory in the way", func(t *testing.T, dir string) {
-			if err := os.Mkdir(filepath.Join(dir, sendersFile), 0o755); err != nil {
+			if err := os.Mkdir(filepath.Join(dir, senders), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}, "read DIR/signpost_senders: is a directory; hint: "},
 		// /proc takes no new files, not even from root.
 		{"unwritable", func(t *testing.T, dir string) {
-			if err := os.Symlink("/proc/version", filepath.Join(dir, passwordFile)); err != nil {
+			if err := os.Symlink("/proc/version", filepath.Join(dir, password)); err != nil {
 				t.Fatal(err)
 			}
 		}, "writing /proc/version: "},
@@ -246,7 +262,7 @@ func TestOpenErrors(t *testing.T) {
 		filepath.Join(dir, "none"):    "configuration directory: stat " + dir + "/none: no such file or directory; hint: ",
 		filepath.Join(dir, "main.cf"): "configuration directory " + dir + "/main.cf is no directory; hint: ",
 	} {
-		if _, err := Open(path); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := postfix.Open(path); err == nil || !strings.HasPrefix(finding.Text(err), want) {
 			t.Errorf("error is %v, want %s", err, want)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"signpost/milter/dkim"
 	"signpost/milter/verify"
 	"signpost/postfix"
+	"signpost/postfix/delivery"
 )
 
 func explainCommand() *cli.Command {
@@ -185,11 +186,11 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 	if err != nil {
 		return explained{}, err
 	}
-	mail := postfix.Mail{Body: message.Body, BodyLine: message.BodyLine, Local: e.client.Local, SevenBit: e.sevenBit}
+	mail := delivery.Mail{Body: message.Body, BodyLine: message.BodyLine, Local: e.client.Local, SevenBit: e.sevenBit}
 	var header []dkim.Field
 	for _, f := range message.Fields {
 		header = append(header, f.Field)
-		mail.Header = append(mail.Header, postfix.MailField{Name: f.Name, Value: f.Value, Line: f.Line})
+		mail.Header = append(mail.Header, delivery.Field{Name: f.Name, Value: f.Value, Line: f.Line})
 	}
 	// Postfix makes a bare LF a line end before the milter sees it.
 	body := []byte(crlf(string(message.Body)))
@@ -234,9 +235,7 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 	}
 	mail.Signatures = values
 	answer.Findings = append(answer.Findings, message.Findings...)
-	for _, f := range e.config.Predict(c.Context, mail) {
-		answer.Findings = append(answer.Findings, finding.Finding{Code: f.Code, Level: finding.Level(f.Level), Name: f.Name, What: f.What, Effect: f.Effect, Fix: f.Fix})
-	}
+	answer.Findings = append(answer.Findings, delivery.Predict(c.Context, e.config, mail)...)
 	return answer, nil
 }
 

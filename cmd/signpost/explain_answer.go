@@ -10,7 +10,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/finding"
-	"signpost/postfix"
+	"signpost/postfix/delivery"
 )
 
 // explainJSON is the machine's form.
@@ -59,7 +59,7 @@ type explainedSignature struct {
 }
 
 // newExplainedSignature reads what a signature covers from the signature itself.
-func newExplainedSignature(key *keystore.Key, value string, header []postfix.MailField) explainedSignature {
+func newExplainedSignature(key *keystore.Key, value string, header []delivery.Field) explainedSignature {
 	s := explainedSignature{
 		Domain: key.Domain, Selector: key.Selector, Algorithm: string(key.Algorithm) + "-sha256", Bits: key.Bits, File: key.File,
 		SignedFields: []string{}, OversignedFields: []string{}, Field: "DKIM-Signature:" + strings.ReplaceAll(value, "\r\n", "\n"),

@@ -9,7 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/cmd/internal/settings"
+	"signpost/keystore/finding"
 	"signpost/postfix"
+	"signpost/postfix/setup"
 )
 
 // postfixCommand sets up a Postfix, or looks at one. Its write is what an
@@ -38,7 +40,7 @@ func postfixCommand() *cli.Command {
 				Name: "show", Usage: "print the settings that write would set", Action: showPostfix,
 				UsageText: "signpost postfix show [options]",
 				Flags: with(
-					&cli.StringFlag{Name: "as", Value: "main.cf", Usage: "print in `FORM`: " + strings.Join(postfix.Formats(), "|")},
+					&cli.StringFlag{Name: "as", Value: "main.cf", Usage: "print in `FORM`: " + strings.Join(setup.Formats(), "|")},
 					&cli.BoolFlag{Name: "milter-only", Usage: "only what has mail signed, for a Postfix that is set up already"},
 				),
 			},
@@ -66,7 +68,7 @@ func postfixCommand() *cli.Command {
 }
 
 // wantedPostfix reads the configuration and works out what is wanted of it.
-func wantedPostfix(c *cli.Context) (*postfix.Dir, *postfix.Wanted, error) {
+func wantedPostfix(c *cli.Context) (*postfix.Dir, *setup.Wanted, error) {
 	if err := noSettings(c); err != nil {
 		return nil, nil, err
 	}
@@ -83,13 +85,13 @@ func wantedPostfix(c *cli.Context) (*postfix.Dir, *postfix.Wanted, error) {
 	if err != nil {
 		return nil, nil, exitError{exitUsage, err}
 	}
-	options := postfix.Options{Dir: dir.Path, Milter: c.String("milter"), Subdomains: subdomains}
-	wanted, err := postfix.FromVariables(vars, dir.Main, options, postfix.ThisMachine(c.Context))
+	request := setup.Request{Dir: dir.Path, Milter: c.String("milter"), Subdomains: subdomains}
+	wanted, err := setup.FromVariables(vars, dir.Main, request, setup.ThisMachine(c.Context))
 	if err != nil {
 		return nil, nil, exitError{exitUsage, err}
 	}
 	for _, warning := range wanted.Warnings {
-		warn(c, "%s", warning)
+		warn(c, "%s", finding.Text(warning))
 	}
 	return dir, wanted, nil
 }
@@ -97,7 +99,7 @@ func wantedPostfix(c *cli.Context) (*postfix.Dir, *postfix.Wanted, error) {
 // noSettings refuses arguments.
 func noSettings(c *cli.Context) error {
 	if arg := c.Args().First(); arg != "" {
-		return usageError("unexpected argument %q; hint: settings are given as environment variables, see signpost postfix --help", arg)
+		return finding.WithHint(usageError("unexpected argument %q", arg), "settings are given as environment variables, see signpost postfix --help")
 	}
 	return nil
 }
@@ -111,7 +113,7 @@ func diffPostfix(c *cli.Context) error {
 	dir, wanted, err := wantedPostfix(c)
 	var change *postfix.Change
 	if err == nil {
-		change, err = dir.Change(wanted)
+		change, err = wanted.Change(dir)
 	}
 	var coded exitError
 	if err != nil && !errors.As(err, &coded) {
@@ -146,7 +148,7 @@ func writePostfix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	change, err := dir.Change(wanted)
+	change, err := wanted.Change(dir)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"signpost/keystore/finding"
 	"signpost/postfix"
 	"signpost/postfix/lint"
+	"signpost/postfix/setup"
 )
 
 // postfixReport is the answer of check, for machines.
@@ -30,7 +31,7 @@ func checkPostfix(c *cli.Context) error {
 		return err
 	}
 	if address := c.String("milter"); address != "" {
-		if _, err := postfix.MilterSettings(address); err != nil {
+		if _, err := setup.MilterParameters(address); err != nil {
 			return usageError("--milter: %w", err)
 		}
 	}
@@ -38,10 +39,7 @@ func checkPostfix(c *cli.Context) error {
 		Config: config.Path, Version: config.Version(),
 		SMTPMilters:  nonNil(config.Milters(postfix.Service{Command: "smtpd"})),
 		LocalMilters: nonNil(config.Milters(postfix.Service{Command: "pickup"})),
-		Findings:     []finding.Finding{},
-	}
-	for _, f := range lint.Check(config, lint.Options{Milter: c.String("milter")}) {
-		report.Findings = append(report.Findings, finding.Finding{Code: f.Code, Level: finding.Level(f.Level), Name: f.Name, What: f.What, Effect: f.Effect, Fix: f.Fix})
+		Findings:     append([]finding.Finding{}, lint.Check(config, c.String("milter"))...),
 	}
 	if c.Bool("json") {
 		err = printJSON(c, report)
@@ -79,7 +77,7 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 	if name == "-" {
 		data, err := io.ReadAll(c.App.Reader)
 		if err == nil && strings.TrimSpace(string(data)) == "" {
-			err = exitError{exitUnknown, errors.New("standard input is empty; hint: postconf -n | signpost postfix check -")}
+			err = exitError{exitUnknown, finding.WithHint(errors.New("standard input is empty"), "postconf -n | signpost postfix check -")}
 		}
 		if err != nil {
 			return nil, err
@@ -93,11 +91,11 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 	config, err := postfix.ReadConfig(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !told && !c.IsSet("config-dir"):
-		return nil, exitError{exitUnknown, fmt.Errorf("%w; hint: name a directory or a file, or pipe postconf -n into signpost postfix check -", err)}
+		return nil, exitError{exitUnknown, finding.WithHint(err, "name a directory or a file, or pipe postconf -n into signpost postfix check -")}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, exitError{exitUsage, err}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, exitError{exitUnknown, fmt.Errorf("%w; hint: run this as root", err)}
+		return nil, exitError{exitUnknown, finding.WithHint(err, "run this as root")}
 	case err != nil:
 		return nil, err
 	}

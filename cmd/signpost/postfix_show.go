@@ -6,7 +6,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore/finding"
 	"signpost/postfix"
+	"signpost/postfix/setup"
 )
 
 // shownSettings is the answer of show, for machines.
@@ -24,13 +26,13 @@ func showPostfix(c *cli.Context) error {
 	if err := noSettings(c); err != nil {
 		return err
 	}
-	if _, err := postfix.Render(c.String("as"), nil); err != nil {
+	if _, err := setup.Render(c.String("as"), nil); err != nil {
 		return usageError("--as: %w", err)
 	}
 	if c.Bool("json") && c.IsSet("as") {
 		return usageError("--json and --as %s exclude each other", c.String("as"))
 	}
-	settings, err := wantedSettings(c)
+	settings, err := wantedParameters(c)
 	if err != nil {
 		return err
 	}
@@ -41,7 +43,7 @@ func showPostfix(c *cli.Context) error {
 		}
 		return printJSON(c, answer)
 	}
-	text, err := postfix.Render(c.String("as"), settings)
+	text, err := setup.Render(c.String("as"), settings)
 	if err != nil {
 		return err
 	}
@@ -49,26 +51,25 @@ func showPostfix(c *cli.Context) error {
 	return err
 }
 
-// wantedSettings are those of the variables, or the few that a Postfix needs
+// wantedParameters are those of the variables, or the few that a Postfix needs
 // that is set up already.
-func wantedSettings(c *cli.Context) ([]postfix.Setting, error) {
+func wantedParameters(c *cli.Context) ([]postfix.Parameter, error) {
 	if c.Bool("milter-only") {
-		settings, err := postfix.MilterSettings(c.String("milter"))
+		settings, err := setup.MilterParameters(c.String("milter"))
 		if err != nil {
 			return nil, usageError("--milter: %w", err)
 		}
 		return settings, nil
 	}
 	if os.Getenv("ALLOWED_SENDER_DOMAINS") == "" && os.Getenv("ALLOW_EMPTY_SENDER_DOMAINS") == "" {
-		return nil, usageError("ALLOWED_SENDER_DOMAINS is not set; hint: list the domains that send, set ALLOW_EMPTY_SENDER_DOMAINS=yes to allow all, " +
-			"or use --milter-only for a Postfix that is set up already")
+		return nil, finding.WithHint(usageError("ALLOWED_SENDER_DOMAINS is not set"), "list the domains that send, set ALLOW_EMPTY_SENDER_DOMAINS=yes to allow all, or use --milter-only for a Postfix that is set up already")
 	}
 	_, wanted, err := wantedPostfix(c)
 	if err != nil {
 		return nil, err
 	}
-	if c.String("as") != "main.cf" && (wanted.Senders != nil || wanted.Password != nil) {
+	if c.String("as") != "main.cf" && (wanted.Senders.Content != nil || wanted.Password.Content != nil) {
 		warn(c, "these settings name maps in %s, which only signpost postfix write makes", c.String("config-dir"))
 	}
-	return wanted.Settings, nil
+	return wanted.Parameters, nil
 }

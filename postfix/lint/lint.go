@@ -7,41 +7,19 @@ import (
 	"fmt"
 	"slices"
 
+	"signpost/keystore/finding"
 	"signpost/postfix"
 )
-
-// Levels of a finding, the gravest first.
-const (
-	Fault   = "fault"   // mail goes unsigned, is refused or lost, or strangers may send
-	Unknown = "unknown" // it could not be found out
-	Warning = "warning" // it works, until something else happens
-	Note    = "note"    // worth knowing
-)
-
-// Finding is one thing that is wrong, or worth knowing.
-type Finding struct {
-	Code   string // names the kind of finding for machines; stays the same
-	Level  string
-	Name   string // the parameter
-	What   string // what is wrong
-	Effect string // what that causes
-	Fix    string // what to do, or the one line to write; further lines are to be copied
-}
-
-// Options are what the linter is told beside the configuration.
-type Options struct {
-	// Milter is where signpostd listens, as smtpd_milters has it. Empty for not
-	// known: the milter that the configuration names is then taken for it.
-	Milter string
-}
 
 // anyMilter stands in advice where no address is known.
 const anyMilter = "inet:signpostd:8891"
 
 // Check returns the findings, the gravest first, then in the order of a message's
-// way: what is read, who gets in, the milter, what comes after it.
-func Check(config *postfix.Config, options Options) []Finding {
-	l := &linter{config: config, options: options}
+// way: what is read, who gets in, the milter, what comes after it. signpostd is
+// where that listens, as smtpd_milters has it; empty for not known: then the
+// milter that the configuration names is assumed to be signpostd.
+func Check(config *postfix.Config, signpostd string) []finding.Finding {
+	l := &linter{config: config, signpostd: signpostd}
 	for _, rule := range []func(){
 		l.reading, l.names,
 		l.openRelay, l.networks, l.submission, l.smuggling,
@@ -51,21 +29,21 @@ func Check(config *postfix.Config, options Options) []Finding {
 	} {
 		rule()
 	}
-	order := []string{Fault, Unknown, Warning, Note}
-	slices.SortStableFunc(l.findings, func(a, b Finding) int {
+	order := []finding.Level{finding.Fault, finding.Unknown, finding.Warning, finding.Note}
+	slices.SortStableFunc(l.findings, func(a, b finding.Finding) int {
 		return slices.Index(order, a.Level) - slices.Index(order, b.Level)
 	})
 	return l.findings
 }
 
 type linter struct {
-	config   *postfix.Config
-	options  Options
-	findings []Finding
+	config    *postfix.Config
+	signpostd string // its address, or empty
+	findings  []finding.Finding
 }
 
 // add adds a finding unless the same has been said.
-func (l *linter) add(f Finding) {
+func (l *linter) add(f finding.Finding) {
 	for _, old := range l.findings {
 		if old == f {
 			return

@@ -120,17 +120,17 @@ func (l *linter) milters(s postfix.Service) []milter {
 // has reports whether signpostd is among the milters. Where its address is not
 // known any will do.
 func (l *linter) has(milters []milter) bool {
-	if l.options.Milter == "" {
+	if l.signpostd == "" {
 		return len(milters) > 0
 	}
 	queue := l.config.Value("queue_directory")
-	return slices.ContainsFunc(milters, func(m milter) bool { return m.at(l.options.Milter, queue) })
+	return slices.ContainsFunc(milters, func(m milter) bool { return m.at(l.signpostd, queue) })
 }
 
 // wanted is the address to give in advice.
 func (l *linter) wanted() string {
-	if l.options.Milter != "" {
-		return l.options.Milter
+	if l.signpostd != "" {
+		return l.signpostd
 	}
 	for _, name := range []string{"smtpd_milters", "non_smtpd_milters"} {
 		if l.config.Unsound(name) != nil {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"signpost/keystore/finding"
 	"signpost/postfix"
 )
 
@@ -56,31 +57,44 @@ func (l *linter) networks() {
 	for _, n := range l.networksIn(l.config.Value("mynetworks")) {
 		switch {
 		case n.everybody():
-			l.add(Finding{"postfix-mynetworks-open", Fault, "mynetworks", "has " + n.text + ", which is everybody",
-				"an open relay: anybody who reaches the port may send mail to anywhere", "mynetworks = 127.0.0.0/8 [::1]/128 and the networks of your own programs"})
+			l.add(finding.Finding{Code: "postfix-mynetworks-open", Level: finding.Fault, Name: "mynetworks",
+				What:   "has " + n.text + ", which is everybody",
+				Effect: "an open relay: anybody who reaches the port may send mail to anywhere",
+				Fix:    "mynetworks = 127.0.0.0/8 [::1]/128 and the networks of your own programs"})
 		case set && n.wide():
-			l.add(Finding{"postfix-mynetworks-wide", Warning, "mynetworks", "has " + n.text + ", a large public network", ask,
-				"mynetworks = 127.0.0.0/8 [::1]/128 and the networks of your own programs"})
+			l.add(finding.Finding{Code: "postfix-mynetworks-wide", Level: finding.Warning, Name: "mynetworks",
+				What:   "has " + n.text + ", a large public network",
+				Effect: ask,
+				Fix:    "mynetworks = 127.0.0.0/8 [::1]/128 and the networks of your own programs"})
 		case set && n.prefix.Contains(netip.AddrFrom4([4]byte{172, 17, 0, 1})):
-			l.add(Finding{"postfix-mynetworks-docker", Note, "mynetworks", "has " + n.text + ", which holds the gateway of Docker's default network",
-				"a client from outside that comes through a published port can look like the gateway, and may then send; publish ports on 127.0.0.1 only",
-				"ports: [\"127.0.0.1:1587:587\"] in the compose file"})
+			l.add(finding.Finding{Code: "postfix-mynetworks-docker", Level: finding.Note, Name: "mynetworks",
+				What:   "has " + n.text + ", which holds the gateway of Docker's default network",
+				Effect: "a client from outside that comes through a published port can look like the gateway, and may then send; publish ports on 127.0.0.1 only",
+				Fix:    "ports: [\"127.0.0.1:1587:587\"] in the compose file"})
 		}
 	}
 	if style := l.config.Value("mynetworks_style"); !set && (style == "subnet" || style == "class") {
-		level, who := Warning, "the subnets of this host's addresses"
+		level, who := finding.Warning, "the subnets of this host's addresses"
 		if style == "class" {
 			who = "the whole class A, B or C networks of this host's addresses"
 		}
-		l.add(Finding{"postfix-mynetworks-style", level, "mynetworks_style", "is " + style + ": mynetworks are " + who, ask, "mynetworks_style = host"})
+		l.add(finding.Finding{Code: "postfix-mynetworks-style", Level: level, Name: "mynetworks_style",
+			What:   "is " + style + ": mynetworks are " + who,
+			Effect: ask,
+			Fix:    "mynetworks_style = host"})
 	}
 	for _, word := range postfix.List(l.config.Value("relay_domains")) {
 		switch {
 		case strings.HasPrefix(word, "static:"):
-			l.add(Finding{"postfix-relay-domains", Fault, "relay_domains", "is " + word + ", which is every domain",
-				"an open relay: anybody who reaches the port may send mail to anywhere", "relay_domains ="})
+			l.add(finding.Finding{Code: "postfix-relay-domains", Level: finding.Fault, Name: "relay_domains",
+				What:   "is " + word + ", which is every domain",
+				Effect: "an open relay: anybody who reaches the port may send mail to anywhere",
+				Fix:    "relay_domains ="})
 		case word == "*":
-			l.add(Finding{"postfix-relay-domains", Note, "relay_domains", "has *, which stands for no domain", "it does nothing", "relay_domains ="})
+			l.add(finding.Finding{Code: "postfix-relay-domains", Level: finding.Note, Name: "relay_domains",
+				What:   "has *, which stands for no domain",
+				Effect: "it does nothing",
+				Fix:    "relay_domains ="})
 		}
 	}
 }

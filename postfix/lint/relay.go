@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/keystore/finding"
 	"signpost/postfix"
 )
 
@@ -41,18 +42,24 @@ func (l *linter) openRelay() {
 			continue
 		}
 		if !l.mayServe(s) {
-			l.add(Finding{"postfix-relay-unguarded", Fault, "smtpd_relay_restrictions", "neither it nor smtpd_recipient_restrictions refuses anybody, for " + s.String(),
-				"smtpd stops rather than be an open relay, and no mail is taken", "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"})
+			l.add(finding.Finding{Code: "postfix-relay-unguarded", Level: finding.Fault, Name: "smtpd_relay_restrictions",
+				What:   "neither it nor smtpd_recipient_restrictions refuses anybody, for " + s.String(),
+				Effect: "smtpd stops rather than be an open relay, and no mail is taken",
+				Fix:    "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"})
 			continue
 		}
 		fix := "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
 		switch {
 		case l.lets(stranger{l: l, service: s}):
-			l.add(Finding{"postfix-open-relay", Fault, "smtpd_relay_restrictions", "lets strangers send to anywhere, by " + s.String(),
-				"an open relay: spammers find it within hours, and the address is listed", fix})
+			l.add(finding.Finding{Code: "postfix-open-relay", Level: finding.Fault, Name: "smtpd_relay_restrictions",
+				What:   "lets strangers send to anywhere, by " + s.String(),
+				Effect: "an open relay: spammers find it within hours, and the address is listed",
+				Fix:    fix})
 		case l.lets(stranger{l: l, service: s, forges: true}):
-			l.add(Finding{"postfix-relay-by-map", Warning, "smtpd_recipient_restrictions", "lets strangers send to anywhere, by " + s.String() + ", when they claim a sender or greeting that a map knows",
-				"both can be forged: who guesses one has an open relay", fix})
+			l.add(finding.Finding{Code: "postfix-relay-by-map", Level: finding.Warning, Name: "smtpd_recipient_restrictions",
+				What:   "lets strangers send to anywhere, by " + s.String() + ", when they claim a sender or greeting that a map knows",
+				Effect: "both can be forged: who guesses one has an open relay",
+				Fix:    fix})
 		}
 	}
 }
@@ -197,15 +204,19 @@ func (l *linter) submission() {
 				return strings.HasPrefix(w, "permit") && w != "permit_sasl_authenticated" || strings.HasPrefix(w, "check_")
 			})
 			if !sasl && login >= 0 && end > login && !other {
-				l.add(Finding{"postfix-submission-shut", Warning, name, fmt.Sprintf("asks for a login at %s, but logins are off there", s),
-					"nobody can send mail by it", l.fix(s, "smtpd_sasl_auth_enable", "yes")})
+				l.add(finding.Finding{Code: "postfix-submission-shut", Level: finding.Warning, Name: name,
+					What:   fmt.Sprintf("asks for a login at %s, but logins are off there", s),
+					Effect: "nobody can send mail by it",
+					Fix:    l.fix(s, "smtpd_sasl_auth_enable", "yes")})
 			}
 		}
 		early := strings.EqualFold(l.config.ValueIn(s, "smtpd_delay_reject"), "no")
 		clients := postfix.List(l.config.ValueIn(s, "smtpd_client_restrictions"))
 		if early && slices.Contains(clients, "permit_sasl_authenticated") {
-			l.add(Finding{"postfix-delay-reject", Warning, "smtpd_delay_reject", "is no, and smtpd_client_restrictions asks for a login",
-				"clients are judged before they can log in, so those outside of mynetworks are refused", "smtpd_delay_reject = yes"})
+			l.add(finding.Finding{Code: "postfix-delay-reject", Level: finding.Warning, Name: "smtpd_delay_reject",
+				What:   "is no, and smtpd_client_restrictions asks for a login",
+				Effect: "clients are judged before they can log in, so those outside of mynetworks are refused",
+				Fix:    "smtpd_delay_reject = yes"})
 		}
 	}
 }

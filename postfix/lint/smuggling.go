@@ -3,6 +3,8 @@ package lint
 import (
 	"strconv"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // smuggling looks at CVE-2023-51764: a line end without CR that hides the end of
@@ -17,28 +19,44 @@ func (l *linter) smuggling() {
 	}
 	switch {
 	case !l.config.Knows(name):
-		l.add(Finding{"postfix-bare-newline", Warning, name, "Postfix " + l.config.Version() + " does not know it", attack,
-			"install a later version: 3.5.23, 3.6.13, 3.7.9, 3.8.4, 3.9.0 or above; until then set\nsmtpd_data_restrictions = reject_unauth_pipelining"})
+		l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Warning, Name: name,
+			What:   "Postfix " + l.config.Version() + " does not know it",
+			Effect: attack,
+			Fix:    "install a later version: 3.5.23, 3.6.13, 3.7.9, 3.8.4, 3.9.0 or above; until then set\nsmtpd_data_restrictions = reject_unauth_pipelining"})
 	case value == "no":
-		l.add(Finding{"postfix-bare-newline", Warning, name, "is no", attack, name + " = " + good})
+		l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Warning, Name: name,
+			What:   "is no",
+			Effect: attack,
+			Fix:    name + " = " + good})
 	case value == "yes" || value == "normalize" && (l.normalizes() || l.config.Version() == ""):
 	case (value == "note" || value == "reject") && (l.normalizes() || l.config.Version() == ""):
 	default:
-		l.add(Finding{"postfix-bare-newline", Fault, name, strconv.Quote(value) + " is no value that Postfix " + l.config.Version() + " knows",
-			"smtpd stops at it, and no mail is taken", name + " = " + good})
+		l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Fault, Name: name,
+			What:   strconv.Quote(value) + " is no value that Postfix " + l.config.Version() + " knows",
+			Effect: "smtpd stops at it, and no mail is taken",
+			Fix:    name + " = " + good})
 	}
 	if l.config.Version() == "" && !l.config.IsSet(name) && l.old() {
-		l.add(Finding{"postfix-bare-newline", Note, name, "is not set", "before Postfix 3.9 the default is no, and " + attack, name + " = yes"})
+		l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Note, Name: name,
+			What:   "is not set",
+			Effect: "before Postfix 3.9 the default is no, and " + attack,
+			Fix:    name + " = yes"})
 	}
 	const exclusions = name + "_exclusions"
 	for _, network := range l.networksIn(l.config.Value(exclusions)) {
 		if network.everybody() {
-			l.add(Finding{"postfix-bare-newline", Warning, exclusions, "has " + network.text + ", so that nobody is held to it", attack, exclusions + " = $mynetworks"})
+			l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Warning, Name: exclusions,
+				What:   "has " + network.text + ", so that nobody is held to it",
+				Effect: attack,
+				Fix:    exclusions + " = $mynetworks"})
 		}
 	}
 	const pipelining = "smtpd_forbid_unauth_pipelining"
 	if l.config.IsSet(pipelining) && strings.EqualFold(l.config.Value(pipelining), "no") {
-		l.add(Finding{"postfix-unauth-pipelining", Note, pipelining, "is no", "clients that send before they were answered are let through, which smuggling needs", pipelining + " = yes"})
+		l.add(finding.Finding{Code: "postfix-unauth-pipelining", Level: finding.Note, Name: pipelining,
+			What:   "is no",
+			Effect: "clients that send before they were answered are let through, which smuggling needs",
+			Fix:    pipelining + " = yes"})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"signpost/keystore/finding"
 	mtaconfig "signpost/postfix"
 	"signpost/postfix/lint"
 )
@@ -166,10 +167,10 @@ func lintOf(t *testing.T, p *postfix, service string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range lint.Check(alone, lint.Options{}) {
+	for _, f := range lint.Check(alone, "") {
 		switch f.Code {
 		case "postfix-open-relay", "postfix-relay-by-map", "postfix-relay-unguarded", "postfix-mynetworks-open":
-			if f.Level != lint.Note {
+			if f.Level != finding.Note {
 				return f.Code
 			}
 		}
