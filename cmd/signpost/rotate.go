@@ -35,7 +35,7 @@ func rotateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "now", Usage: "finish before that time is over"},
 			&cli.StringFlag{Name: "slots", EnvVars: []string{"SIGNPOST_SLOTS"}, Usage: "`SELECTORS` at which keys take turns, as a,b, in place of new ones"},
 			&cli.StringFlag{Name: "slot-zone", EnvVars: []string{"SIGNPOST_SLOT_ZONE"}, Usage: "`ZONE` of yours that the CNAME of each slot points into"},
-			&cli.StringFlag{Name: "publish", EnvVars: []string{"SIGNPOST_PUBLISH"}, Usage: "`HOW` to put records into the DNS and take them out: rfc2136:server=HOST,key-file=FILE, cloudflare:token-file=FILE, desec:token-file=FILE or route53:"},
+			&cli.StringFlag{Name: "publish", EnvVars: []string{"SIGNPOST_PUBLISH"}, Usage: "`HOW` to put records into the DNS and take them out: rfc2136:server=HOST,key-file=FILE, cloudflare:token-file=FILE, desec:token-file=FILE or exec:PROGRAM"},
 			&cli.BoolFlag{Name: "auto", Usage: "do whatever step is next: make a key that is due, publish it, and finish; with --publish"},
 			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the old keys in place of none"},
 			&cli.StringFlag{Name: "publish-private", Usage: "with --finish, copy the old private keys to `DIR` for all the world to see, so that old mail proves nothing"},
@@ -161,7 +161,7 @@ func newRotator(c *cli.Context) (*rotator, error) {
 		return nil, err
 	}
 	if how := c.String("publish"); how != "" {
-		if r.publisher, err = publish.Open(how, r.resolver.Apex); err != nil {
+		if r.publisher, err = publish.Open(how, r.resolver); err != nil {
 			return nil, usageError("--publish: %w", err)
 		}
 	}

@@ -68,7 +68,7 @@ func newRotated(domain string) *rotated {
 
 func (r *rotated) fail(code int, err error) *rotated {
 	r.code = code
-	r.Error, r.Hint, _ = strings.Cut(err.Error(), "; hint: ")
+	r.Error, r.Hint = finding.Split(err)
 	return r
 }
 

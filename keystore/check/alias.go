@@ -2,8 +2,6 @@ package check
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	miekg "github.com/miekg/dns"
 
@@ -11,20 +9,9 @@ import (
 	"signpost/keystore/finding"
 )
 
-// probe returns a name beside another one that nobody made: what it holds is
-// from a wildcard.
-func probe(name string) string {
-	_, parent, _ := strings.Cut(name, ".")
-	return "signpost-looks-for-wildcards." + parent
-}
-
-// alias returns the CNAMEs that an answer came by. Those of a wildcard do not
-// count: a record at the name itself takes its place (RFC 4592, section 2.2.1).
+// alias returns the CNAMEs that an answer came by. Those of a wildcard do not count.
 func (a *audit) alias(ctx context.Context, answer *dns.Answer) []string {
-	if len(answer.CNAMEs) == 0 {
-		return nil
-	}
-	if other, err := a.resolver.Lookup(ctx, probe(answer.Name), answer.Type); err == nil && slices.Equal(other.CNAMEs, answer.CNAMEs) {
+	if len(answer.CNAMEs) == 0 || a.resolver.FromWildcard(ctx, answer) {
 		return nil
 	}
 	return answer.CNAMEs

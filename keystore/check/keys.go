@@ -127,7 +127,7 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sta
 	var found []finding.Finding
 	if texts := answer.TXT(); len(texts) == 0 {
 		found = a.missingKey(ctx, name, key, want, answer)
-	} else if a.wildcard(ctx, name, texts) && !holds(texts, want) {
+	} else if a.resolver.FromWildcard(ctx, answer) && !holds(texts, want) {
 		found = []finding.Finding{{Code: "dkim-wildcard", Name: name,
 			What:    fmt.Sprintf("there is no such record: a wildcard answers in its place: %q", shortened(texts[0].Text())),
 			Effect:  "verifiers find no key, so every signature with this key fails",
@@ -176,27 +176,11 @@ func describe(key *keystore.Key) string {
 	return fmt.Sprintf("rsa, %d bits", key.Bits)
 }
 
-// wildcard reports whether a name beside it, that nobody made, has the same
-// texts.
-func (a *audit) wildcard(ctx context.Context, name string, texts []record.TXT) bool {
-	others, err := a.resolver.TXT(ctx, probe(name))
-	return err == nil && slices.EqualFunc(sorted(texts), sorted(others), func(a, b string) bool { return a == b })
-}
-
 func holds(texts []record.TXT, want record.DKIM) bool {
 	return slices.ContainsFunc(texts, func(t record.TXT) bool {
 		r, err := record.ParseDKIM(t.Text())
 		return err == nil && string(r.PublicKey) == string(want.PublicKey)
 	})
-}
-
-func sorted(texts []record.TXT) []string {
-	var all []string
-	for _, t := range texts {
-		all = append(all, t.Text())
-	}
-	slices.Sort(all)
-	return all
 }
 
 // large notes an answer that only TCP could carry.

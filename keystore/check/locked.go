@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 
+	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
 
@@ -35,12 +36,12 @@ func (a *audit) isLocked(ctx context.Context) bool {
 	if err != nil || !slices.Equal(policy.Terms, []record.Term{{Qualifier: "-", Name: "all"}}) {
 		return false
 	}
-	if keys, err := a.resolver.TXT(ctx, probe(record.Name("s1", a.domain))); err == nil && len(keys) == 1 {
+	if keys, err := a.resolver.TXT(ctx, dns.Sibling(record.Name("s1", a.domain))); err == nil && len(keys) == 1 {
 		if key, err := record.ParseDKIM(keys[0].Text()); err == nil && key.Revoked() {
 			return true
 		}
 	}
-	answer, err := a.resolver.Lookup(ctx, a.domain, dns.TypeMX)
+	answer, err := a.resolver.Lookup(ctx, a.domain, miekg.TypeMX)
 	if err != nil {
 		return false
 	}

@@ -130,9 +130,10 @@ func (a *audit) renamedTo(ctx context.Context, name, place string, is func(strin
 // find reports whether one of the texts at a name is what is looked for, and is
 // not there by a wildcard.
 func (a *audit) find(ctx context.Context, name string, is func(string) bool) bool {
-	texts, err := a.resolver.TXT(ctx, name)
+	answer, err := a.resolver.Lookup(ctx, name, miekg.TypeTXT)
 	if err != nil {
 		return false // a place to look at, and no more: nothing is concluded from it
 	}
-	return slices.ContainsFunc(texts, func(t record.TXT) bool { return is(t.Text()) }) && !a.wildcard(ctx, name, texts)
+	return slices.ContainsFunc(answer.TXT(), func(t record.TXT) bool { return is(t.Text()) }) &&
+		!a.resolver.FromWildcard(ctx, answer)
 }

@@ -135,6 +135,18 @@ func Plain(name string) string {
 	return strings.TrimSuffix(name, ".")
 }
 
+// NewTXT makes a TXT record of a text.
+func NewTXT(name, text string, ttl time.Duration) *dns.TXT {
+	rr := &dns.TXT{Hdr: dns.RR_Header{
+		Name: dns.Fqdn(name), Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: uint32(ttl / time.Second),
+	}}
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	for _, s := range record.NewTXT(text) {
+		rr.Txt = append(rr.Txt, escape.Replace(s))
+	}
+	return rr
+}
+
 // unescape undoes what the dns library does to a character-string, which it
 // holds as it would stand in a zone file: \" and \\ and \DDD.
 func unescape(s string) string {

@@ -2,74 +2,78 @@ package publish
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"signpost/keystore/finding"
 )
 
-// Key is a shared key (TSIG, RFC 8945).
-type Key struct {
-	Name      string // as a domain name, with the final dot
-	Algorithm string // likewise, such as "hmac-sha256."
-	Secret    string // in base64
+// tsigKey is a shared key (TSIG, RFC 8945).
+type tsigKey struct {
+	name      string // as a domain name, with the final dot
+	algorithm string // likewise, such as "hmac-sha256."
+	secret    string // in base64
 }
 
-// ReadKey reads a key file as tsig-keygen of BIND and keymgr -t of Knot's clients
+// readKey reads a key file as tsig-keygen of BIND and keymgr -t of Knot's clients
 // write it: key "name" { algorithm hmac-sha256; secret "..."; };
-func ReadKey(file string) (Key, error) {
+func readKey(file string) (tsigKey, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return Key{}, err
+		return tsigKey{}, err
 	}
 	key, err := parseKey(string(data))
 	if err != nil {
-		return Key{}, fmt.Errorf("%s: %w", file, err)
+		return tsigKey{}, finding.WithHint(fmt.Errorf("%s: %w", file, err), "make one with tsig-keygen NAME")
 	}
 	return key, nil
 }
 
-func parseKey(text string) (Key, error) {
-	const hint = "; hint: make one with tsig-keygen NAME"
+func parseKey(text string) (tsigKey, error) {
 	comments := regexp.MustCompile(`(?m)("[^"\n]*")|(^|[\s;{])(?:#|//).*$`) // base64 has slashes too
 	shape := regexp.MustCompile(`^\s*key\s+"?([^\s"{]+)"?\s*\{([^}]*)\}\s*;?\s*$`)
 	found := shape.FindStringSubmatch(comments.ReplaceAllString(text, "$1$2"))
 	if found == nil {
-		return Key{}, fmt.Errorf("it is no key of the form key \"NAME\" { algorithm ...; secret \"...\"; };%s", hint)
+		return tsigKey{}, errors.New(`not of the form key "NAME" { algorithm ...; secret "..."; };`)
 	}
-	name, err := checkedName(found[1])
+	name, err := absolute(found[1])
 	if err != nil {
-		return Key{}, err
+		return tsigKey{}, err
 	}
-	key := Key{Name: name}
+	key := tsigKey{name: name}
 	for statement := range strings.SplitSeq(found[2], ";") {
 		words := strings.Fields(statement)
 		switch {
 		case len(words) == 0:
 		case len(words) == 2 && words[0] == "algorithm":
-			key.Algorithm = strings.ToLower(dns.Fqdn(strings.Trim(words[1], `"`)))
+			key.algorithm = strings.ToLower(dns.Fqdn(strings.Trim(words[1], `"`)))
 		case len(words) == 2 && words[0] == "secret":
-			key.Secret = strings.Trim(words[1], `"`)
+			key.secret = strings.Trim(words[1], `"`)
 		default:
-			return Key{}, fmt.Errorf("%q is neither an algorithm nor a secret%s", strings.TrimSpace(statement), hint)
+			return tsigKey{}, fmt.Errorf("%q is neither an algorithm nor a secret", strings.TrimSpace(statement))
 		}
 	}
-	switch key.Algorithm {
+	switch key.algorithm {
 	case dns.HmacSHA256, dns.HmacSHA384, dns.HmacSHA512:
 	default:
-		return Key{}, fmt.Errorf("algorithm %q is none of hmac-sha256, hmac-sha384, hmac-sha512%s", strings.TrimSuffix(key.Algorithm, "."), hint)
+		return tsigKey{}, fmt.Errorf("algorithm %q is none of hmac-sha256, hmac-sha384, hmac-sha512",
+			strings.TrimSuffix(key.algorithm, "."))
 	}
-	if secret, err := base64.StdEncoding.DecodeString(key.Secret); err != nil || len(secret) == 0 {
-		return Key{}, fmt.Errorf("the secret is not in base64%s", hint)
+	if secret, err := base64.StdEncoding.DecodeString(key.secret); err != nil || len(secret) == 0 {
+		return tsigKey{}, errors.New("the secret is not in base64")
 	}
 	return key, nil
 }
 
-func checkedName(name string) (string, error) {
+// absolute returns a name in lower case, with the final dot.
+func absolute(name string) (string, error) {
 	if _, ok := dns.IsDomainName(name); !ok {
-		return "", fmt.Errorf("%q is no name of a key", name)
+		return "", fmt.Errorf("invalid domain name %q", name)
 	}
 	return strings.ToLower(dns.Fqdn(name)), nil
 }

@@ -1,7 +1,7 @@
 package publish
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,64 +11,53 @@ import (
 
 	"github.com/libdns/cloudflare"
 	"github.com/libdns/desec"
-	"github.com/libdns/route53"
+
+	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 )
 
-// Zones finds the zone that a name lies in, with or without the final dot.
-type Zones func(ctx context.Context, name string) (string, error)
-
 // Open reads how to publish, KIND:NAME=VALUE,NAME=VALUE...; each kind also takes
-// zone=ZONE, in place of asking the DNS. The error names the part.
+// zone=ZONE, in place of looking the zone up. The error names the part.
 //
 //	rfc2136:server=HOST[:PORT],key-file=FILE
 //	cloudflare:token-file=FILE
 //	desec:token-file=FILE
-//	route53:profile=NAME,region=NAME,zone-id=ID (all may be left out)
-func Open(spec string, zones Zones) (Publisher, error) {
+//	exec:PROGRAM
+func Open(spec string, resolver *dns.Resolver) (Publisher, error) {
+	const kinds = "it begins with one of rfc2136:, cloudflare:, desec: and exec:, as in rfc2136:server=ns1.example.org"
 	kind, rest, _ := strings.Cut(spec, ":")
-	known, ok := map[string][]string{
-		"rfc2136":    {"server", "zone", "key-file"},
-		"cloudflare": {"token-file", "zone"},
-		"desec":      {"token-file", "zone"},
-		"route53":    {"profile", "region", "zone-id", "zone"},
-	}[kind]
-	if !ok {
-		return nil, fmt.Errorf("%q is no way to publish; hint: it begins with one of rfc2136:, cloudflare:, desec: and route53:, as in rfc2136:server=ns1.example.org", spec)
+	switch kind {
+	case "rfc2136":
+		return openUpdate(rest)
+	case "cloudflare", "desec":
+		return openProvider(kind, rest, resolver)
+	case "exec":
+		return openProgram(rest, resolver)
+	case "route53":
+		return nil, finding.WithHint(errors.New("route53: is no longer built in"),
+			"use exec:PROGRAM with the script keystore/publish/examples/route53.sh, which runs the AWS command line")
 	}
-	parts, err := split(rest, known)
+	return nil, finding.WithHint(fmt.Errorf("unknown way to publish %q", spec), kinds)
+}
+
+func openProvider(kind, rest string, resolver *dns.Resolver) (Publisher, error) {
+	parts, err := split(rest, []string{"token-file", "zone"})
 	if err != nil {
 		return nil, err
 	}
-	zone := parts["zone"]
-	if zone != "" {
-		if zone, err = checkedName(zone); err != nil {
-			return nil, fmt.Errorf("zone: %w", err)
-		}
+	zones, err := zonesOf(parts["zone"], resolver)
+	if err != nil {
+		return nil, err
 	}
-	if kind == "rfc2136" {
-		return openUpdate(parts, zone)
+	token, err := readToken(parts["token-file"])
+	if err != nil {
+		return nil, fmt.Errorf("token-file: %w", err)
 	}
-	if zone != "" {
-		zones = func(context.Context, string) (string, error) { return zone, nil }
-	}
-	token := ""
-	if kind != "route53" {
-		if token, err = readToken(parts["token-file"]); err != nil {
-			return nil, fmt.Errorf("token-file: %w", err)
-		}
-	}
-	p := &Provider{name: kind, zones: zones, timeout: time.Minute}
-	switch kind {
-	case "cloudflare":
-		p.api = &cloudflare.Provider{APIToken: token}
-	case "desec":
+	p := &provider{name: kind, zones: zones, timeout: time.Minute}
+	if kind == "desec" {
 		p.api = &desec.Provider{Token: token}
-	case "route53":
-		region := parts["region"]
-		if region == "" {
-			region = "us-east-1" // that of the one global end point
-		}
-		p.api = &route53.Provider{Profile: parts["profile"], Region: region, HostedZoneID: parts["zone-id"]}
+	} else {
+		p.api = &cloudflare.Provider{APIToken: token}
 	}
 	return p, nil
 }
@@ -83,28 +72,37 @@ func split(text string, known []string) (map[string]string, error) {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
 		switch {
 		case !ok || value == "":
-			return nil, fmt.Errorf("%q has no value; hint: write NAME=VALUE, commas between", part)
+			return nil, finding.WithHint(fmt.Errorf("%q has no value", part), "write NAME=VALUE, commas between")
 		case !slices.Contains(known, name):
-			return nil, fmt.Errorf("%s: it is none of %s", name, strings.Join(known, ", "))
+			return nil, fmt.Errorf("%s: must be one of %s", name, strings.Join(known, ", "))
 		case parts[name] != "":
-			return nil, fmt.Errorf("%s: it is given twice", name)
+			return nil, fmt.Errorf("%s: given twice", name)
 		}
 		parts[name] = value
 	}
 	return parts, nil
 }
 
-func openUpdate(parts map[string]string, zone string) (Publisher, error) {
-	u := &Update{Zone: zone, Timeout: 10 * time.Second}
-	if parts["server"] == "" {
-		return nil, fmt.Errorf("server is missing; hint: name the primary server of the zone, as in rfc2136:server=ns1.example.org")
+func openUpdate(rest string) (Publisher, error) {
+	parts, err := split(rest, []string{"server", "zone", "key-file"})
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	if u.Server, err = hostPort(parts["server"]); err != nil {
+	u := &update{timeout: 10 * time.Second}
+	if parts["zone"] != "" {
+		if u.zone, err = absolute(parts["zone"]); err != nil {
+			return nil, fmt.Errorf("zone: %w", err)
+		}
+	}
+	if parts["server"] == "" {
+		return nil, finding.WithHint(errors.New("server is missing"),
+			"name the primary server of the zone, as in rfc2136:server=ns1.example.org")
+	}
+	if u.server, err = hostPort(parts["server"]); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	if file := parts["key-file"]; file != "" {
-		if u.Key, err = ReadKey(file); err != nil {
+		if u.key, err = readKey(file); err != nil {
 			return nil, fmt.Errorf("key-file: %w", err)
 		}
 	}
@@ -114,7 +112,8 @@ func openUpdate(parts map[string]string, zone string) (Publisher, error) {
 // readToken reads the token of an API, one line.
 func readToken(file string) (string, error) {
 	if file == "" {
-		return "", fmt.Errorf("it is missing; hint: put the token of the provider into a file that only you can read")
+		return "", finding.WithHint(errors.New("it is missing"),
+			"put the token of the provider into a file that only you can read")
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -137,7 +136,7 @@ func hostPort(server string) (string, error) {
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(server, "["), "]")
 	if host == "" || strings.ContainsAny(host, " \t[]/") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		return "", fmt.Errorf("%q is no server; hint: write HOST, HOST:PORT or [IPv6]:PORT", server)
+		return "", finding.WithHint(fmt.Errorf("invalid server %q", server), "write HOST, HOST:PORT or [IPv6]:PORT")
 	}
 	return net.JoinHostPort(host, "53"), nil
 }

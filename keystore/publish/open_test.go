@@ -27,21 +27,31 @@ func TestOpen(t *testing.T) {
 		"rfc2136:":                                                        "server is missing",
 		"rfc2136:server=":                                                 `"server=" has no value`,
 		"rfc2136:zone=example.org":                                        "server is missing",
-		"rfc2136:server=a b":                                              `server: "a b" is no server`,
+		"rfc2136:server=a b":                                              `server: invalid server "a b"`,
 		"rfc2136:server=:53":                                              `server: ":53" has no host`,
 		"rfc2136:server=a,zone=a..b":                                      "zone: ",
 		"rfc2136:server=a,key-file=/nonexistent":                          "key-file: open /nonexistent: no such file",
-		"rfc2136:server=a,color=blue":                                     "color: it is none of server, zone, key-file",
-		"route66:":                                                        `"route66:" is no way to publish`,
-		"":                                                                `"" is no way to publish`,
+		"rfc2136:server=a,color=blue":                                     "color: must be one of server, zone, key-file",
+		"route66:":                                                        `unknown way to publish "route66:"`,
+		"":                                                                `unknown way to publish ""`,
+		"route53:profile=mail":                                            "route53: is no longer built in",
+		"cloudflare:token-file=" + token:                                  "cloudflare",
+		"cloudflare:":                                                     "token-file: it is missing",
+		"desec:zone=a..b":                                                 `zone: invalid domain name "a..b"`,
+		"exec:":                                                           "the program is missing",
+		"exec:/nonexistent":                                               "exec: \"/nonexistent\": stat /nonexistent: no such file",
+		"exec:sh,zone=example.org":                                        "/",
+		"exec:sh,zone=a..b":                                               `zone: invalid domain name "a..b"`,
 	} {
 		p, err := Open(spec, nil)
 		got := ""
 		switch p := p.(type) {
-		case *Update:
-			got = strings.Join([]string{p.Server, p.Zone, p.Key.Name, p.Key.Algorithm}, " ")
-		case *Provider:
+		case *update:
+			got = strings.Join([]string{p.server, p.zone, p.key.name, p.key.algorithm}, " ")
+		case *provider:
 			got = p.name
+		case *program:
+			got = p.path
 		default:
 			got = err.Error()
 		}
@@ -54,13 +64,13 @@ func TestOpen(t *testing.T) {
 func TestParseKeyRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":      "it is no key of the form",
-		"key x": "it is no key of the form",
+		"":      "not of the form key",
+		"key x": "not of the form key",
 		strings.Replace(goodKey, "hmac-sha256", "hmac-md5", 1):          `algorithm "hmac-md5" is none of`,
 		strings.Replace(goodKey, "c2VjcmV0", "***", 1):                  "the secret is not in base64",
 		strings.Replace(goodKey, ` secret "c2VjcmV0";`, "", 1):          "the secret is not in base64",
 		strings.Replace(goodKey, "algorithm hmac-sha256", "color x", 1): `"color x" is neither`,
-		strings.Replace(goodKey, `"signpost"`, "a..b", 1):               `"a..b" is no name of a key`,
+		strings.Replace(goodKey, `"signpost"`, "a..b", 1):               `invalid domain name "a..b"`,
 	} {
 		if _, err := parseKey(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
@@ -77,8 +87,8 @@ func TestParseKeyWithSlashes(t *testing.T) {
 		strings.Replace(goodKey, `"c2VjcmV0"`, secret, 1),
 		"// one\nkey \"k\" { # two\n\talgorithm hmac-sha256; // three\n\tsecret \"" + secret + "\"; # four\n};\n",
 	} {
-		if key, err := parseKey(text); err != nil || key.Secret != secret {
-			t.Errorf("%q gives %q, %v", text, key.Secret, err)
+		if key, err := parseKey(text); err != nil || key.secret != secret {
+			t.Errorf("%q gives %q, %v", text, key.secret, err)
 		}
 	}
 }
@@ -87,7 +97,7 @@ func FuzzParseKey(f *testing.F) {
 	f.Add(goodKey)
 	f.Add("key a { algorithm \"hmac-sha512.\" ; secret aaaa; }")
 	f.Fuzz(func(t *testing.T, text string) {
-		if key, err := parseKey(text); err == nil && (key.Name == "" || key.Algorithm == "" || key.Secret == "") {
+		if key, err := parseKey(text); err == nil && (key.name == "" || key.algorithm == "" || key.secret == "") {
 			t.Errorf("%q gives %+v", text, key)
 		}
 	})
@@ -97,7 +107,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add("rfc2136:server=ns1.example.org,zone=example.org")
 	f.Fuzz(func(t *testing.T, spec string) {
 		p, err := Open(spec, nil)
-		if u, ok := p.(*Update); ok && u.Server == "" || (p == nil) != (err != nil) {
+		if u, ok := p.(*update); ok && u.server == "" || (p == nil) != (err != nil) {
 			t.Errorf("%q gives %+v, %v", spec, p, err)
 		}
 	})

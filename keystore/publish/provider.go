@@ -6,21 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/libdns/libdns"
-	"github.com/miekg/dns"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
-// Provider publishes through the API of a DNS provider.
-type Provider struct {
+// provider publishes through the API of a DNS provider.
+type provider struct {
 	name    string // as Open knows it
 	api     api
-	zones   Zones
+	zones   zones
 	timeout time.Duration // of one change
 }
 
@@ -32,15 +31,10 @@ type api interface {
 }
 
 // Publish is that of a Publisher. It fails where anything else is at the name.
-func (p *Provider) Publish(ctx context.Context, name, value string, ttl time.Duration) error {
+func (p *provider) Publish(ctx context.Context, name, value string, ttl time.Duration) error {
 	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
-		found, err := look(value, z.texts)
-		others := slices.DeleteFunc(slices.Clone(z.texts), revoked)
-		switch {
-		case err != nil || found:
+		if found, err := mayPublish(value, z.texts); err != nil || found {
 			return err
-		case len(others) > 0:
-			return fmt.Errorf("another TXT record is there: %.60s; hint: take it away first", others[0])
 		}
 		return z.set(ctx, value, ttl)
 	})
@@ -49,17 +43,14 @@ func (p *Provider) Publish(ctx context.Context, name, value string, ttl time.Dur
 // Withdraw is that of a Publisher. A record that says that the key is revoked comes
 // first, even if it is only to be deleted: the providers give a long text back in
 // several strings, and then do not find it by what they were given.
-func (p *Provider) Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error {
+func (p *provider) Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error {
 	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
 		last := cmp.Or(instead, record.DKIM{}.String())
-		switch found := slices.ContainsFunc(z.texts, func(text string) bool { return same(text, value) || revoked(text) }); {
-		case !found && instead == "":
-			return nil
-		case !found && len(z.texts) > 0:
-			return fmt.Errorf("a TXT record that is not the key's is there: %q; hint: take it away first", z.texts[0])
-		case len(z.texts) > 1:
-			return fmt.Errorf("%d TXT records are there; hint: take away that of the key yourself", len(z.texts))
-		case !found || z.texts[0] != last:
+		found, err := mayWithdraw(value, instead, z.texts)
+		if err != nil || !found && instead == "" {
+			return err
+		}
+		if !found || z.texts[0] != last {
 			if err := z.set(ctx, last, ttl); err != nil {
 				return err
 			}
@@ -72,23 +63,19 @@ func (p *Provider) Withdraw(ctx context.Context, name, value, instead string, tt
 }
 
 // change lets do make a change in the zone of a name.
-func (p *Provider) change(ctx context.Context, name string, do func(ctx context.Context, z *zone) error) error {
+func (p *provider) change(ctx context.Context, name string, do func(ctx context.Context, z *zone) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	apex, err := p.zones(ctx, name)
+	apex, err := p.zones.find(ctx, name)
 	if err != nil {
-		return fmt.Errorf("looking for the zone of %s: %w; hint: name it with zone=", name, err)
+		return err
 	}
-	apex = dns.Fqdn(apex)
-	if !dns.IsSubDomain(apex, dns.Fqdn(name)) {
-		return fmt.Errorf("%s is not in the zone %s, so it is not changed; hint: leave zone= out, or give the domains of that zone alone", name, strings.TrimSuffix(apex, "."))
-	}
-	z := &zone{api: p.api, apex: apex, name: libdns.RelativeName(name, apex)}
+	z := &zone{api: p.api, apex: apex + ".", name: libdns.RelativeName(name, apex)}
 	if err = z.read(ctx); err == nil {
 		err = do(ctx, z)
 	}
 	if err != nil {
-		return fmt.Errorf("changing %s in the zone %s at %s: %w", name, strings.TrimSuffix(apex, "."), p.name, hinted(err))
+		return fmt.Errorf("changing %s in the zone %s at %s: %w", name, apex, p.name, hinted(err))
 	}
 	return nil
 }
@@ -153,7 +140,7 @@ func hinted(err error) error {
 	case errors.As(err, &network):
 		return err
 	case strings.Contains(text, "401"), strings.Contains(text, "403"), strings.Contains(text, "Authentication"):
-		return fmt.Errorf("%w; hint: the credentials must be good, and allow to read and to edit the zone", err)
+		return finding.WithHint(err, "the credentials must be good, and allow to read and to edit the zone")
 	}
 	return err
 }

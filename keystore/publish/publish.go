@@ -1,13 +1,20 @@
 // Package publish puts key records into the DNS, and takes them away, where it is
-// given the right to: by dynamic updates, or through the API of a DNS provider.
+// given the right to: by dynamic updates, through the API of a DNS provider, or by a
+// program.
 package publish
 
 import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	miekg "github.com/miekg/dns"
+
+	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -21,6 +28,61 @@ type Publisher interface {
 	// Withdraw takes a key's TXT record away, if it is there, and what revokes one,
 	// and puts another in its place unless that is empty.
 	Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error
+}
+
+// zones finds the zone that a name lies in, without the final dot.
+type zones func(ctx context.Context, name string) (string, error)
+
+// zonesOf asks the DNS, unless a zone is given.
+func zonesOf(zone string, resolver *dns.Resolver) (zones, error) {
+	if zone == "" {
+		return resolver.Apex, nil
+	}
+	apex, err := absolute(zone)
+	if err != nil {
+		return nil, fmt.Errorf("zone: %w", err)
+	}
+	return func(context.Context, string) (string, error) { return strings.TrimSuffix(apex, "."), nil }, nil
+}
+
+func (z zones) find(ctx context.Context, name string) (string, error) {
+	apex, err := z(ctx, name)
+	if err != nil {
+		return "", finding.WithHint(fmt.Errorf("looking for the zone of %s: %w", name, err), "name it with zone=")
+	}
+	if !miekg.IsSubDomain(miekg.Fqdn(apex), miekg.Fqdn(name)) {
+		return "", finding.WithHint(fmt.Errorf("%s is not in the zone %s, so it is not changed", name, apex),
+			"leave zone= out, or give the domains of that zone alone")
+	}
+	return apex, nil
+}
+
+// mayPublish looks whether value is among the texts at a name, and if not, whether
+// it may take their place: nothing but a revoked key may be lost.
+func mayPublish(value string, texts []string) (found bool, err error) {
+	found, err = look(value, texts)
+	others := slices.DeleteFunc(slices.Clone(texts), revoked)
+	if err == nil && !found && len(others) > 0 {
+		err = finding.WithHint(fmt.Errorf("another TXT record is there: %.60s", others[0]), "take it away first")
+	}
+	return found, err
+}
+
+// mayWithdraw looks whether the key's record, or one that revokes it, is among the
+// texts at a name, and whether instead may take the place of all of them.
+func mayWithdraw(value, instead string, texts []string) (found bool, err error) {
+	found = slices.ContainsFunc(texts, func(text string) bool { return same(text, value) || revoked(text) })
+	switch {
+	case !found && instead == "":
+		return false, nil
+	case !found && len(texts) > 0:
+		return false, finding.WithHint(fmt.Errorf("a TXT record that is not the key's is there: %q", texts[0]),
+			"take it away first")
+	case len(texts) > 1:
+		return false, finding.WithHint(fmt.Errorf("%d TXT records are there", len(texts)),
+			"take away that of the key yourself")
+	}
+	return found, nil
 }
 
 // same reports whether two texts are one, or two forms of one key's record.
@@ -45,7 +107,8 @@ func look(value string, texts []string) (found bool, err error) {
 		case same(text, value):
 			found = true
 		case err == nil && !revoked(text):
-			return false, fmt.Errorf("another key's record is there: %.60s...; hint: take it away first, for two at one name verify nothing", text)
+			return false, finding.WithHint(fmt.Errorf("another key's record is there: %.60s...", text),
+				"take it away first, for two at one name verify nothing")
 		}
 	}
 	return found, nil

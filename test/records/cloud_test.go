@@ -2,15 +2,19 @@ package records
 
 import (
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"signpost/test/lab/nameserver"
 
@@ -257,68 +261,125 @@ func (c *cloud) desec() http.Handler {
 	})
 }
 
-// route53 serves https://route53.amazonaws.com/2013-04-01.
+// awsQuery is the part of the language of aws --query that our script uses.
+var awsQuery = regexp.MustCompile(`^(HostedZones|ResourceRecordSets)\[\?Name=='([^']*)' && (?:!\(Config\.PrivateZone\)|Type=='TXT')\](\.Id)? \| \[0\]$`)
+
+// route53 serves what the command line of AWS asks for: "aws route53 VERB --OPTION VALUE
+// ...", as the path /VERB and a form.
 func (c *cloud) route53() http.Handler {
-	type resource struct{ Value string }
+	type value struct{ Value string }
 	type set struct {
 		Name            string
 		Type            string
 		TTL             int
-		ResourceRecords []resource `xml:"ResourceRecords>ResourceRecord"`
+		ResourceRecords []value
+	}
+	fail := func(w http.ResponseWriter, code string) {
+		http.Error(w, "An error occurred ("+code+") when calling Route 53", http.StatusBadRequest)
+	}
+	current := func(name string) *set {
+		s := &set{Name: name, Type: "TXT", TTL: 3600}
+		for _, record := range c.sets[name] {
+			s.ResourceRecords = append(s.ResourceRecords, value{record})
+		}
+		if len(s.ResourceRecords) == 0 {
+			return nil
+		}
+		return s
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /2013-04-01/hostedzonesbyname", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, `<?xml version="1.0"?><ListHostedZonesByNameResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><HostedZones><HostedZone>`+
-			`<Id>/hostedzone/Z1</Id><Name>%s</Name><CallerReference>x</CallerReference><Config><PrivateZone>false</PrivateZone></Config>`+
-			`</HostedZone></HostedZones><IsTruncated>false</IsTruncated><MaxItems>1</MaxItems></ListHostedZonesByNameResponse>`, c.zone)
-	})
-	mux.HandleFunc("GET /2013-04-01/hostedzone/Z1/rrset", func(w http.ResponseWriter, r *http.Request) {
-		var answer struct {
-			XMLName     xml.Name `xml:"https://route53.amazonaws.com/doc/2013-04-01/ ListResourceRecordSetsResponse"`
-			Sets        []set    `xml:"ResourceRecordSets>ResourceRecordSet"`
-			IsTruncated bool
-			MaxItems    int
+	mux.HandleFunc("/list-hosted-zones-by-name", func(w http.ResponseWriter, r *http.Request) {
+		query := awsQuery.FindStringSubmatch(r.FormValue("query"))
+		switch {
+		case query == nil || query[1] != "HostedZones" || query[3] != ".Id" || r.FormValue("output") != "text":
+			fail(w, "InvalidInput")
+		case query[2] != c.zone || r.FormValue("dns-name")+"." != c.zone:
+			fmt.Fprintln(w, "None")
+		default:
+			fmt.Fprintln(w, "/hostedzone/Z1")
 		}
-		answer.MaxItems = 1000
-		for name, records := range c.sets {
-			s := set{Name: name, Type: "TXT", TTL: 3600}
-			for _, record := range records {
-				s.ResourceRecords = append(s.ResourceRecords, resource{record})
-			}
-			answer.Sets = append(answer.Sets, s)
-		}
-		xml.NewEncoder(w).Encode(answer)
 	})
-	mux.HandleFunc("POST /2013-04-01/hostedzone/Z1/rrset", func(w http.ResponseWriter, r *http.Request) {
-		var asked struct {
+	mux.HandleFunc("/list-resource-record-sets", func(w http.ResponseWriter, r *http.Request) {
+		query := awsQuery.FindStringSubmatch(r.FormValue("query"))
+		if query == nil || query[1] != "ResourceRecordSets" || query[2] != r.FormValue("start-record-name") ||
+			r.FormValue("output") != "json" || r.FormValue("hosted-zone-id") != "/hostedzone/Z1" {
+			fail(w, "InvalidInput")
+			return
+		}
+		json.NewEncoder(w).Encode(current(query[2]))
+	})
+	mux.HandleFunc("/change-resource-record-sets", func(w http.ResponseWriter, r *http.Request) {
+		var batch struct {
 			Changes []struct {
 				Action            string
 				ResourceRecordSet set
-			} `xml:"ChangeBatch>Changes>Change"`
-		}
-		xml.NewDecoder(r.Body).Decode(&asked)
-		for _, change := range asked.Changes {
-			name, want := strings.TrimSuffix(change.ResourceRecordSet.Name, ".")+".", []string{}
-			for _, record := range change.ResourceRecordSet.ResourceRecords {
-				want = append(want, record.Value)
 			}
+		}
+		if err := json.Unmarshal([]byte(r.FormValue("change-batch")), &batch); err != nil {
+			fail(w, "InvalidChangeBatch")
+			return
+		}
+		for _, change := range batch.Changes {
+			want, name := change.ResourceRecordSet, change.ResourceRecordSet.Name
 			switch {
 			case change.Action == "UPSERT":
-				c.set(name, want...)
-			case change.Action == "DELETE" && slices.Equal(want, c.sets[name]):
+				c.set(name)
+				for _, record := range want.ResourceRecords {
+					c.set(name, append(c.sets[name], record.Value)...)
+				}
+			case change.Action == "DELETE" && reflect.DeepEqual(&want, current(name)):
 				c.set(name)
 			default:
-				w.WriteHeader(http.StatusBadRequest)
-				fmt.Fprint(w, `<ErrorResponse><Error><Code>InvalidChangeBatch</Code><Message>the values provided do not match the current values</Message></Error></ErrorResponse>`)
+				fail(w, "InvalidChangeBatch")
 				return
 			}
 		}
-		fmt.Fprintf(w, `<?xml version="1.0"?><ChangeResourceRecordSetsResponse><ChangeInfo><Id>/change/C1</Id><Status>PENDING</Status><SubmittedAt>%s</SubmittedAt></ChangeInfo></ChangeResourceRecordSetsResponse>`, time.Now().UTC().Format(time.RFC3339))
+		fmt.Fprintln(w, `{"ChangeInfo": {"Id": "/change/C1", "Status": "PENDING"}}`)
 	})
-	return c.guarded(mux, "Authorization", "AWS4-HMAC-SHA256 Credential="+apiToken+"/", func(w http.ResponseWriter, code int) {
-		w.WriteHeader(code)
-		fmt.Fprint(w, `<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>The security token included in the request is invalid</Message></Error></ErrorResponse>`)
+	return c.guarded(mux, "Authorization", apiToken, func(w http.ResponseWriter, code int) {
+		http.Error(w, "An error occurred (InvalidClientTokenId) when calling Route 53", code)
 	})
+}
+
+// awsCommand is the command line of AWS, as far as its world has it.
+func awsCommand(args []string) error {
+	if len(args) < 2 || args[0] != "route53" || len(args)%2 != 0 {
+		return fmt.Errorf("usage: aws route53 VERB --OPTION VALUE ...")
+	}
+	form := make(url.Values)
+	for i := 2; i < len(args); i += 2 {
+		form.Set(strings.TrimPrefix(args[i], "--"), args[i+1])
+	}
+	request, err := http.NewRequest(http.MethodPost, os.Getenv("AWS_ENDPOINT_URL")+"/"+args[1], strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Authorization", os.Getenv("AWS_ACCESS_KEY_ID"))
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	said, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s", said)
+	}
+	if err == nil {
+		_, err = os.Stdout.Write(said)
+	}
+	return err
+}
+
+// TestMain is also the program aws, where it is called by that name.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) != "aws" {
+		os.Exit(m.Run())
+	}
+	if err := awsCommand(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(254)
+	}
 }
 
 // guarded lets in who has the token, one at a time.
@@ -330,7 +391,7 @@ func (c *cloud) guarded(next http.Handler, header, begins string, refuse func(ht
 			refuse(w, http.StatusForbidden)
 			return
 		}
-		if c.fails && r.Method != http.MethodGet {
+		if c.fails && r.Method != http.MethodGet && !strings.HasPrefix(r.URL.Path, "/list-") {
 			refuse(w, http.StatusBadRequest)
 			return
 		}

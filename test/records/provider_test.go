@@ -28,11 +28,15 @@ var providers = map[string]struct {
 	host string
 	api  func(*cloud) http.Handler
 	how  string // %s is a file with the token
+	says string // of it, in errors
 }{
-	"cloudflare": {"api.cloudflare.com", (*cloud).cloudflare, "cloudflare:token-file=%s"},
-	"desec":      {"desec.io", (*cloud).desec, "desec:token-file=%s"},
-	"route53":    {"route53.amazonaws.com", (*cloud).route53, "route53:"},
+	"cloudflare": {"api.cloudflare.com", (*cloud).cloudflare, "cloudflare:token-file=%s", "at cloudflare"},
+	"desec":      {"desec.io", (*cloud).desec, "desec:token-file=%s", "at desec"},
+	"route53":    {"", (*cloud).route53, "exec:" + route53Script, "with " + route53Script},
 }
+
+// route53Script needs the program aws.
+const route53Script = "../../keystore/publish/examples/route53.sh"
 
 // A rotation without a person, through the API of a provider, of a domain whose
 // own DNS was set once: two slots, whose records are in the zone at the provider.
@@ -51,9 +55,13 @@ func TestRotateThroughProviders(t *testing.T) {
 				alias, _ := dns.NewRR(slot + "._domainkey.example.org. 60 IN CNAME " + slot + target)
 				c.fixed.Answer = append(c.fixed.Answer, alias)
 			}
-			proxy, authority := startProxy(t, provider.host, provider.api(c))
-			world := []string{"HTTPS_PROXY=" + proxy, "SSL_CERT_FILE=" + authority, "PATH=" + os.Getenv("PATH"),
-				"AWS_ACCESS_KEY_ID=" + apiToken, "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true", "HOME=" + t.TempDir()}
+			var world []string
+			if provider.host == "" {
+				world = startAWS(t, provider.api(c))
+			} else {
+				proxy, authority := startProxy(t, provider.host, provider.api(c))
+				world = []string{"HTTPS_PROXY=" + proxy, "SSL_CERT_FILE=" + authority}
+			}
 			keys, resolver := filepath.Join(t.TempDir(), "keys"), c.resolver(t)
 			how := provider.how
 			if strings.Contains(how, "%s") {
@@ -97,13 +105,12 @@ func TestRotateThroughProviders(t *testing.T) {
 			c.put("s1._domainkey.example.org.", strings.Join(rr.(*dns.TXT).Txt, ""))
 			age("s1")
 
-			elsewhere := strings.TrimSuffix(how, ":") + map[bool]string{true: ":", false: ","}[strings.HasSuffix(how, ":")] + "zone=ender.example"
-			if out := rotate(1, "--publish", elsewhere); !strings.Contains(out, "a"+strings.TrimSuffix(target, ".")+" is not in the zone ender.example, so it is not changed") {
+			if out := rotate(1, "--publish", how+",zone=ender.example"); !strings.Contains(out, "a"+strings.TrimSuffix(target, ".")+" is not in the zone ender.example, so it is not changed") {
 				t.Errorf("with the wrong zone it says %s", out)
 			}
 			has("s1._domainkey.example.org.")
 			c.fail(true)
-			if out := rotate(1); !strings.Contains(out, "changing a"+strings.TrimSuffix(target, ".")+" in the zone sender.example at "+name) {
+			if out := rotate(1); !strings.Contains(out, "changing a"+strings.TrimSuffix(target, ".")+" in the zone sender.example "+provider.says) {
 				t.Errorf("with a provider that fails it says %s", out)
 			}
 			has("s1._domainkey.example.org.")
@@ -160,6 +167,22 @@ func TestRotateThroughProviders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// startAWS returns the variables of a world with the program aws and its end point.
+func startAWS(t *testing.T, handler http.Handler) []string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	here, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(here, filepath.Join(dir, "aws")); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "AWS_ENDPOINT_URL=" + server.URL, "AWS_ACCESS_KEY_ID=" + apiToken}
 }
 
 // startProxy returns the address of a proxy that leads one host to handler, as

@@ -13,6 +13,8 @@ import (
 	"signpost/test/lab/nameserver"
 )
 
+const nsupdateScript = "../../keystore/publish/examples/nsupdate.sh"
+
 // A rotation without a person: made, published, and a week later finished, with a
 // name server that does what it is asked for. One that does not changes nothing,
 // and the next run goes on.
@@ -20,8 +22,10 @@ func TestRotateByItself(t *testing.T) {
 	t.Parallel()
 	signpost := filepath.Join(t.TempDir(), "signpost")
 	run(t, "go", "build", "-o", signpost, "signpost/cmd/signpost")
-	for server, primary := range nameserver.Primaries() {
-		t.Run(server, func(t *testing.T) {
+	for _, way := range []string{"named/rfc2136", "named/nsupdate", "knotd/rfc2136", "knotd/nsupdate"} {
+		server, client, _ := strings.Cut(way, "/")
+		primary := nameserver.Primaries()[server]
+		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			keys := filepath.Join(t.TempDir(), "keys")
 			run(t, signpost, "keygen", "--keys", keys, "--selector", "s1", "example.org")
@@ -37,6 +41,13 @@ func TestRotateByItself(t *testing.T) {
 			resolver := startResolver(t, port)
 			provider := func(secret string) string {
 				key := write(t, t.TempDir(), "tsig.key", fmt.Sprintf("key signpost { algorithm hmac-sha256; secret %q; };\n", secret))
+				if client == "nsupdate" {
+					script := write(t, t.TempDir(), "publish", fmt.Sprintf("#!/bin/sh\nexport NSUPDATE_SERVER='127.0.0.1 %s' NSUPDATE_KEY=%s\nexec %s\n", port, key, nsupdateScript))
+					if err := os.Chmod(script, 0o755); err != nil {
+						t.Fatal(err)
+					}
+					return "exec:" + script
+				}
 				return fmt.Sprintf("rfc2136:server=127.0.0.1:%s,key-file=%s", port, key)
 			}
 			rotate := func(provider string, fails bool) string {
