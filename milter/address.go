@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // Address is where a milter listens: a network and an address as package net
@@ -20,12 +22,14 @@ type Address struct{ Network, Address string }
 // maxSocketPath is what sun_path of unix(7) holds, less its final NUL.
 const maxSocketPath = 107
 
+const socketHint = "write inet:host:port, inet:port@host or unix:/path"
+
 // ParseAddress reads a socket as Postfix or OpenDKIM write it: inet:host:port,
 // inet:port@host, inet:port (all addresses), inet6 likewise, unix:/path,
 // local:/path, or a path alone.
 func ParseAddress(s string) (Address, error) {
 	fail := func(why string) (Address, error) {
-		return Address{}, fmt.Errorf("socket %q: %s; hint: write inet:host:port, inet:port@host or unix:/path", s, why)
+		return Address{}, finding.WithHint(fmt.Errorf("socket %q: %s", s, why), socketHint)
 	}
 	kind, rest, ok := strings.Cut(strings.TrimSpace(s), ":")
 	if !ok || strings.HasPrefix(kind, "/") {
@@ -37,7 +41,7 @@ func ParseAddress(s string) (Address, error) {
 			return fail("a unix socket needs an absolute path")
 		}
 		if len(rest) > maxSocketPath {
-			return fail(fmt.Sprintf("the path has %d characters, the system takes %d", len(rest), maxSocketPath))
+			return fail(fmt.Sprintf("the path has %d characters, more than the %d that a socket can have", len(rest), maxSocketPath))
 		}
 		return Address{"unix", rest}, nil
 	case "inet", "inet6":
@@ -48,12 +52,12 @@ func ParseAddress(s string) (Address, error) {
 			host, port = rest[:colon], rest[colon+1:]
 		}
 		if number, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return fail(fmt.Sprintf("%q is no port number", port))
+			return fail(fmt.Sprintf("invalid port %q", port))
 		} else {
 			port = strconv.FormatUint(number, 10)
 		}
 		if strings.ContainsAny(host, " \t,") {
-			return fail(fmt.Sprintf("%q is no host", host))
+			return fail(fmt.Sprintf("invalid host %q", host))
 		}
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 		if host == "*" {
@@ -65,7 +69,7 @@ func ParseAddress(s string) (Address, error) {
 		}
 		return Address{network, net.JoinHostPort(host, port)}, nil
 	}
-	return fail(fmt.Sprintf("%q is no kind of socket", kind))
+	return fail(fmt.Sprintf("unknown kind of socket %q", kind))
 }
 
 // ParseAddresses reads one socket or more, with commas or white space between.
@@ -79,7 +83,7 @@ func ParseAddresses(s string) ([]Address, error) {
 		addresses = append(addresses, address)
 	}
 	if addresses == nil {
-		return nil, errors.New("no socket is given; hint: write inet:host:port, inet:port@host or unix:/path")
+		return nil, finding.WithHint(errors.New("no socket is given"), socketHint)
 	}
 	return addresses, nil
 }
@@ -99,7 +103,8 @@ func ParseHTTP(text string) (Address, error) {
 		return ParseAddress(text)
 	}
 	if _, _, err := net.SplitHostPort(text); err != nil {
-		return Address{}, fmt.Errorf("%q is no address; hint: write HOST:PORT, :PORT or unix:/PATH", text)
+		return Address{}, finding.WithHint(fmt.Errorf("invalid address %q", text),
+			"write HOST:PORT, :PORT or unix:/PATH")
 	}
 	return ParseAddress("inet:" + text)
 }
@@ -111,35 +116,48 @@ func (a Address) String() string {
 	return "inet:" + a.Address
 }
 
-// Listen opens the socket. A unix socket that nobody serves any more is
-// replaced; the directory it is in decides who may reach it. The setting is
-// where the address came from, such as --listen; the error names it.
-func (a Address) Listen(setting string) (net.Listener, error) {
+// Listen opens the socket. A unix socket that a killed process left behind is
+// replaced; who may connect is up to the permissions of its directory.
+func (a Address) Listen() (net.Listener, error) {
+	ln, err := a.listen()
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", a, err)
+	}
+	return ln, nil
+}
+
+func (a Address) listen() (net.Listener, error) {
 	if a.Network == "unix" {
-		if err := a.removeStale(setting); err != nil {
+		if err := a.removeStale(); err != nil {
 			return nil, err
 		}
 	}
 	ln, err := net.Listen(a.Network, a.Address)
-	if err == nil {
-		if a.Network != "unix" {
-			return ln, nil
-		}
-		// Postfix's smtpd runs as another user than we do.
-		if err := os.Chmod(a.Address, 0o777); err != nil {
-			ln.Close()
-			return nil, fmt.Errorf("listening on %s: letting Postfix in: %w; hint: use a directory whose files this user may change", a, err)
-		}
+	if err != nil {
+		return nil, listenHint(err)
+	}
+	if a.Network != "unix" {
 		return ln, nil
 	}
+	// Postfix's smtpd runs as another user than we do.
+	if err := os.Chmod(a.Address, 0o777); err != nil {
+		ln.Close()
+		return nil, finding.WithHint(fmt.Errorf("letting Postfix connect: %w", err),
+			"use a directory whose files this user may change")
+	}
+	return ln, nil
+}
+
+// listenHint says what to do about an error of net.Listen.
+func listenHint(err error) error {
 	var opErr *net.OpError
 	if errors.As(err, &opErr) {
 		err = opErr.Err
 	}
-	hint := "give another with " + setting
+	hint := "give another address"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		hint = "something listens there already, perhaps another milter; give another port with " + setting
+		hint = "something listens there already, perhaps another milter; give another port"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		hint = "no interface of this host has that address; inet:PORT listens on all"
 	case errors.Is(err, fs.ErrPermission):
@@ -147,28 +165,35 @@ func (a Address) Listen(setting string) (net.Listener, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		hint = "make the directory first"
 	}
-	return nil, fmt.Errorf("listening on %s: %w; hint: %s", a, err, hint)
+	return finding.WithHint(err, hint)
 }
 
 // removeStale removes a unix socket that a killed process left behind, and
 // nothing else.
-func (a Address) removeStale(setting string) error {
+func (a Address) removeStale() error {
 	info, err := os.Lstat(a.Address)
 	if err != nil {
 		return nil // not there; any other error comes up in Listen
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("listening on %s: there is a file that is no socket; hint: remove it, or give another path with %s", a, setting)
+		return finding.WithHint(errors.New("there is a file that is not a socket"),
+			"remove it, or give another path")
 	}
 	conn, err := net.DialTimeout("unix", a.Address, time.Second)
 	if err == nil {
 		conn.Close()
-		return fmt.Errorf("listening on %s: another process serves this socket; hint: stop it, or give another path with %s", a, setting)
+		return finding.WithHint(errors.New("another process serves this socket"),
+			"stop it, or give another path")
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("listening on %s: a socket is there and cannot be asked whether it is in use: %w; hint: remove it", a, err)
+		return finding.WithHint(fmt.Errorf("cannot tell whether the socket is in use: %w", err), "remove it")
 	}
 	return os.Remove(a.Address)
+}
+
+// AddressOf returns where a listener listens.
+func AddressOf(ln net.Listener) Address {
+	return Address{ln.Addr().Network(), ln.Addr().String()}
 }
 
 // Local returns where a client on the same host reaches a server that listens

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func TestParseAddress(t *testing.T) {
@@ -24,17 +26,17 @@ func TestParseAddress(t *testing.T) {
 		{"", "", "", "absolute path"},
 		{"8891", "", "", "absolute path"},
 		{"unix:run/x", "", "", "absolute path"},
-		{"unix:/" + strings.Repeat("x", 107), "", "", "has 108 characters, the system takes 107"},
-		{"inet:localhost", "", "", `"localhost" is no port number`},
-		{"inet:http@localhost", "", "", `"http" is no port number`},
-		{"inet:localhost:65536", "", "", "no port number"},
-		{"tcp:localhost:8891", "", "", `"tcp" is no kind of socket`},
+		{"unix:/" + strings.Repeat("x", 107), "", "", "has 108 characters, more than the 107"},
+		{"inet:localhost", "", "", `invalid port "localhost"`},
+		{"inet:http@localhost", "", "", `invalid port "http"`},
+		{"inet:localhost:65536", "", "", "invalid port"},
+		{"tcp:localhost:8891", "", "", `unknown kind of socket "tcp"`},
 	} {
 		got, err := ParseAddress(test.socket)
 		switch {
 		case test.wrong == "" && (err != nil || got.String() != test.want || got.Local().String() != test.local):
 			t.Errorf("%q: got %v, %v, want %s, locally %s", test.socket, got, err, test.want, test.local)
-		case test.wrong != "" && (err == nil || !strings.Contains(err.Error(), test.wrong) || !strings.Contains(err.Error(), "; hint: ")):
+		case test.wrong != "" && (err == nil || !strings.Contains(finding.Text(err), test.wrong) || !strings.Contains(finding.Text(err), "; hint: ")):
 			t.Errorf("%q: got %v, %v, want an error with %q", test.socket, got, err, test.wrong)
 		}
 	}
@@ -45,7 +47,7 @@ func TestListenOnUnixSocket(t *testing.T) {
 	address := Address{"unix", path}
 	refused := func(wrong string) {
 		t.Helper()
-		if ln, err := address.Listen("--listen"); err == nil || !strings.Contains(err.Error(), wrong) {
+		if ln, err := address.Listen(); err == nil || !strings.Contains(finding.Text(err), wrong) {
 			t.Errorf("got %v, %v, want an error with %q", ln, err, wrong)
 		}
 	}
@@ -53,7 +55,7 @@ func TestListenOnUnixSocket(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused("a file that is no socket")
+	refused("a file that is not a socket")
 	os.Remove(path)
 
 	// What a killed process leaves behind.
@@ -63,7 +65,7 @@ func TestListenOnUnixSocket(t *testing.T) {
 	}
 	stale.(*net.UnixListener).SetUnlinkOnClose(false)
 	stale.Close()
-	ln, err := address.Listen("--listen")
+	ln, err := address.Listen()
 	if err != nil {
 		t.Fatalf("over a stale socket: %v", err)
 	}
@@ -77,14 +79,14 @@ func TestListenOnUnixSocket(t *testing.T) {
 }
 
 func TestListenOnPortInUse(t *testing.T) {
-	ln, err := Address{"tcp", "127.0.0.1:0"}.Listen("--listen")
+	ln, err := Address{"tcp", "127.0.0.1:0"}.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	_, err = Address{"tcp", ln.Addr().String()}.Listen("--listen")
+	_, err = Address{"tcp", ln.Addr().String()}.Listen()
 	want := "listening on inet:" + ln.Addr().String() + ": bind: address already in use; hint: something listens there already"
-	if err == nil || !strings.HasPrefix(err.Error(), want) {
+	if err == nil || !strings.HasPrefix(finding.Text(err), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -94,8 +96,8 @@ func TestParseAddresses(t *testing.T) {
 	if err != nil || len(got) != 3 || got[0].String() != "inet:localhost:8891" || got[2].String() != "unix:/run/b" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	for socket, wrong := range map[string]string{" , ": "no socket is given; hint: ", "inet:8891,tcp:1": `"tcp" is no kind of socket`} {
-		if got, err := ParseAddresses(socket); err == nil || !strings.Contains(err.Error(), wrong) {
+	for socket, wrong := range map[string]string{" , ": "no socket is given; hint: ", "inet:8891,tcp:1": `unknown kind of socket "tcp"`} {
+		if got, err := ParseAddresses(socket); err == nil || !strings.Contains(finding.Text(err), wrong) {
 			t.Errorf("%q: got %v, %v, want an error with %q", socket, got, err, wrong)
 		}
 	}

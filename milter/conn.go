@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 const (
@@ -252,14 +254,14 @@ func (c *conn) report(err error) {
 	switch {
 	case errors.As(err, &bad):
 		c.server.counters.refused("frame")
-		c.server.log.Warn("connection closed: the peer does not speak milter", "peer", peerName(c), "err", err)
+		c.server.log.Warn("connection closed: the peer does not speak milter", "peer", peerName(c), finding.Attr(err))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.server.counters.refused("idle")
-		c.server.log.Info("connection closed: nothing came for too long", "peer", peerName(c), "in message", c.message)
+		c.server.log.Info("connection closed: idle for too long", "peer", peerName(c), "message", c.message)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		c.server.log.Debug("connection broken off within a frame", "peer", peerName(c))
 	case !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed):
-		c.server.log.Debug("connection lost", "peer", peerName(c), "err", err)
+		c.server.log.Debug("connection lost", "peer", peerName(c), finding.Attr(err))
 	}
 }
 

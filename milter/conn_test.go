@@ -64,7 +64,7 @@ func TestHostileBytes(t *testing.T) {
 		"header without the last NUL":     {message + frame('L', "X\x00a"), "malformed 'L'"},
 		"end of message with a chunk":     {message + frame('E', "x"), "'E' frame of 1 bytes, at most 0"},
 		"a connection in a connection":    {message + begin, "a second negotiation"},
-		"an address that is none":         {begin + frame('C', "host\x004\x00\x00nowhere\x00"), `\"nowhere\" is no address`},
+		"an address that is none":         {begin + frame('C', "host\x004\x00\x00nowhere\x00"), `invalid client address \"nowhere\"`},
 		"a family that is none":           {begin + frame('C', "host\x00?"), "unknown family '?'"},
 		"a family without address":        {begin + frame('C', "host\x004\x00"), "a client without an address"},
 		"broken off within the length":    {message + "\x00\x00", "broken off"},

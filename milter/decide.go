@@ -53,7 +53,7 @@ func (c Client) String() string {
 type Rules struct {
 	// Trusted are the networks whose clients are signed without a login.
 	Trusted []netip.Prefix
-	// MustSign are the domains, as A-labels, whose mail is refused for now
+	// MustSign are the domains, as A-labels, whose mail is deferred
 	// rather than sent unsigned.
 	MustSign map[string]bool
 	// Subdomains lets the key of a domain sign for what is below it.

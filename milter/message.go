@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/keystore/finding"
 	"signpost/milter/dkim"
 )
 
@@ -68,8 +69,9 @@ func (m *message) decide(s *Server, client Client) {
 	m.decided = true
 	m.verdict = s.Rules.Decide(client, m.from, s.Keys())
 	if m.tooLarge && m.verdict.Reason != UntrustedClient {
-		m.verdict = Verdict{Reason: HeaderTooLarge, TempFail: true, Err: fmt.Errorf(
-			"the header has more than %d bytes; hint: raise --max-header-bytes", s.limits.HeaderBytes)}
+		m.verdict = Verdict{Reason: HeaderTooLarge, TempFail: true, Err: finding.WithHint(
+			fmt.Errorf("the header has more than %d bytes", s.limits.HeaderBytes),
+			"raise this limit, or lower header_size_limit of Postfix")}
 	}
 	if len(m.verdict.Keys) == 0 {
 		return
@@ -142,10 +144,10 @@ func (s *Server) record(m *message, client Client, queueID string) {
 	}
 	attrs = append(attrs, "reason", string(v.Reason))
 	if v.Err != nil {
-		attrs = append(attrs, "err", v.Err)
+		attrs = append(attrs, finding.Attr(v.Err))
 	}
 	if v.TempFail {
-		s.log.Error(queueID+": refused for now, so that it does not go out unsigned", attrs...)
+		s.log.Error(queueID+": deferred, for it would go out unsigned", attrs...)
 		return
 	}
 	s.log.Info(queueID+": not signed", attrs...)

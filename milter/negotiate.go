@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"signpost/keystore/finding"
 )
 
 // protocolVersion is the newest version that we speak: that of Sendmail 8.14
@@ -59,7 +61,8 @@ type terms struct{ version, actions, protocol uint32 }
 func negotiate(offer, reply []byte) (t terms, _ []byte, err error) {
 	version, actions, protocol := binary.BigEndian.Uint32(offer), binary.BigEndian.Uint32(offer[4:]), binary.BigEndian.Uint32(offer[8:])
 	if version < 2 {
-		return t, reply, fmt.Errorf("the MTA speaks milter protocol %d, 2 is the least; hint: set milter_protocol=6", version)
+		return t, reply, finding.WithHint(fmt.Errorf("the MTA speaks milter protocol %d, 2 is the least", version),
+			"set milter_protocol=6")
 	}
 	if actions&actAddHeader == 0 {
 		return t, reply, errors.New("the MTA does not let header fields be added, so nothing can be signed")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/milter/dkim"
 )
 
@@ -127,7 +128,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return err
 		case err != nil:
 			// Such as for want of file descriptors: no reason to stop serving.
-			s.log.Error("accepting a connection", "err", err)
+			s.log.Error("cannot accept a connection", finding.Attr(err))
 			time.Sleep(delay)
 			delay = min(2*delay, time.Second)
 			continue
@@ -137,7 +138,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if session == nil {
 			s.counters.refused(why)
 			if why == "peer" {
-				s.log.Warn("connection refused: its address is not in --allow-peers", "peer", peerName(nc))
+				s.log.Warn("connection refused: the peer is not in an allowed network", "peer", peerName(nc))
 			}
 			nc.Close()
 			continue
@@ -212,7 +213,8 @@ func (s *Server) admit(nc net.Conn) (*session, string) {
 	if len(s.conns) >= s.limits.Connections {
 		if !s.full {
 			s.full = true
-			s.log.Error("too many connections, more are refused; hint: raise --max-connections", "limit", s.limits.Connections)
+			s.log.Error("too many connections, more are refused", "limit", s.limits.Connections,
+				"hint", "allow more, or find out who opens them")
 		}
 		return nil, "limit"
 	}

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // session is one milter connection, which carries any number of messages.
@@ -80,7 +82,7 @@ func (s *session) negotiate(offer []byte) (err error) {
 	}
 	if s.terms, s.out, err = negotiate(offer, s.out); err != nil {
 		s.server.counters.refused("negotiation")
-		s.server.log.Warn("connection closed: the negotiation failed", "peer", peerName(s.conn), "err", err)
+		s.server.log.Warn("connection closed: the negotiation failed", "peer", peerName(s.conn), finding.Attr(err))
 		return io.EOF
 	}
 	return nil
@@ -117,7 +119,7 @@ func (s *session) connect(payload []byte) (err error) {
 		text, _, _ := bytes.Cut(rest[3:], []byte{0})
 		addr := strings.TrimPrefix(string(text), "IPv6:")
 		if s.client.Addr, err = netip.ParseAddr(strings.Trim(addr, "[]")); err != nil {
-			return frameError{fmt.Sprintf("%q is no address of a client", clipped(addr))}
+			return frameError{fmt.Sprintf("invalid client address %q", clipped(addr))}
 		}
 		// For sendmail(1), Postfix names the loopback address and no port.
 		s.client.Local = port == 0 && s.client.Addr.IsLoopback()

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 )
 
 // completionCommand prints what a shell needs to complete command lines of
@@ -35,7 +36,8 @@ func completion(c *cli.Context) error {
 	case name == "--help" || name == "-h":
 		return cli.ShowSubcommandHelp(c)
 	case !known || c.NArg() != 1:
-		return usageError("completion: %q is no shell we know; hint: bash, zsh or fish", strings.Join(c.Args().Slice(), " "))
+		return finding.WithHint(usageError("completion: %q is no shell we know", strings.Join(c.Args().Slice(), " ")),
+			"bash, zsh or fish")
 	default:
 		fmt.Fprint(c.App.Writer, script)
 	}

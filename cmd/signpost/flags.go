@@ -13,6 +13,7 @@ import (
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/finding"
 )
 
 // Flags that several verbs share, with the same meaning.
@@ -57,7 +58,8 @@ func timeoutFlag(value time.Duration) cli.Flag {
 	return &cli.DurationFlag{Name: "timeout", Value: value, Usage: "wait for an answer for `TIME`, such as 10s or 2m",
 		Action: func(_ *cli.Context, given time.Duration) error {
 			if given <= 0 {
-				return usageError("--timeout: %v is no time to wait; hint: give one like 30s", given)
+				return finding.WithHint(usageError("--timeout: %v is no time to wait", given),
+					"give one like 30s")
 			}
 			return nil
 		}}
@@ -99,13 +101,15 @@ func keysOption(dir string) string {
 // domainArgs returns the arguments as domains in A-labels.
 func domainArgs(c *cli.Context) ([]string, error) {
 	if !c.Args().Present() {
-		return nil, usageError("which domain?; hint: signpost %s example.org", c.Command.Name)
+		return nil, finding.WithHint(usageError("which domain?"),
+			"signpost %s example.org", c.Command.Name)
 	}
 	var domains []string
 	for _, arg := range c.Args().Slice() {
 		domain, err := keystore.Domain(arg)
 		if err != nil {
-			return nil, usageError("%w; hint: %s", err, domainHint(arg))
+			return nil, finding.WithHint(usageError("%w", err),
+				"%s", domainHint(arg))
 		}
 		domains = append(domains, domain)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/finding"
 )
 
 // A verb documents itself, and --help and the man page are made of that alone:
@@ -68,7 +70,8 @@ const exitCodes = `exit codes:
 // showHelp is the action of a command that only has subcommands.
 func showHelp(c *cli.Context) error {
 	if name := c.Args().First(); name != "" {
-		return usageError("unknown command %q; hint: see %s --help", name, c.Command.HelpName)
+		return finding.WithHint(usageError("unknown command %q", name),
+			"see %s --help", c.Command.HelpName)
 	}
 	return cli.ShowSubcommandHelp(c)
 }

@@ -105,11 +105,13 @@ func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, th
 	for _, problem := range there.Problems() {
 		if problem.Domain == domain && len(present) == 0 && !c.Bool("now") {
 			f := brokenKey(problem)
-			return nil, fmt.Errorf("%s has a key already, but %s; hint: %s", domain, f.What, f.Advice())
+			return nil, finding.WithHint(fmt.Errorf("%s has a key already, but %s", domain, f.What),
+				"%s", f.Advice())
 		}
 	}
 	if len(present) > 0 && !c.Bool("now") {
-		return nil, fmt.Errorf("%s has a key already; hint: to change keys there is signpost rotate%s %s, and --now makes one beside it", domain, keysOption(dir), domain)
+		return nil, finding.WithHint(fmt.Errorf("%s has a key already", domain),
+			"to change keys there is signpost rotate%s %s, and --now makes one beside it", keysOption(dir), domain)
 	}
 	var keys []madeKey
 	for _, order := range wanted.orders(domain) {
@@ -124,14 +126,16 @@ func makeKeys(c *cli.Context, dir string, wanted *keygenFlags, domain string, th
 		})
 	}
 	if len(present) > 0 {
-		warn(c, "%s: signpostd signs with the new key as soon as its record is published, or at once with --dns-check=off; hint: publish it", domain)
+		warn(c, "%w", finding.WithHint(fmt.Errorf("%s: signpostd signs with the new key as soon as its record is published, or at once with --dns-check=off", domain),
+			"publish it"))
 	}
 	if wanted.flat {
 		wanted.warnOfSelector(c, domain)
 	}
 	isRSA := func(key *keystore.Key) bool { return key.Algorithm == keystore.RSA }
 	if wanted.rsa == "" && !slices.ContainsFunc(present, isRSA) {
-		warn(c, "%s has only an Ed25519 key, and many receivers cannot verify that; hint: make an RSA key too, as --type both does without --flat", domain)
+		warn(c, "%w", finding.WithHint(fmt.Errorf("%s has only an Ed25519 key, and many receivers cannot verify that", domain),
+			"make an RSA key too, as --type both does without --flat"))
 	}
 	return keys, nil
 }
@@ -177,22 +181,28 @@ func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
 	}
 	kind, selector := c.String("type"), c.String("selector")
 	if !slices.Contains([]string{"rsa", "ed25519", "both"}, kind) {
-		return nil, usageError("--type %q is no type of key; hint: it is rsa, ed25519 or both", kind)
+		return nil, finding.WithHint(usageError("--type %q is no type of key", kind),
+			"it is rsa, ed25519 or both")
 	}
 	switch {
 	case kind == "ed25519" && c.IsSet("bits"):
-		return nil, usageError("--bits %d: an Ed25519 key has one size only; hint: leave --bits away", f.bits)
+		return nil, finding.WithHint(usageError("--bits %d: an Ed25519 key has one size only", f.bits),
+			"leave --bits away")
 	case f.bits < keystore.MinBits:
-		return nil, usageError("--bits %d is too short: verifiers refuse RSA keys under %d (RFC 8301); hint: %d is right", f.bits, keystore.MinBits, keystore.WeakBits)
+		return nil, finding.WithHint(usageError("--bits %d is too short: verifiers refuse RSA keys under %d (RFC 8301)", f.bits, keystore.MinBits),
+			"%d is right", keystore.WeakBits)
 	case kind != "ed25519" && f.bits < f.directory.MinBits:
-		return nil, usageError("--bits %d: signpostd rejects RSA keys under %d bits; hint: leave --bits out, or lower $SIGNPOST_MIN_KEY_BITS",
-			f.bits, f.directory.MinBits)
+		return nil, finding.WithHint(usageError("--bits %d: signpostd rejects RSA keys under %d bits", f.bits, f.directory.MinBits),
+			"leave --bits out, or lower $SIGNPOST_MIN_KEY_BITS")
 	case f.bits > keystore.MaxBits:
-		return nil, usageError("--bits %d is too long: %d is the most; hint: %d is right", f.bits, keystore.MaxBits, keystore.WeakBits)
+		return nil, finding.WithHint(usageError("--bits %d is too long: %d is the most", f.bits, keystore.MaxBits),
+			"%d is right", keystore.WeakBits)
 	case f.bits < keystore.WeakBits:
-		warn(c, "RSA keys of %d bits are weak; hint: %d is right", f.bits, keystore.WeakBits)
+		warn(c, "%w", finding.WithHint(fmt.Errorf("RSA keys of %d bits are weak", f.bits),
+			"%d is right", keystore.WeakBits))
 	case f.bits > keystore.LargeBits:
-		warn(c, "verifiers need not take RSA keys of more than %d bits (RFC 8301); hint: %d is right", keystore.LargeBits, keystore.WeakBits)
+		warn(c, "%w", finding.WithHint(fmt.Errorf("verifiers need not take RSA keys of more than %d bits (RFC 8301)", keystore.LargeBits),
+			"%d is right", keystore.WeakBits))
 	}
 	if f.flat {
 		return f, f.readFlat(kind, selector)
@@ -200,7 +210,8 @@ func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
 	if selector == "" {
 		selector = time.Now().Format("s20060102")
 	} else if selector, err = keystore.Selector(selector); err != nil {
-		return nil, usageError("--selector: %w; hint: give one selector, such as s1", err)
+		return nil, finding.WithHint(usageError("--selector: %w", err),
+			"give one selector, such as s1")
 	}
 	switch kind {
 	case "rsa":
@@ -219,7 +230,8 @@ func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
 // readFlat: the name of a flat file has no selector and takes one key.
 func (f *keygenFlags) readFlat(kind, selector string) error {
 	if kind == "both" {
-		return usageError("--flat has one file for a domain, so --type both cannot be; hint: leave --flat away")
+		return finding.WithHint(usageError("--flat has one file for a domain, so --type both cannot be"),
+			"leave --flat away")
 	}
 	f.given = f.directory.Selectors
 	if selector != "" {
@@ -254,7 +266,8 @@ func (f *keygenFlags) orders(domain string) (orders []keystore.Order) {
 // warnOfSelector: signpostd cannot read the selector off the name of a flat file.
 func (f *keygenFlags) warnOfSelector(c *cli.Context, domain string) {
 	if given, daemon := f.given.For(domain), f.directory.Selectors.For(domain); given != daemon {
-		warn(c, "signpostd takes selector %q for %s.private, not %q, unless it is told; hint: start it with SIGNPOST_SELECTOR=%s=%s", daemon, domain, given, domain, given)
+		warn(c, "%w", finding.WithHint(fmt.Errorf("signpostd takes selector %q for %s.private, not %q, unless it is told", daemon, domain, given),
+			"start it with SIGNPOST_SELECTOR=%s=%s", domain, given))
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/finding"
 )
 
 // Exit codes of every verb. 0 is good.
@@ -53,7 +55,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		CustomAppHelpTemplate: appTemplate,
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
-				return usageError("unknown command %q; hint: see signpost --help", name)
+				return finding.WithHint(usageError("unknown command %q", name),
+					"see signpost --help")
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -105,9 +108,11 @@ func verbs() []*cli.Command {
 func wrongUse(command string) cli.OnUsageErrorFunc {
 	return func(_ *cli.Context, err error, _ bool) error {
 		if strings.Contains(err.Error(), "for flag -timeout: ") {
-			return usageError("%w; hint: give one like 30s", err)
+			return finding.WithHint(usageError("%w", err),
+				"give one like 30s")
 		}
-		return exitError{exitUsage, fmt.Errorf("%w; hint: see %s --help", err, command)}
+		return exitError{exitUsage, finding.WithHint(fmt.Errorf("%w", err),
+			"see %s --help", command)}
 	}
 }
 

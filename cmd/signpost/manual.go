@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/finding"
 )
 
 // manCommand prints manual pages, which are made from the text of --help.
@@ -37,7 +39,8 @@ func manual(c *cli.Context) error {
 	case name == "":
 		fmt.Fprint(c.App.Writer, appPage(c.App, commands))
 	case commandNamed(commands, name) == nil:
-		return usageError("man: unknown command %q; hint: see signpost --help", name)
+		return finding.WithHint(usageError("man: unknown command %q", name),
+			"see signpost --help")
 	default:
 		fmt.Fprint(c.App.Writer, commandPage(commandNamed(commands, name)))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -39,7 +40,7 @@ func generate(ctx context.Context, s *settings.Daemon, log *slog.Logger) error {
 		case err != nil && missing:
 			return err
 		case err != nil:
-			log.Warn("the record of a key could not be written", "domain", domain, "err", err)
+			log.Warn("cannot write the record of a key", "domain", domain, finding.Attr(err))
 		case made.New:
 			log.Info("new key made", "domain", domain, "selector", selector, "file", made.File)
 			log.Info("publish this DNS record", "name", record.Name(selector, domain), "type", "TXT", "value", made.Record.String())

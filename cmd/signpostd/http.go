@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"signpost/keystore/finding"
 	"signpost/milter"
 	"signpost/milter/status"
 )
@@ -19,23 +21,23 @@ type web struct {
 
 // serveHTTP begins to serve at the address.
 func serveHTTP(address milter.Address, handler http.Handler, log *slog.Logger) (*web, error) {
-	ln, err := address.Listen("--http")
+	ln, err := address.Listen()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--http: %w", err)
 	}
 	w := &web{server: status.NewServer(handler, log), done: make(chan struct{})}
-	log.Info("status page", "addr", milter.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}.String())
+	log.Info("status page", "addr", milter.AddressOf(ln).String())
 	go func() {
 		defer close(w.done)
 		// Mail goes on being signed without it.
 		if err := w.server.Serve(status.Bounded(ln)); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the status page is gone", "err", err)
+			log.Error("the status page is no longer served", finding.Attr(err))
 		}
 	}()
 	return w, nil
 }
 
-// stop lets requests under way finish, for a moment.
+// stop lets requests in progress finish, for a moment.
 func (w *web) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

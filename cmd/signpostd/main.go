@@ -130,12 +130,12 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	if check {
+	if _, unread := store.Snapshot().Count(); check && unread > 0 {
 		store.ReadAll()
 	}
 	debug.SetGCPercent(garbagePercent(store.Snapshot().Len()))
 	unsigned, err := warnUnsigned(s, store.Snapshot(), log)
-	if err != nil {
+	if err != nil && !check {
 		return err
 	}
 	if check {
@@ -145,31 +145,37 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 	return serve(ctx, s, store, hangup, log)
 }
 
-// warnUnsigned says which mail will not be signed for want of keys, and returns
-// for how many of the domains that must be signed that is so. It is an error when there are
-// keys and none can be used: then something is wrong with all of them, such as
-// their owner, and nothing would work.
+// warnUnsigned logs which mail will not be signed for want of keys, and returns how
+// many of the domains that must be signed have none, not even a broken one. It is an
+// error when there are keys and none can be used: then something is wrong with all
+// of them, such as their owner, and nothing would work.
 func warnUnsigned(s *settings.Daemon, keys *keystore.Snapshot, log *slog.Logger) (unsigned int, err error) {
 	usable, unread := keys.Count()
 	if problems := keys.Problems(); usable+unread == 0 && len(problems) > 0 {
-		return 0, fmt.Errorf("no key in %s is usable: %s", s.Keys.Dir, problems[0])
+		err = fmt.Errorf("no key in %s is usable: %s", s.Keys.Dir, problems[0])
 	}
-	if usable+unread == 0 && len(s.Domains) == 0 {
-		log.Warn("no key yet, so no mail is signed; hint: put keys into the directory, they are taken up at once", "keys", s.Keys.Dir)
+	if usable+unread == 0 && err == nil && len(s.Domains) == 0 {
+		log.Warn("no key yet, so no mail is signed", "keys", s.Keys.Dir,
+			"hint", "put keys into the directory, they are loaded at once")
 	}
 	for _, domain := range s.Domains {
-		if _, _, err := s.Rules.Keys(domain, keys); err != nil {
-			log.Warn("mail is refused for now until there is a key", "domain", domain, "err", err)
+		_, _, missing := s.Rules.Keys(domain, keys)
+		if missing != nil {
+			// Why a key is broken has been logged already.
+			log.Warn("mail is deferred until there is a usable key", "domain", domain)
+		}
+		if errors.Is(missing, keystore.ErrNoKey) {
 			unsigned++
 		}
 	}
-	return unsigned, nil
+	return unsigned, err
 }
 
 // checked says how the check went, for --check.
 func checked(findings int, log *slog.Logger) error {
 	if findings > 0 {
-		return fmt.Errorf("the check found %d problems; hint: they are in the log above", findings)
+		return finding.WithHint(fmt.Errorf("the check found %d problems", findings),
+			"they are in the log above")
 	}
 	log.Info("the check found nothing wrong")
 	return nil

@@ -51,9 +51,9 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 	facts.server = server
 	var listeners []net.Listener
 	for _, address := range s.Listen {
-		ln, err := address.Listen("--listen")
+		ln, err := address.Listen()
 		if err != nil {
-			return err
+			return fmt.Errorf("--listen: %w", err)
 		}
 		// The server closes those that it serves, and a stop may come before that.
 		defer ln.Close()
@@ -91,7 +91,8 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 	ended := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		go func() { ended <- server.Serve(ln) }()
-		log.Info("listening", "addr", milter.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}.String(), "version", version, "rsa", libcrypto.Name())
+		log.Info("listening", "addr", milter.AddressOf(ln).String(),
+			"version", version, "rsa", libcrypto.Name())
 	}
 
 	facts.serving.Store(true)
@@ -104,12 +105,12 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 	}
 	facts.serving.Store(false)
 	stop()
-	log.Info("shutting down, messages under way finish", "at most", s.Drain)
+	log.Info("shutting down after the messages in progress", "timeout", s.Drain)
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
 	err = server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		log.Warn("connections were cut off; the MTA tries their messages again", "after", s.Drain)
+		log.Warn("connections were cut off, the MTA will send their messages again", "timeout", s.Drain)
 		err = nil
 	}
 	background.Wait()

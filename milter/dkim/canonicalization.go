@@ -3,6 +3,8 @@ package dkim
 import (
 	"fmt"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // Canonicalization is one of the two algorithms of RFC 6376, section 3.4.
@@ -37,7 +39,8 @@ func ParseCanonicalization(s string) (header, body Canonicalization, err error) 
 		body, ok = canonicalizationNamed(b)
 	}
 	if !ok {
-		return Simple, Simple, fmt.Errorf("unknown canonicalization %q; hint: write header/body, each simple or relaxed, like relaxed/relaxed", s)
+		return Simple, Simple, finding.WithHint(fmt.Errorf("unknown canonicalization %q", s),
+			"write header/body, each simple or relaxed, like relaxed/relaxed")
 	}
 	return header, body, nil
 }

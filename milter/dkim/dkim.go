@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // Message is a message being signed: Field for each header field, Begin, Write
@@ -78,10 +80,12 @@ func (m *Message) Field(name, value []byte) {
 // and the signatures must be valid.
 func (m *Message) Begin(signatures ...Signature) error {
 	if m.state != inHeader {
-		return errors.New("the header has ended already; hint: Reset begins another message")
+		return finding.WithHint(errors.New("the header has ended already"),
+			"Reset begins another message")
 	}
 	if m.header.last[m.recipe.from] < 0 {
-		return errors.New("the message has no From field; hint: DKIM must sign it (RFC 6376 section 5.4), so the sender has to add one")
+		return finding.WithHint(errors.New("the message has no From field"),
+			"DKIM must sign it (RFC 6376 section 5.4), so the sender has to add one")
 	}
 	for _, s := range signatures {
 		if err := m.sign(s); err != nil {
@@ -126,13 +130,16 @@ func (m *Message) Write(chunk []byte) (int, error) {
 func (m *Message) Sign(now time.Time) ([]string, error) {
 	switch m.state {
 	case inHeader:
-		return nil, errors.New("the header has not ended; hint: call Begin first")
+		return nil, finding.WithHint(errors.New("the header has not ended"),
+			"call Begin first")
 	case signed:
-		return nil, errors.New("the message is signed already; hint: Reset begins another")
+		return nil, finding.WithHint(errors.New("the message is signed already"),
+			"Reset begins another")
 	}
 	m.state = signed
 	if t := now.Unix(); t < 0 || t > maxTime {
-		return nil, fmt.Errorf("the time %s cannot be written in t=; hint: set the clock", now)
+		return nil, finding.WithHint(fmt.Errorf("the time %s cannot be written in t=", now),
+			"set the clock")
 	}
 	var bodyHash []byte
 	if m.relaxed != nil {

@@ -1,10 +1,13 @@
 package dkim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // Policy says what is signed and how. It is not changed once in use, so all
@@ -60,10 +63,12 @@ func DefaultOversign() []string {
 // expiration below one second.
 func (p *Policy) Validate() error {
 	if p.Header > Relaxed || p.Body > Relaxed {
-		return fmt.Errorf("unknown canonicalization %s/%s; hint: use simple or relaxed", p.Header, p.Body)
+		return finding.WithHint(fmt.Errorf("unknown canonicalization %s/%s", p.Header, p.Body),
+			"use simple or relaxed")
 	}
 	if p.Expiration != 0 && p.Expiration < time.Second {
-		return fmt.Errorf("expiration %s is too short; hint: x= counts whole seconds, use 0 for no expiration", p.Expiration)
+		return finding.WithHint(fmt.Errorf("expiration %s is too short", p.Expiration),
+			"x= counts whole seconds, use 0 for no expiration")
 	}
 	sign, _ := p.fields()
 	for i, name := range sign {
@@ -71,18 +76,22 @@ func (p *Policy) Validate() error {
 			return err
 		}
 		if listed(sign[:i], name) {
-			return fmt.Errorf("field %s is to be signed twice; hint: list it once, all that occur are signed", name)
+			return finding.WithHint(fmt.Errorf("field %s is to be signed twice", name),
+				"list it once, all that occur are signed")
 		}
 	}
 	if !listed(sign, "From") {
-		return fmt.Errorf("field From is not to be signed; hint: add From, RFC 6376 section 5.4 demands it")
+		return finding.WithHint(errors.New("field From is not to be signed"),
+			"add From, RFC 6376 section 5.4 demands it")
 	}
 	for i, name := range p.Oversign {
 		if !listed(sign, name) {
-			return fmt.Errorf("field %q is oversigned but not signed; hint: add it to the signed fields too", name)
+			return finding.WithHint(fmt.Errorf("field %q is oversigned but not signed", name),
+				"add it to the signed fields too")
 		}
 		if listed(p.Oversign[:i], name) {
-			return fmt.Errorf("field %s is oversigned twice; hint: list it once", name)
+			return finding.WithHint(fmt.Errorf("field %s is oversigned twice", name),
+				"list it once")
 		}
 	}
 	return nil
@@ -109,7 +118,8 @@ func listed(list []string, name string) bool {
 // checkSigned refuses what cannot stand in h= and what would not stay.
 func checkSigned(name string) error {
 	if !isFieldName(name) {
-		return fmt.Errorf("%q is not a header field name; hint: use printable ASCII without space, colon and semicolon, at most %d characters", name, maxFieldName)
+		return finding.WithHint(fmt.Errorf("%q is not a header field name", name),
+			"use printable ASCII without space, colon and semicolon, at most %d characters", maxFieldName)
 	}
 	switch lower(name) {
 	// RFC 6376, section 5.4: no field that is likely to be changed or removed
@@ -120,7 +130,8 @@ func checkSigned(name string) error {
 	// later signer the count from the bottom no longer holds, and section 3.5
 	// forbids h= to include the one being made.
 	case "return-path", "received", "bcc", "resent-bcc", "dkim-signature", "authentication-results":
-		return fmt.Errorf("field %s must not be signed; hint: take it off the list, mail servers on the way change or remove it", name)
+		return finding.WithHint(fmt.Errorf("field %s must not be signed", name),
+			"take it off the list, mail servers on the way change or remove it")
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 	"time"
 )
 
@@ -212,10 +214,10 @@ func TestNewMessageErrors(t *testing.T) {
 // wantError wants one line that has want in it and a hint.
 func wantError(t *testing.T, err error, want string) {
 	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+	if err == nil || !strings.Contains(finding.Text(err), want) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got error %v, want %q", err, want)
 	}
-	if err != nil && !strings.Contains(err.Error(), "; hint: ") && !strings.Contains(want, "token removed") {
+	if err != nil && !strings.Contains(finding.Text(err), "; hint: ") && !strings.Contains(want, "token removed") {
 		t.Errorf("error %q has no hint", err)
 	}
 }

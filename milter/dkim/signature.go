@@ -8,6 +8,8 @@ import (
 	"hash"
 	"strconv"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // Signature is one signature to make.
@@ -43,17 +45,21 @@ func (s *signer) set(signature Signature) (err error) {
 	domain, selector := signature.Domain, signature.Selector
 	s.Signature = signature
 	if s.Domain, err = asciiName(domain, false); err != nil {
-		return fmt.Errorf("signing domain %q: %w; hint: use a domain name like example.org, without a final dot", domain, err)
+		return finding.WithHint(fmt.Errorf("signing domain %q: %w", domain, err),
+			"use a domain name like example.org, without a final dot")
 	}
 	if s.Selector, err = asciiName(selector, true); err != nil {
-		return fmt.Errorf("selector %q: %w; hint: use letters, digits, hyphens, underscores and dots", selector, err)
+		return finding.WithHint(fmt.Errorf("selector %q: %w", selector, err),
+			"use letters, digits, hyphens, underscores and dots")
 	}
 	if n := len(s.Selector) + len("._domainkey.") + len(s.Domain); n > maxName {
-		return fmt.Errorf("the name %s._domainkey.%s has over %d characters, DNS cannot hold it; hint: use a shorter selector", s.Selector, s.Domain, maxName)
+		return finding.WithHint(fmt.Errorf("the name %s._domainkey.%s has over %d characters, DNS cannot hold it", s.Selector, s.Domain, maxName),
+			"use a shorter selector")
 	}
 	if signature.Identity != "" {
 		if s.Identity, err = quotedIdentity(signature.Identity, s.Domain); err != nil {
-			return fmt.Errorf("identity %q for %s: %w; hint: use an address at %s or below", signature.Identity, s.Domain, err, s.Domain)
+			return finding.WithHint(fmt.Errorf("identity %q for %s: %w", signature.Identity, s.Domain, err),
+				"use an address at %s or below", s.Domain)
 		}
 	}
 	if s.algorithm, err = algorithm(s.Key); err != nil {
