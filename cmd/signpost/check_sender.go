@@ -14,6 +14,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/check"
+	"signpost/keystore/finding"
 )
 
 // senderOptions reads from where, and under which names, mail is sent.
@@ -21,7 +22,8 @@ func senderOptions(c *cli.Context, options *check.Options) error {
 	for _, text := range c.StringSlice("from-ip") {
 		addr, err := netip.ParseAddr(text)
 		if err != nil || addr.Zone() != "" {
-			return usageError("--from-ip: %q is no IP address; hint: give it as 192.0.2.1 or 2001:db8::1", text)
+			return exitError{exitUsage, finding.WithHint(fmt.Errorf("--from-ip: invalid IP address %q", text),
+				"give it as 192.0.2.1 or 2001:db8::1")}
 		}
 		if addr = addr.Unmap(); !slices.Contains(options.From, addr) {
 			options.From = append(options.From, addr)
@@ -36,7 +38,8 @@ func senderOptions(c *cli.Context, options *check.Options) error {
 	}
 	if helo := c.String("helo"); helo != "" {
 		if strings.ContainsAny(helo, " \t/@") {
-			return usageError("--helo: %q is no host name; hint: give it as mail.example.org", helo)
+			return exitError{exitUsage, finding.WithHint(fmt.Errorf("--helo: invalid host name %q", helo),
+				"give it as mail.example.org")}
 		}
 		options.Helo = strings.ToLower(helo)
 	}

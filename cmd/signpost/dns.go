@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 	"signpost/keystore/record/render"
 )
@@ -60,7 +61,8 @@ func dnsAction(c *cli.Context) error {
 		}
 		seen[domain] = true
 		if plan.zone != "" && !(render.Record{Name: domain}).In(plan.zone) {
-			return usageError("--zone: %q holds no %s; hint: it is the domain or a parent of it", plan.zone, domain)
+			return exitError{exitUsage, finding.WithHint(fmt.Errorf("--zone: %q does not contain %s", plan.zone, domain),
+				"it is the domain or a parent of it")}
 		}
 		spf := plan.spfRecord(domain)
 		if lintSPF(c, spf) {
@@ -123,7 +125,8 @@ func newDNSPlan(c *cli.Context) (*dnsPlan, error) {
 		return nil, usageError("--ttl: %d is not between 0 and 2147483647", ttl)
 	}
 	if c.Bool("null-mx") && !plan.noMail {
-		return nil, usageError("--null-mx goes with --no-mail; hint: without MX records mail goes to the A and AAAA of a domain, a null MX stops it")
+		return nil, exitError{exitUsage, finding.WithHint(errors.New("--null-mx goes with --no-mail"),
+			"without MX records mail goes to the A and AAAA of a domain, a null MX stops it")}
 	}
 	var err error
 	if c.IsSet("zone") {
@@ -173,7 +176,8 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 	keys := snapshot.Keys(domain)
 	if plan.noMail {
 		if len(keys) > 0 {
-			warn(c, "%s has keys for %s, and --no-mail publishes none of them; hint: leave --no-mail out if it sends mail", c.String("keys"), domain)
+			warn(c, "%w", finding.WithHint(fmt.Errorf("%s has keys for %s, and --no-mail publishes none of them", c.String("keys"), domain),
+				"leave --no-mail out if it sends mail"))
 		}
 		return nil, true, nil
 	}
@@ -185,11 +189,11 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 		}
 	}
 	if len(keys) == 0 {
-		hint := "" // where a key is there and broken, a new one is not what is wanted
-		if complete {
-			hint = fmt.Sprintf("; hint: signpost keygen%s %s", keysOption(c.String("keys")), domain)
+		err := fmt.Errorf("no usable key for %s in %s, so no DKIM record", domain, c.String("keys"))
+		if complete { // where a key is there and broken, a new one is not what is wanted
+			err = finding.WithHint(err, "signpost keygen%s %s", keysOption(c.String("keys")), domain)
 		}
-		warn(c, "no usable key for %s in %s, so no DKIM record%s", domain, c.String("keys"), hint)
+		warn(c, "%w", err)
 		return nil, false, nil
 	}
 	for _, key := range keys {

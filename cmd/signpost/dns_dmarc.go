@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 	"signpost/keystore/record/render"
 )
@@ -36,7 +38,7 @@ func dmarcOf(c *cli.Context) (policy record.DMARC, toPostmaster bool, err error)
 	for _, name := range []string{"policy", "sp", "np"} {
 		value := c.String(name)
 		if (value != "" || c.IsSet(name)) && !slices.Contains([]string{"none", "quarantine", "reject"}, value) {
-			return policy, false, usageError("--%s: %q is neither none, quarantine nor reject", name, value)
+			return policy, false, usageError("--%s: %q must be none, quarantine or reject", name, value)
 		}
 	}
 	if policy.StrictDKIM, err = strict(c, "adkim"); err != nil {
@@ -61,7 +63,8 @@ func dmarcOf(c *cli.Context) (policy record.DMARC, toPostmaster bool, err error)
 		warn(c, "--fo says which failures are reported to --ruf, and there is none")
 	}
 	if policy.Testing && policy.Policy == "none" {
-		warn(c, "--test makes a policy milder, and none cannot be; hint: --test goes with --policy quarantine or reject")
+		warn(c, "%w", finding.WithHint(errors.New("--test makes a policy milder, and none cannot be"),
+			"--test goes with --policy quarantine or reject"))
 	}
 	if c.Bool("no-mail") {
 		policy.Policy = "reject"
@@ -76,7 +79,7 @@ func strict(c *cli.Context, name string) (bool, error) {
 	case value == "r" || value == "relaxed" || !c.IsSet(name):
 		return false, nil
 	default:
-		return false, usageError("--%s: %q is neither r (relaxed) nor s (strict)", name, value)
+		return false, usageError("--%s: %q must be r (relaxed) or s (strict)", name, value)
 	}
 }
 
@@ -86,7 +89,8 @@ func failureOptions(value string) (string, error) {
 	}
 	for option := range strings.SplitSeq(value, ":") {
 		if !slices.Contains([]string{"0", "1", "d", "s"}, option) {
-			return "", usageError("--fo: %q is neither 0, 1, d nor s; hint: several go with a colon between, as in d:s", option)
+			return "", exitError{exitUsage, finding.WithHint(fmt.Errorf("--fo: %q must be 0, 1, d or s", option),
+				"several go with a colon between, as in d:s")}
 		}
 	}
 	return value, nil
@@ -101,17 +105,19 @@ func reportAddresses(c *cli.Context, name string) (uris []string, err error) {
 		}
 		at := strings.LastIndexByte(address, '@')
 		if at < 1 {
-			return nil, usageError("--%s: %q is no mail address; hint: give it as dmarc@example.org", name, value)
+			return nil, exitError{exitUsage, finding.WithHint(fmt.Errorf("--%s: invalid mail address %q", name, value),
+				"give it as dmarc@example.org")}
 		}
 		domain, err := keystore.Domain(address[at+1:])
 		if err != nil {
-			return nil, usageError("--%s %q: %w; hint: give it as dmarc@example.org", name, value, err)
+			return nil, exitError{exitUsage, finding.WithHint(fmt.Errorf("--%s %q: %w", name, value, err),
+				"give it as dmarc@example.org")}
 		}
 		// RFC 9989, section 4.8: what separates addresses must be encoded.
 		local := strings.NewReplacer("%", "%25", ",", "%2C", "!", "%21", ";", "%3B", "?", "%3F", "#", "%23", "/", "%2F").Replace(address[:at])
 		uri := "mailto:" + local + "@" + domain
 		if err := record.CheckReportURI(uri); err != nil {
-			return nil, usageError("--%s: %q is no mail address: %w", name, value, err)
+			return nil, usageError("--%s: invalid mail address %q: %w", name, value, err)
 		}
 		uris = append(uris, uri)
 	}

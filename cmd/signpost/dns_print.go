@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 	"signpost/keystore/record/render"
 )
@@ -92,8 +93,8 @@ func printRecords(c *cli.Context, plan *dnsPlan, zones *dnsZones, next []dnsStep
 		return printJSON(c, answer)
 	}
 	if len(zones.order) > 1 && slices.Contains([]string{"cloudflare", "route53"}, plan.format) {
-		return usageError("--format %s is for one zone, and here are %s; hint: one domain at a time, or --zone for domains of one zone",
-			plan.format, strings.Join(zones.order, " and "))
+		return exitError{exitUsage, finding.WithHint(fmt.Errorf("--format %s is for one zone, and here are %s", plan.format, strings.Join(zones.order, " and ")),
+			"one domain at a time, or --zone for domains of one zone")}
 	}
 	var texts []string
 	for _, zone := range zones.order {
@@ -132,7 +133,8 @@ func printCautions(c *cli.Context, format string, zones *dnsZones) {
 			continue
 		}
 		for _, r := range render.Elsewhere(zone, zones.records[zone]) {
-			warn(c, "%s belongs in another zone, not in %s; hint: have those who run it publish %s TXT %q", r.Name, zone, r.Name, r.Value)
+			warn(c, "%w", finding.WithHint(fmt.Errorf("%s belongs in another zone, not in %s", r.Name, zone),
+				"have those who run it publish %s TXT %q", r.Name, r.Value))
 		}
 	}
 }

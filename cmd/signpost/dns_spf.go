@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -17,8 +18,8 @@ func spfFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "mx", Usage: "SPF: the servers of its MX may send (default if no others are named)"},
 		&cli.BoolFlag{Name: "a", Usage: "SPF: the hosts of its own A and AAAA may send"},
 		&cli.StringSliceFlag{Name: "ip", Usage: "SPF: `ADDRESS` may send, or a network such as 192.0.2.0/24; repeatable"},
-		&cli.StringSliceFlag{Name: "include", Usage: "SPF: those may send who may send for `DOMAIN`; repeatable"},
-		&cli.StringFlag{Name: "all", Value: "-all", Usage: "SPF: `ALL` others forge, are suspect, or are not judged: -all|~all|?all"},
+		&cli.StringSliceFlag{Name: "include", Usage: "SPF: include `DOMAIN`, whose servers may send too; repeatable"},
+		&cli.StringFlag{Name: "all", Value: "-all", Usage: "SPF: the result for `ALL` other hosts: -all (fail), ~all (softfail) or ?all (neutral)"},
 		&cli.StringFlag{Name: "spf", Usage: "SPF: the whole `RECORD`, in place of the flags above"},
 	}
 }
@@ -81,7 +82,8 @@ func checkLookups(spf record.SPF) error {
 		}
 	}
 	if lookups > most {
-		return usageError("--include: the SPF record would need %d lookups or more, and receivers give up after %d; hint: name addresses with --ip", lookups, most)
+		return exitError{exitUsage, finding.WithHint(fmt.Errorf("--include: the SPF record would need %d lookups or more, and receivers give up after %d", lookups, most),
+			"name addresses with --ip")}
 	}
 	return nil
 }
@@ -93,21 +95,27 @@ func ipTerm(value string) (record.Term, error) {
 		prefix, err := netip.ParsePrefix(value)
 		switch {
 		case err != nil:
-			return record.Term{}, fmt.Errorf("it is no network; hint: give it as 192.0.2.0/24 or 2001:db8::/32")
+			return record.Term{}, finding.WithHint(errors.New("not a network"),
+				"give it as 192.0.2.0/24 or 2001:db8::/32")
 		case prefix.Masked() != prefix:
-			return record.Term{}, fmt.Errorf("the network begins elsewhere; hint: %s, or %s for the one address", prefix.Masked(), prefix.Addr())
+			return record.Term{}, finding.WithHint(errors.New("the network begins elsewhere"),
+				"%s, or %s for the one address", prefix.Masked(), prefix.Addr())
 		case prefix.Bits() < 8:
-			return record.Term{}, fmt.Errorf("a good part of the world could send in its name; hint: a network of yours ends in /%d or more", prefix.Addr().BitLen()/2)
+			return record.Term{}, finding.WithHint(errors.New("a good part of the world could send in its name"),
+				"a network of yours ends in /%d or more", prefix.Addr().BitLen()/2)
 		}
 	}
 	ip, err := netip.ParseAddr(address)
 	switch {
 	case err != nil:
-		return record.Term{}, fmt.Errorf("it is no IP address; hint: the A and AAAA of its own name are --a, other names need --spf")
+		return record.Term{}, finding.WithHint(errors.New("not an IP address"),
+			"the A and AAAA of its own name are --a, other names need --spf")
 	case ip.Zone() != "" || ip.Is4In6():
-		return record.Term{}, fmt.Errorf("receivers see no such address; hint: give it as 192.0.2.1 or 2001:db8::1")
+		return record.Term{}, finding.WithHint(errors.New("not an address that receivers see"),
+			"give it as 192.0.2.1 or 2001:db8::1")
 	case !ip.IsGlobalUnicast() || ip.IsPrivate():
-		return record.Term{}, fmt.Errorf("receivers never see this address, it is not public; hint: give the address that the mail leaves your network with")
+		return record.Term{}, finding.WithHint(errors.New("not a public address"),
+			"give the address that the mail leaves your network with")
 	case ip.Is4():
 		return record.Term{Name: "ip4", Value: ip.String(), CIDR: network}, nil
 	}
@@ -116,14 +124,17 @@ func ipTerm(value string) (record.Term, error) {
 
 func includeTerm(value string) (record.Term, error) {
 	if _, err := netip.ParseAddr(value); err == nil {
-		return record.Term{}, fmt.Errorf("it is an address; hint: --ip %s", value)
+		return record.Term{}, finding.WithHint(errors.New("an address, not a domain"),
+			"--ip %s", value)
 	}
 	if strings.Contains(value, "@") {
-		return record.Term{}, fmt.Errorf("it is a mail address; hint: give the domain whose SPF record is to be included")
+		return record.Term{}, finding.WithHint(errors.New("a mail address, not a domain"),
+			"give the domain whose SPF record is to be included")
 	}
 	term, err := record.ParseTerm("include:" + strings.TrimSuffix(value, "."))
 	if err != nil {
-		return term, fmt.Errorf("it is no domain name; hint: give it as _spf.example.net")
+		return term, finding.WithHint(errors.New("not a domain name"),
+			"give it as _spf.example.net")
 	}
 	return term, nil
 }
@@ -133,9 +144,10 @@ func allTerm(value string) (record.Term, error) {
 	case "-all", "~all", "?all":
 		return record.Term{Qualifier: value[:1], Name: "all"}, nil
 	case "+all", "all":
-		return record.Term{}, fmt.Errorf("the whole world could send in its name; hint: -all, or ~all while you find out who sends")
+		return record.Term{}, finding.WithHint(errors.New("the whole world could send in its name"),
+			"-all, or ~all while you find out who sends")
 	}
-	return record.Term{}, fmt.Errorf("it is neither -all, ~all nor ?all")
+	return record.Term{}, fmt.Errorf("must be -all, ~all or ?all")
 }
 
 // spfRecord returns the record of a domain.

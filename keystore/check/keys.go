@@ -28,7 +28,7 @@ type keyState struct {
 // must be there; the record of another is missed only when that key signs.
 func (a *audit) checkKeys(ctx context.Context, s *section) {
 	if a.Keys == nil {
-		what, hint, _ := strings.Cut(a.KeysErr.Error(), "; hint: ")
+		what, hint := finding.Split(a.KeysErr)
 		s.add(finding.Fault, "dkim-keys-unreadable", a.domain, what, "no mail can be signed with the keys there", cmp.Or(hint, "name the key directory with --keys"))
 		return
 	}
@@ -36,7 +36,7 @@ func (a *audit) checkKeys(ctx context.Context, s *section) {
 	keys := a.Keys.Keys(domain)
 	stages, err := a.stages(ctx, domain, keys)
 	if err != nil {
-		what, hint, _ := strings.Cut(err.Error(), "; hint: ")
+		what, hint := finding.Split(err)
 		s.add(finding.Unknown, "dkim-stages", a.domain, what, "which of its keys signs is taken from the DNS", hint)
 	}
 	for i, key := range keys {
@@ -58,7 +58,8 @@ func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key)
 		known, err = a.Stages(ctx, domain)
 		for i, key := range keys {
 			if stages[i] = known[key.Selector]; stages[i] == "" && err == nil {
-				err = fmt.Errorf("signpostd does not know the key %s; hint: does it read this key directory?", key.File)
+				err = finding.WithHint(fmt.Errorf("signpostd does not know the key %s", key.File),
+					"does it read this key directory?")
 			}
 		}
 		if err == nil {
@@ -92,7 +93,7 @@ func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
 		_, parent, below := strings.Cut(domain, ".")
 		switch {
 		case !errors.Is(err, keystore.ErrNoKey):
-			what, hint, _ := strings.Cut(err.Error(), "; hint: ")
+			what, hint := finding.Split(err)
 			s.add(finding.Fault, "dkim-key-broken", domain, what, "no key of the domain is usable, so its mail cannot be signed", hint)
 			return "", nil
 		case a.Subdomains && below:

@@ -19,6 +19,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -51,7 +52,8 @@ func fromFile(path string) (*Resolver, error) {
 		config, err = &dns.ClientConfig{Port: "53"}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w; hint: name a resolver with --resolver", path, err)
+		return nil, finding.WithHint(fmt.Errorf("reading %s: %w", path, err),
+			"name a resolver with --resolver")
 	}
 	r := &Resolver{Patience: defaultPatience, Attempts: defaultAttempts}
 	if config.Timeout > 0 {
@@ -77,16 +79,19 @@ func At(server string) (*Resolver, error) {
 		if strings.HasPrefix(server, "[") && strings.HasSuffix(server, "]") {
 			host = server[1 : len(server)-1]
 		} else if host, port, err = net.SplitHostPort(server); err != nil {
-			return nil, fmt.Errorf("%q is no address of a resolver; hint: give it as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53", server)
+			return nil, finding.WithHint(fmt.Errorf("invalid resolver address %q", server),
+				"give it as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53")
 		}
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {
-		return nil, fmt.Errorf("%q is no address of a resolver: %q is no port; hint: give it as 192.0.2.1 or 192.0.2.1:53", server, port)
+		return nil, finding.WithHint(fmt.Errorf("invalid resolver address %q: invalid port %q", server, port),
+			"give it as 192.0.2.1 or 192.0.2.1:53")
 	}
 	if _, err := netip.ParseAddr(host); err != nil {
 		if _, ok := dns.IsDomainName(host); !ok || host == "" || strings.ContainsAny(host, " /") {
-			return nil, fmt.Errorf("%q is no address of a resolver; hint: give it as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53", server)
+			return nil, finding.WithHint(fmt.Errorf("invalid resolver address %q", server),
+				"give it as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53")
 		}
 	}
 	return &Resolver{Servers: []string{net.JoinHostPort(host, port)}, Patience: defaultPatience, Attempts: defaultAttempts}, nil

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // DMARC is a policy record (RFC 9989, section 4.7). The zero value of a field is
@@ -157,17 +159,18 @@ func CheckReportURI(uri string) error {
 	parsed, err := url.Parse(uri)
 	switch {
 	case err != nil:
-		return errors.New("it is no URI")
+		return errors.New("not a URI")
 	case parsed.Scheme == "" && strings.Contains(uri, "@"):
 		return errors.New("it has no mailto: in front")
 	case parsed.Scheme == "":
-		return errors.New("it is no URI; hint: give it as mailto:dmarc@example.org")
+		return finding.WithHint(errors.New("not a URI"),
+			"give it as mailto:dmarc@example.org")
 	case !strings.EqualFold(parsed.Scheme, "mailto"):
 		return nil // allowed, though nobody reports there
 	}
 	address, err := url.PathUnescape(parsed.Opaque)
 	if err != nil {
-		return errors.New("it is no URI")
+		return errors.New("not a URI")
 	}
 	if found, err := mail.ParseAddress(address); err != nil || found.Address != address || found.Name != "" {
 		return errors.New("after mailto: must come one address")

@@ -108,7 +108,7 @@ func (l *dmarcLinter) uris(t Tag) {
 		case err != nil && !strings.Contains(uri, ":") && strings.Contains(uri, "@"):
 			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s has no mailto: before the address", t.Name, entry), "receivers ignore it, and send no reports there")
 		case err != nil:
-			what, _, _ := strings.Cut(err.Error(), "; hint: ")
+			what, _ := finding.Split(err)
 			l.wrong(finding.Warning, "dmarc-bad-uri", fmt.Sprintf("%s=%s is no address for reports: %s", t.Name, entry, what), "receivers ignore it, and send no reports there")
 		case !strings.HasPrefix(strings.ToLower(uri), "mailto:"):
 			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address", t.Name, entry), "receivers send reports by mail only")
