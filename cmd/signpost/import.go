@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -74,7 +75,7 @@ func importAction(c *cli.Context) error {
 func readPlans(c *cli.Context) ([]*migrate.Plan, error) {
 	paths := c.Args().Slice()
 	if len(paths) == 0 {
-		return nil, usageError("what is to be imported?; hint: signpost import --dry-run /etc/opendkim.conf")
+		return nil, finding.WithHint(usageError("what is to be imported?"), "signpost import --dry-run /etc/opendkim.conf")
 	}
 	if len(paths) > 1 && c.IsSet("signing-table") {
 		return nil, usageError("--signing-table is for one key table, and there are %d arguments", len(paths))
@@ -138,7 +139,9 @@ func install(c *cli.Context, steps []migrate.Step, results []importedKey) []find
 			err = fmt.Errorf("another key of %s is newer", step.Domain)
 		}
 		if err != nil {
-			findings = append(findings, failure(step.To, "import-not-signing", err, "mail is not signed with this key; hint: see signpost keys "+step.Domain))
+			f := failure(step.To, "import-not-signing", err, "mail is not signed with this key")
+			f.Fix = cmp.Or(f.Fix, "see signpost keys "+step.Domain)
+			findings = append(findings, f)
 		}
 	}
 	return findings

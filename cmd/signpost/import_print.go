@@ -101,11 +101,7 @@ func domainResults(steps []migrate.Step, keys []importedKey) []importedDomain {
 
 // failure makes a finding of an error.
 func failure(name, code string, err error, effect string) finding.Finding {
-	what, fix, _ := strings.Cut(err.Error(), "; hint: ")
-	effect, also, _ := strings.Cut(effect, "; hint: ")
-	if fix == "" {
-		fix = also
-	}
+	what, fix := finding.Split(err)
 	return finding.Finding{Level: finding.Fault, Code: code, Name: name, What: what, Effect: effect, Fix: fix}
 }
 

@@ -51,7 +51,7 @@ func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []f
 			_, err = milter.ParseAddresses(s.Value)
 		}
 		if err != nil {
-			findings = append(findings, lostSetting(s, err.Error()))
+			findings = append(findings, lostSetting(s, err))
 		}
 		return err != nil
 	})
@@ -72,7 +72,7 @@ func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []f
 					p.Sign, p.Oversign = sign, []string{field}
 				}
 				if err := p.Validate(); err != nil {
-					findings = append(findings, lostSetting(s, err.Error()))
+					findings = append(findings, lostSetting(s, err))
 				} else if !slices.ContainsFunc(kept, func(have string) bool { return strings.EqualFold(have, field) }) {
 					kept = append(kept, field)
 				}
@@ -101,8 +101,8 @@ func joined(list, more string) string {
 	return strings.Join(words, " ")
 }
 
-func lostSetting(s importSetting, why string) finding.Finding {
-	why, _, _ = strings.Cut(why, "; hint: ")
+func lostSetting(s importSetting, err error) finding.Finding {
+	why, _ := finding.Split(err)
 	return finding.Finding{
 		Level: finding.Warning, Code: "import-setting", Name: s.From,
 		What: fmt.Sprintf("not carried over to %s: %s", s.Variable, why), Effect: "signpostd does not start with that",

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"signpost/keystore/finding"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -104,10 +106,10 @@ func serverAddress(text, mode string) (address, host string, err error) {
 		}
 	}
 	if host == "" || port == "" || strings.ContainsAny(host+port, " \t\r\n/@") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		return "", "", usageError("--server: %q is no server; hint: write it like mail.example.org:587 or [2001:db8::1]:587", text)
+		return "", "", finding.WithHint(usageError("--server: %q is no server", text), "write it like mail.example.org:587 or [2001:db8::1]:587")
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return "", "", usageError("--server: %q is no port; hint: it is a number, mostly 587, 465 or 25", port)
+		return "", "", finding.WithHint(usageError("--server: %q is no port", port), "it is a number, mostly 587, 465 or 25")
 	}
 	return net.JoinHostPort(host, port), host, nil
 }
@@ -132,7 +134,7 @@ func (p *sending) readPassword(c *cli.Context) error {
 		p.password = strings.TrimSuffix(p.password, "\r")
 	}
 	if p.password == "" {
-		return usageError("there is no password for --user %s; hint: put it into $SIGNPOST_PASSWORD, or into a file for --password-file", p.user)
+		return finding.WithHint(usageError("there is no password for --user %s", p.user), "put it into $SIGNPOST_PASSWORD, or into a file for --password-file")
 	}
 	p.dialogue.hide(p.user, p.password)
 	return nil
@@ -146,7 +148,7 @@ func (p *sending) readMessage(c *cli.Context) error {
 			return usageError("one message at a time, not %q too", c.Args().Get(1))
 		}
 		if c.IsSet("subject") || c.IsSet("body") {
-			return usageError("--subject and --body are for a message of ours, not for a file; hint: leave out one or the other")
+			return finding.WithHint(usageError("--subject and --body are for a message of ours, not for a file"), "leave out one or the other")
 		}
 		files, err := inputs(c)
 		if err != nil {
@@ -166,10 +168,10 @@ func (p *sending) readMessage(c *cli.Context) error {
 		}
 	}
 	if p.from == "" && !c.IsSet("from") {
-		return usageError("who sends it?; hint: --from you@example.org")
+		return finding.WithHint(usageError("who sends it?"), "--from you@example.org")
 	}
 	if len(p.to) == 0 {
-		return usageError("to whom?; hint: --to somebody@example.net")
+		return finding.WithHint(usageError("to whom?"), "--to somebody@example.net")
 	}
 	var err error
 	if p.from != "" { // the null sender is for bounces
@@ -184,7 +186,7 @@ func (p *sending) readMessage(c *cli.Context) error {
 	}
 	if p.message == nil {
 		if p.from == "" {
-			return usageError("a message of ours needs a sender; hint: --from you@example.org")
+			return finding.WithHint(usageError("a message of ours needs a sender"), "--from you@example.org")
 		}
 		if p.message, err = composeTest(p.from, p.to, c.String("subject"), c.String("body"), time.Now()); err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"net/mail"
 	"strings"
 
+	"signpost/keystore/finding"
+
 	"golang.org/x/net/idna"
 )
 
@@ -11,7 +13,7 @@ import (
 func (p *sending) address(flag, text string) (string, error) {
 	parsed, err := mail.ParseAddress(text)
 	if err != nil {
-		return "", usageError("%s: %q is no address; hint: write it like user@example.org", flag, text)
+		return "", finding.WithHint(usageError("%s: %q is no address", flag, text), "write it like user@example.org")
 	}
 	address := parsed.Address
 	at := strings.LastIndexByte(address, '@')

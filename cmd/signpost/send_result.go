@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/keystore/finding"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -110,9 +112,8 @@ func (r *sent) print(c *cli.Context) error {
 	if r.Error == "" {
 		return nil
 	}
-	text := r.Error
-	if r.Hint != "" {
-		text += "; hint: " + r.Hint
+	if r.Hint == "" {
+		return exitError{r.code, errors.New(r.Error)}
 	}
-	return exitError{r.code, errors.New(text)}
+	return exitError{r.code, &finding.Hint{Err: errors.New(r.Error), Advice: r.Hint}}
 }

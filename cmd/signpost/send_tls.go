@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/keystore/finding"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -33,7 +35,7 @@ func planTLS(c *cli.Context) (tlsPlan, error) {
 		}
 		p.roots = x509.NewCertPool()
 		if !p.roots.AppendCertsFromPEM(data) {
-			return p, usageError("--ca: %s has no certificate in PEM form; hint: it has lines with BEGIN CERTIFICATE", file)
+			return p, finding.WithHint(usageError("--ca: %s has no certificate in PEM form", file), "it has lines with BEGIN CERTIFICATE")
 		}
 	}
 	return p, nil

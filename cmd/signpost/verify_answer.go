@@ -75,7 +75,7 @@ func newVerifyAnswer(file string, j *verify.Judgement, server string) verifyAnsw
 		a.Signatures = append(a.Signatures, verifySignature{
 			Line: s.Line, Domain: s.Domain, Selector: s.Selector, Identity: s.Identity, Algorithm: s.Algorithm, Canonicalization: s.Canonicalization,
 			KeyBits: s.KeyBits, Signed: append([]string{}, s.Signed...), Time: timestamp(s.Time), Expires: timestamp(s.Expires),
-			Result: s.Result, Where: s.Where, Reason: s.Reason, Notes: append([]string{}, s.Notes...), Aligned: s.Aligned,
+			Result: string(s.Result), Where: s.Where, Reason: s.Reason, Notes: append([]string{}, s.Notes...), Aligned: s.Aligned,
 		})
 	}
 	spf := j.SPF
@@ -88,7 +88,7 @@ func newVerifyAnswer(file string, j *verify.Judgement, server string) verifyAnsw
 		a.SPF.Reason = spf.Err.Error()
 	}
 	d := j.DMARC
-	a.DMARC = verifyDMARC{Result: d.Result, Reason: d.Reason, AuthorDomain: d.AuthorDomain, DKIM: append([]string{}, d.DKIM...), SPF: d.SPF, Disposition: d.Disposition}
+	a.DMARC = verifyDMARC{Result: string(d.Result), Reason: d.Reason, AuthorDomain: d.AuthorDomain, DKIM: append([]string{}, d.DKIM...), SPF: d.SPF, Disposition: d.Disposition}
 	if p := d.Policy; p != nil {
 		a.DMARC.Organizational, a.DMARC.Record, a.DMARC.Policy = p.Organizational, p.Text, p.Policy
 		a.DMARC.Tag, a.DMARC.Published = p.Tag, p.Published

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // dataset is a set or a table of OpenDKIM, see opendkim(8).
@@ -50,15 +52,15 @@ func (r *reader) dataset(spec string, at Place) (dataset, error) {
 		}
 		return parseTable(kind, path, data), nil
 	case "db", "bdb":
-		return dataset{}, errors.New("a Berkeley database is not read; hint: put it out as text with db_dump -p and give a file")
+		return dataset{}, finding.WithHint(errors.New("a Berkeley database is not read"), "put it out as text with db_dump -p and give a file")
 	case "dsn":
-		return dataset{}, errors.New("an SQL database is not asked; hint: put the table out as text and give a file")
+		return dataset{}, finding.WithHint(errors.New("an SQL database is not asked"), "put the table out as text and give a file")
 	case "ldap", "ldaps", "ldapi":
-		return dataset{}, errors.New("LDAP is not asked; hint: put the table out as text and give a file")
+		return dataset{}, finding.WithHint(errors.New("LDAP is not asked"), "put the table out as text and give a file")
 	case "lua", "memcache", "erlang", "mdb", "socket", "repute":
-		return dataset{}, fmt.Errorf("a data set of type %s is not asked; hint: put the table out as text and give a file", kind)
+		return dataset{}, finding.WithHint(fmt.Errorf("a data set of type %s is not asked", kind), "put the table out as text and give a file")
 	}
-	return dataset{}, fmt.Errorf("%q is no type of data set, and OpenDKIM does not start with it; hint: put csl: before a list", kind)
+	return dataset{}, finding.WithHint(fmt.Errorf("%q is no type of data set, and OpenDKIM does not start with it", kind), "put csl: before a list")
 }
 
 // parseTable reads a file of the kind "file" or "refile".

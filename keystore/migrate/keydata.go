@@ -74,29 +74,27 @@ type claim struct {
 
 // load reads the key of a claim. What is wrong is reported.
 func (r *reader) load(c claim, signs bool) (Key, bool) {
-	fail := func(format string, args ...any) (Key, bool) {
-		what := fmt.Sprintf("the key for %s, selector %q: ", c.domain, c.selector) + fmt.Sprintf(format, args...)
-		what, fix, _ := strings.Cut(what, "; hint: ")
-		r.report(finding.Fault, "import-key", c.at, what, "the key is not carried over", fix)
+	fail := func(err error) (Key, bool) {
+		r.fault("import-key", c.at, fmt.Errorf("the key for %s, selector %q: %w", c.domain, c.selector, err), "the key is not carried over")
 		return Key{}, false
 	}
 	domain, err := keystore.Domain(c.domain)
 	if err != nil {
-		return fail("%v", err)
+		return fail(err)
 	}
 	selector, err := keystore.Selector(c.selector)
 	if err != nil {
-		return fail("%v", err)
+		return fail(err)
 	}
 	if n := len(record.Name(selector, domain)); n > 253 {
-		return fail("its record would have a name of %d characters, and the DNS takes 253", n)
+		return fail(fmt.Errorf("its record would have a name of %d characters, and the DNS takes 253", n))
 	}
 	raw, modTime, shown := []byte(c.inline), time.Time{}, c.at.File
 	if c.file != "" {
 		shown = r.path(c.file)
 		data, info, err := r.read(shown, maxKey)
 		if err != nil {
-			return fail("%s: %v", shown, err)
+			return fail(fmt.Errorf("%s: %w", shown, err))
 		}
 		raw, modTime = data, info.ModTime()
 	} else if _, info, err := r.read(c.at.File, maxConfig); err == nil {
@@ -104,10 +102,10 @@ func (r *reader) load(c claim, signs bool) (Key, bool) {
 	}
 	signer, data, err := parseKey(raw)
 	if err != nil && c.file == "" && len(c.inline) < 200 {
-		return fail("%q is no key; hint: OpenDKIM takes it for a path only if it begins with / or ./", c.inline)
+		return fail(finding.WithHint(fmt.Errorf("%q is not a key", c.inline), "OpenDKIM treats it as a path only if it begins with / or ./"))
 	}
 	if err != nil {
-		return fail("%s: %v", shown, err)
+		return fail(fmt.Errorf("%s: %w", shown, err))
 	}
 	rewritten := !bytes.Equal(data, raw)
 	if rewritten {

@@ -20,8 +20,7 @@ func (r *reader) keyFiles(dir string) error {
 		return err
 	}
 	for _, p := range snapshot.Problems() {
-		what, fix, _ := strings.Cut(p.Err.Error(), "; hint: ")
-		r.report(finding.Fault, "import-key", Place{File: p.File}, what, "the key is not carried over", fix)
+		r.fault("import-key", Place{File: p.File}, p.Err, "the key is not carried over")
 	}
 	for _, domain := range snapshot.Domains() {
 		signing, _ := snapshot.Signing(domain)
@@ -62,8 +61,8 @@ func (r *reader) mailserverRspamd(dir string) error {
 		file := filepath.Join(dir, entry.Name())
 		selector, domain, err := r.splitName(name[1], strings.TrimSuffix(file, ".private.txt")+".public.txt")
 		if err != nil {
-			r.report(finding.Fault, "import-key", Place{File: file}, err.Error(), "the key is not carried over",
-				"copy it as <domain>/<selector>.private and import that")
+			r.fault("import-key", Place{File: file},
+				finding.WithHint(err, "copy it as <domain>/<selector>.private and import that"), "the key is not carried over")
 			continue
 		}
 		c := claim{domain: domain, selector: selector, file: file, at: Place{File: file}}

@@ -99,6 +99,12 @@ func (r *reader) report(level finding.Level, code string, at Place, what, effect
 	}
 }
 
+// fault reports an error, with its hint as what to do.
+func (r *reader) fault(code string, at Place, err error, effect string) {
+	what, fix := finding.Split(err)
+	r.report(finding.Fault, code, at, what, effect, fix)
+}
+
 func (r *reader) note(code string, at Place, format string, args ...any) {
 	r.report(finding.Note, code, at, fmt.Sprintf(format, args...), "", "")
 }

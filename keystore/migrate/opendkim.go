@@ -154,8 +154,7 @@ func (r *reader) keyTable(path, signingTable string) error {
 
 // badSet reports a data set that cannot be read.
 func (r *reader) badSet(d directive, err error, effect string) {
-	what, fix, _ := strings.Cut(err.Error(), "; hint: ")
-	r.report(finding.Fault, "import-dataset", d.at, fmt.Sprintf("%s %s: %s", d.name, d.value, what), effect, fix)
+	r.fault("import-dataset", d.at, fmt.Errorf("%s %s: %w", d.name, d.value, err), effect)
 }
 
 // domainList is a setting for signpostd and the image it stands beside.

@@ -79,7 +79,7 @@ func (r *reader) file(path string) error {
 		r.plan.Kind, r.plan.What = OpenDKIM, "OpenDKIM's key table and signing table"
 		return r.keyTable(path, r.options.SigningTable)
 	case strings.HasPrefix(letters, "keytable") && kind != Rspamd:
-		return fmt.Errorf("%s is a key table, which does not say what signs; hint: give --signing-table FILE too", path)
+		return finding.WithHint(fmt.Errorf("%s is a key table, which does not say what signs", path), "give --signing-table FILE too")
 	case kind == Rspamd, kind == "" && strings.Contains(letters, "dkimsigning"):
 		r.plan.Kind, r.plan.What = Rspamd, "rspamd's dkim_signing.conf"
 		if parent := filepath.Base(filepath.Dir(path)); parent == "local.d" || parent == "override.d" || parent == "modules.d" {
@@ -91,7 +91,7 @@ func (r *reader) file(path string) error {
 		r.plan.Kind, r.plan.What = OpenDKIM, "OpenDKIM's configuration"
 		return r.openDKIM(path)
 	}
-	return fmt.Errorf("%s: %w: neither opendkim.conf nor dkim_signing.conf by its name; hint: say what it is with --from", path, ErrUnknown)
+	return finding.WithHint(fmt.Errorf("%s: %w: neither opendkim.conf nor dkim_signing.conf by its name", path, ErrUnknown), "say what it is with --from")
 }
 
 // directory finds out what a directory holds.
@@ -120,7 +120,7 @@ func (r *reader) directory(dir string) error {
 		case 1:
 			kind = found[0]
 		default:
-			return fmt.Errorf("%s has configurations of both OpenDKIM and rspamd; hint: say which with --from", dir)
+			return finding.WithHint(fmt.Errorf("%s has configurations of both OpenDKIM and rspamd", dir), "say which with --from")
 		}
 	}
 	if kind != KeyFiles && !slices.Contains(found, kind) {

@@ -55,7 +55,7 @@ func (r *reader) explainMany(t tables, rule rule) string {
 	}
 	c, err := t.target(rule, "")
 	if err != nil {
-		r.report(finding.Fault, "import-table", rule.at, err.Error(), "nothing is carried over for this line", "")
+		r.fault("import-table", rule.at, err, "nothing is carried over for this line")
 		return ""
 	}
 	if c.domain == "%" {
@@ -69,7 +69,7 @@ func (r *reader) explainMany(t tables, rule rule) string {
 	}
 	signer, err := keystore.Domain(c.domain)
 	if err != nil {
-		r.report(finding.Fault, "import-table", c.at, err.Error(), "nothing is carried over for this line", "")
+		r.fault("import-table", c.at, err, "nothing is carried over for this line")
 		return c.name
 	}
 	if rule.class == below && (signer == rule.domain || strings.HasSuffix(rule.domain, "."+signer)) && r.plan.signing(signer) != nil {

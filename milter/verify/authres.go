@@ -34,7 +34,7 @@ func (j *Judgement) AuthenticationResults(authservID string) string {
 	if j.DMARC.Result == Fail {
 		dmarc["policy.dmarc"] = j.DMARC.Policy.Policy
 	}
-	if j.DMARC.Reason == "" || !strings.HasPrefix(j.DMARC.Reason, "not looked up") {
+	if !j.DMARC.skipped {
 		results = append(results, &authres.GenericResult{Method: "dmarc", Value: authres.ResultValue(j.DMARC.Result), Params: dmarc})
 	}
 	text := authres.Format(authservID, results)
@@ -43,14 +43,14 @@ func (j *Judgement) AuthenticationResults(authservID string) string {
 }
 
 // reason is a short form without what would end a value.
-func reason(where, result string) string {
+func reason(where string, result Result) string {
 	if result == Pass {
 		return ""
 	}
 	return map[string]string{
-		InSyntax: "malformed signature", InAlgorithm: "weak or unknown algorithm", InBody: "body hash did not verify",
-		InHeader: "signature did not verify", InKey: "no usable key", InTime: "signature expired or from the future",
-		InDNS: "key lookup failed",
+		inSyntax: "malformed signature", inAlgorithm: "weak or unknown algorithm", inBody: "body hash did not verify",
+		inHeader: "signature did not verify", inKey: "no usable key", inTime: "signature expired or from the future",
+		inDNS: "key lookup failed",
 	}[where]
 }
 

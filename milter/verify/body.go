@@ -106,7 +106,7 @@ func (b *bodies) end() {
 func (b *bodies) matches(s *Signature) bool {
 	got := b.sums[bodyKind{s.body, s.length}]
 	if s.length > got.octets {
-		s.set(Fail, InBody, "l= says that %d octets of the body are signed, and it has only %d", s.length, got.octets)
+		s.set(Fail, inBody, "l= says that %d octets of the body are signed, and it has only %d", s.length, got.octets)
 		return false
 	}
 	if bytes.Equal(got.hash, s.bodyHash) {
@@ -118,7 +118,7 @@ func (b *bodies) matches(s *Signature) bool {
 		}
 		return true
 	}
-	s.set(Fail, InBody, "the body was changed after it was signed: its hash is not the one in bh=")
+	s.set(Fail, inBody, "the body was changed after it was signed: its hash is not the one in bh=")
 	b.explain(s)
 	return false
 }

@@ -16,8 +16,8 @@ import (
 type DMARC struct {
 	AuthorDomain string // in A-labels; empty when there is none
 	// Result is Pass, Fail, TempError, PermError when there is not exactly one
-	// author domain, or "none" when DMARC does not apply.
-	Result string
+	// author domain, or None when DMARC does not apply.
+	Result Result
 	Reason string
 	// Policy is what the author domain asks for; nil when it was not found out.
 	Policy *policy.Policy
@@ -28,13 +28,12 @@ type DMARC struct {
 	// Disposition is what the author domain asks a receiver to do: "none",
 	// "quarantine" or "reject". Only with Fail it is not "none".
 	Disposition string
+
+	skipped bool // for want of a record at hand
 }
 
 // Aligned reports whether anything that is authenticated is aligned.
 func (d *DMARC) Aligned() bool { return len(d.DKIM) > 0 || d.SPF != "" }
-
-// None is the result where DMARC does not apply.
-const None = "none"
 
 func (j *Judgement) judgeDMARC(ctx context.Context, m *Message, o Options) {
 	d := &j.DMARC
@@ -55,7 +54,7 @@ func (j *Judgement) judgeDMARC(ctx context.Context, m *Message, o Options) {
 	unknown := j.align(ctx, o.Offline)
 	switch {
 	case policy.Found == "" && o.Offline:
-		d.Result, d.Reason = None, "not looked up: there is no DMARC record at hand"
+		d.Result, d.Reason, d.skipped = None, "not looked up: there is no DMARC record at hand", true
 	case policy.Found == "":
 		d.Result, d.Reason = None, fmt.Sprintf("%s publishes no policy, so it asks nothing of receivers", domain)
 	case policy.Policy == "":

@@ -84,7 +84,7 @@ func FuzzAgree(f *testing.F) {
 			if s.length >= 0 || s.Identity != "" || i >= maxSignatures {
 				continue // it refuses l=, and knows i= in lower case only
 			}
-			wrong := s.Where == InBody || s.Where == InHeader
+			wrong := s.Where == inBody || s.Where == inHeader
 			if s.Result == Pass && theirs[i].Err != nil || wrong && theirs[i].Err == nil {
 				t.Errorf("signature %d: %s %s %s; go-msgauth: %v\n%q", i, s.Result, s.Where, s.Reason, theirs[i].Err, text)
 			}

@@ -40,7 +40,7 @@ func TestWhy(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			j := judge(t, test.message, Options{Source: zone(t, "rsa", "")})
 			s := j.Signatures[0]
-			if got := strings.TrimSpace(s.Result + " " + s.Where); got != test.want {
+			if got := strings.TrimSpace(string(s.Result) + " " + s.Where); got != test.want {
 				t.Errorf("got %s (%s), want %s", got, s.Reason, test.want)
 			}
 			ok := len(s.Notes) == len(test.notes)
@@ -98,7 +98,7 @@ func TestJudge(t *testing.T) {
 			j := judge(t, test.message, o)
 			dkim, spf := "-", "-"
 			if len(j.Signatures) > 0 {
-				dkim = j.Signatures[0].Result
+				dkim = string(j.Signatures[0].Result)
 			}
 			if j.SPF.Skipped == "" {
 				spf = j.SPF.Result
@@ -166,7 +166,7 @@ func checkResults(t *testing.T, j *Judgement) {
 		}
 	}
 	for _, s := range j.Signatures {
-		want = append(want, "dkim "+s.Result+" "+s.Domain)
+		want = append(want, "dkim "+string(s.Result)+" "+s.Domain)
 	}
 	if len(want) == 0 {
 		want = append(want, "dkim none ")
@@ -174,7 +174,7 @@ func checkResults(t *testing.T, j *Judgement) {
 	if j.SPF.Skipped == "" {
 		want = append(want, "spf "+j.SPF.Result)
 	}
-	want = append(want, "dmarc "+j.DMARC.Result+" "+j.DMARC.AuthorDomain)
+	want = append(want, "dmarc "+string(j.DMARC.Result)+" "+j.DMARC.AuthorDomain)
 	if !slices.Equal(got, want) {
 		t.Errorf("%q:\ngot  %q\nwant %q", text, got, want)
 	}
@@ -241,7 +241,7 @@ func TestStrictSyntax(t *testing.T) {
 		if message == good {
 			t.Fatalf("%q is not in the message", old)
 		}
-		if s := judge(t, message, Options{Source: zone(t, "ed25519", "")}).Signatures[0]; s.Result != Neutral || s.Where != InSyntax {
+		if s := judge(t, message, Options{Source: zone(t, "ed25519", "")}).Signatures[0]; s.Result != Neutral || s.Where != inSyntax {
 			t.Errorf("%q: got %s %s, %s", to, s.Result, s.Where, s.Reason)
 		}
 	}

@@ -29,16 +29,16 @@ const (
 func (s *Signature) fetchKeys(ctx context.Context, o Options) []crypto.PublicKey {
 	answer, err := o.Source.Lookup(ctx, s.name(), dns.TypeTXT)
 	if err != nil {
-		s.set(TempError, InDNS, "the key is not known: %v", err)
+		s.set(TempError, inDNS, "the key is not known: %v", err)
 		return nil
 	}
 	texts := answer.TXT()
 	if len(texts) == 0 && o.Offline {
-		s.set(Neutral, InKey, "not looked up: %s is not among the records at hand", s.name())
+		s.set(Neutral, inKey, "not looked up: %s is not among the records at hand", s.name())
 		return nil
 	}
 	if len(texts) == 0 {
-		s.set(PermError, InKey, "there is no key record at %s", s.name())
+		s.set(PermError, inKey, "there is no key record at %s", s.name())
 		return nil
 	}
 	var keys []crypto.PublicKey
@@ -69,29 +69,29 @@ func (s *Signature) readKey(text string) crypto.PublicKey {
 		}
 	}
 	if err != nil {
-		s.set(PermError, InKey, "the key record at %s cannot be read: %v", s.name(), err)
+		s.set(PermError, inKey, "the key record at %s cannot be read: %v", s.name(), err)
 		return nil
 	}
 	kind, hash, _ := strings.Cut(s.Algorithm, "-")
 	switch {
 	case r.Revoked():
-		s.set(PermError, InKey, "the key at %s is revoked: its p= is empty", s.name())
+		s.set(PermError, inKey, "the key at %s is revoked: its p= is empty", s.name())
 	case r.KeyType != kind:
-		s.set(PermError, InKey, "the key at %s is for k=%s, the signature is made with %s", s.name(), r.KeyType, kind)
+		s.set(PermError, inKey, "the key at %s is for k=%s, the signature is made with %s", s.name(), r.KeyType, kind)
 	case r.Hash != "" && !slices.Contains(strings.Split(r.Hash, ":"), hash):
-		s.set(PermError, InKey, "the key at %s is for h=%s, the signature is made with %s", s.name(), r.Hash, hash)
+		s.set(PermError, inKey, "the key at %s is for h=%s, the signature is made with %s", s.name(), r.Hash, hash)
 	case r.Service != "" && !slices.Contains(strings.Split(r.Service, ":"), "*") && !slices.Contains(strings.Split(r.Service, ":"), "email"):
-		s.set(PermError, InKey, "the key at %s is for s=%s, not for email", s.name(), r.Service)
+		s.set(PermError, inKey, "the key at %s is for s=%s, not for email", s.name(), r.Service)
 	case slices.Contains(strings.Split(r.Flags, ":"), "s") && s.identityDomain() != s.Domain:
-		s.set(PermError, InKey, "the key at %s has t=s, so i= must be in %s itself, not in %s", s.name(), s.Domain, s.identityDomain())
+		s.set(PermError, inKey, "the key at %s has t=s, so i= must be in %s itself, not in %s", s.name(), s.Domain, s.identityDomain())
 	default:
 		key, err := s.publicKey(r)
 		if err != nil {
-			s.set(PermError, InKey, "the key at %s: %v", s.name(), err)
+			s.set(PermError, inKey, "the key at %s: %v", s.name(), err)
 			return nil
 		}
 		if s.KeyBits > 0 && s.KeyBits < minRSABits {
-			s.set(Policy, InKey, "the key at %s has %d bits, and under %d must not be accepted (RFC 8301)", s.name(), s.KeyBits, minRSABits)
+			s.set(Policy, inKey, "the key at %s has %d bits, and under %d must not be accepted (RFC 8301)", s.name(), s.KeyBits, minRSABits)
 			return nil
 		}
 		if r.Testing() {

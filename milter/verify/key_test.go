@@ -59,7 +59,7 @@ func TestKeyRecords(t *testing.T) {
 			zone = append(zone, txt)
 		}
 		s := judge(t, message, Options{Source: dns.NewZone(zone)}).Signatures[0]
-		if got := strings.TrimSpace(s.Result + " " + s.Where); got != test.want || !strings.Contains(s.Reason, test.reason) {
+		if got := strings.TrimSpace(string(s.Result) + " " + s.Where); got != test.want || !strings.Contains(s.Reason, test.reason) {
 			t.Errorf("%.60q: got %s, %q; want %s, %q", test.records, got, s.Reason, test.want, test.reason)
 		}
 		if notes := strings.Join(s.Notes, "\n"); !strings.Contains(notes, test.note) || test.note == "" && notes != "" {

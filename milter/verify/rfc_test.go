@@ -28,7 +28,7 @@ func TestRFCMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for change, result := range map[string]string{"": Pass, "hungry": Fail, "SixPack": Fail} {
+		for change, result := range map[string]Result{"": Pass, "hungry": Fail, "SixPack": Fail} {
 			message := string(text)
 			if change != "" {
 				message = strings.Replace(message, change, "X", 1)

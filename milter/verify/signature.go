@@ -17,25 +17,29 @@ import (
 	"signpost/milter/dkim"
 )
 
-// Results of a signature (RFC 8601, section 2.7.1).
+// Result is what a check came to (RFC 8601, section 2.7).
+type Result string
+
+// Results of a signature and of DMARC.
 const (
-	Pass      = "pass"
-	Fail      = "fail"      // it does not match, or its time is over
-	Policy    = "policy"    // too weak to be accepted
-	Neutral   = "neutral"   // it cannot be read
-	TempError = "temperror" // the DNS did not answer
-	PermError = "permerror" // there is no usable key
+	None      Result = "none" // the check does not apply
+	Pass      Result = "pass"
+	Fail      Result = "fail"      // the signature does not match, or has expired
+	Policy    Result = "policy"    // too weak to be accepted
+	Neutral   Result = "neutral"   // the signature cannot be read
+	TempError Result = "temperror" // the DNS did not answer
+	PermError Result = "permerror" // there is no usable key, or not one author domain
 )
 
 // Where a signature breaks.
 const (
-	InSyntax    = "syntax"    // the DKIM-Signature field itself
-	InAlgorithm = "algorithm" // a=
-	InBody      = "body"      // the body hash
-	InHeader    = "header"    // the signature over the header
-	InKey       = "key"       // the key record
-	InTime      = "time"      // t= or x=
-	InDNS       = "dns"       // the look-up of the key
+	inSyntax    = "syntax"    // the DKIM-Signature field itself
+	inAlgorithm = "algorithm" // a=
+	inBody      = "body"      // the body hash
+	inHeader    = "header"    // the signature over the header
+	inKey       = "key"       // the key record
+	inTime      = "time"      // t= or x=
+	inDNS       = "dns"       // the query for the key
 )
 
 // Signature is one DKIM-Signature field and what became of it.
@@ -49,7 +53,7 @@ type Signature struct {
 	Time, Expires    time.Time // t= and x=; zero when absent
 	KeyBits          int       // of an RSA key
 
-	Result string
+	Result Result
 	Where  string // where it breaks; empty with Pass
 	Reason string // why it breaks, in words
 	Notes  []string
@@ -68,7 +72,7 @@ type Signature struct {
 // name is where the key is published.
 func (s *Signature) name() string { return record.Name(s.Selector, s.Domain) }
 
-func (s *Signature) set(result, where, format string, args ...any) {
+func (s *Signature) set(result Result, where, format string, args ...any) {
 	s.Result, s.Where, s.Reason = result, where, fmt.Sprintf(format, args...)
 }
 
@@ -87,15 +91,15 @@ func parseSignature(f Field) *Signature {
 		err = s.read(tags)
 	}
 	if err != nil {
-		s.set(Neutral, InSyntax, "the field cannot be read: %v", err)
+		s.set(Neutral, inSyntax, "the field cannot be read: %v", err)
 		return s
 	}
 	switch s.Algorithm {
 	case "rsa-sha256", "ed25519-sha256":
 	case "rsa-sha1":
-		s.set(Policy, InAlgorithm, "rsa-sha1 is too weak, and must not be accepted (RFC 8301)")
+		s.set(Policy, inAlgorithm, "rsa-sha1 is too weak, and must not be accepted (RFC 8301)")
 	default:
-		s.set(Neutral, InAlgorithm, "a=%s is not a known algorithm", s.Algorithm)
+		s.set(Neutral, inAlgorithm, "a=%s is not a known algorithm", s.Algorithm)
 	}
 	return s
 }

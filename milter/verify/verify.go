@@ -45,9 +45,9 @@ func (m *Message) verify(ctx context.Context, s *Signature, o Options) {
 	}
 	switch {
 	case !s.Expires.IsZero() && o.Now.After(s.Expires):
-		s.set(Fail, InTime, "it expired on %s (x=), and is good apart from that", day(s.Expires))
+		s.set(Fail, inTime, "it expired on %s (x=), and is good apart from that", day(s.Expires))
 	case s.Time.After(o.Now.Add(clockDrift)):
-		s.set(Fail, InTime, "it was made on %s (t=), which is in the future, and is good apart from that", day(s.Time))
+		s.set(Fail, inTime, "it was made on %s (t=), which is in the future, and is good apart from that", day(s.Time))
 	default:
 		s.set(Pass, "", "")
 	}
@@ -59,11 +59,11 @@ func day(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 // can be known.
 func (m *Message) headerFails(s *Signature, key crypto.PublicKey) {
 	if key, ok := key.(*rsa.PublicKey); ok && !madeWith(key, s.signature) {
-		s.set(Fail, InKey, "the signature was not made with the key at %s", s.name())
+		s.set(Fail, inKey, "the signature was not made with the key at %s", s.name())
 		s.note("either the record holds the key of another time or place, or b= was damaged")
 		return
 	}
-	s.set(Fail, InHeader, "a signed header field was changed, added or removed")
+	s.set(Fail, inHeader, "a signed header field was changed, added or removed")
 	if _, ok := key.(*rsa.PublicKey); ok {
 		s.note("the key is the right one")
 	} else {

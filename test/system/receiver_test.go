@@ -64,7 +64,7 @@ func TestVerifyAgrees(t *testing.T) {
 			var results []string
 			ours, oursRSA := 0, 0
 			for _, s := range got.Signatures {
-				results = append(results, strings.TrimSpace(s.Result+" "+s.Where))
+				results = append(results, strings.TrimSpace(string(s.Result)+" "+s.Where))
 				if s.Result == verify.Pass {
 					ours++
 					if strings.HasPrefix(s.Algorithm, "rsa") {

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	miekg "github.com/miekg/dns"
 
 	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 )
 
 const testRecord = "v=DKIM1; k=ed25519; p=znDfC5w3ZoorGjS6rTF5fMD3smPHZE6MQDImwGNex00="
@@ -36,16 +37,12 @@ func TestParseRecords(t *testing.T) {
 		{"byte order mark", "\ufeff" + testRecord, "x", ""},
 	}
 	for _, test := range tests {
-		name, err := recordName(test.name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		records, err := parseRecords(test.text, test.file, name)
+		records, err := ParseRecords(test.text, test.file, test.name)
 		if err != nil {
 			t.Errorf("%s: %v", test.what, err)
 			continue
 		}
-		answer, err := newAtHand(records).Lookup(context.Background(), key, miekg.TypeTXT)
+		answer, err := NewRecords(records).Lookup(context.Background(), key, miekg.TypeTXT)
 		if err != nil || len(answer.TXT()) != 1 || !strings.HasSuffix(strings.ReplaceAll(testRecord, " ", ""), strings.ReplaceAll(answer.TXT()[0].Text(), " ", "")) {
 			t.Errorf("%s: got %v, %v of %v", test.what, answer, err, records)
 		}
@@ -56,15 +53,15 @@ func TestParseRecordsRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                           "it is empty",
 		" \n":                        "it is empty",
-		"v=spf1 -all":                "add --name example.org",
-		"v=DMARC1; p=none":           "add --name _dmarc.example.org",
+		"v=spf1 -all":                "SPF record without a name",
+		"v=DMARC1; p=none":           "DMARC record without a name",
 		"; only a comment\n":         "it has no record",
 		"a IN TXT \"x":               "line: 1",
 		"$INCLUDE /etc/passwd\n":     "$INCLUDE directive not allowed",
 		"hello world this is a test": "give a zone file",
 		"-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n": "it holds a private key",
 	} {
-		if _, err := parseRecords(text, "file", ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ParseRecords(text, "file", ""); err == nil || !strings.Contains(finding.Text(err), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
@@ -76,15 +73,14 @@ func FuzzParseRecords(f *testing.F) {
 	f.Add("$ORIGIN a.\n@ TXT \"v=spf1 -all\"\nb 5 IN TXT v=DKIM1; p=x\n", "a.b.")
 	f.Add("\"v=DKIM1; p=\" \"x\\\"\"", "")
 	f.Fuzz(func(t *testing.T, text, name string) {
-		name, err := recordName(name)
+		if _, ok := miekg.IsDomainName(name); !ok {
+			return
+		}
+		records, err := ParseRecords(text, "file.txt", name)
 		if err != nil {
 			return
 		}
-		records, err := parseRecords(text, "file.txt", name)
-		if err != nil {
-			return
-		}
-		s := newAtHand(records)
+		s := NewRecords(records)
 		for _, rr := range records {
 			if strings.Contains(rr.Header().Name, `\`) {
 				continue // an escaped dot is not one that we split at
