@@ -1,13 +1,7 @@
 #!/bin/sh
 # Runs every fuzz target of the repository for a while each, one for each processor at a time.
 # usage: fuzz.sh DURATION
-#        fuzz.sh DURATION PROGRAM PACKAGE TARGET [TAG], for one
 set -eu
-
-# signs PACKAGE: the tag openssl where the tests of the package may sign with libcrypto.
-signs() {
-	! go list -test -deps "$1" | grep -q '^signpost/keystore/libcrypto$' || echo openssl
-}
 
 # Up to Go 1.26 the end of the time can itself be reported as a failure (go.dev/issue/75804).
 # A real one says what failed, or writes down the input.
@@ -27,25 +21,36 @@ one() {
 	echo "fuzz: $3 $4${5:+ $5}: ok"
 }
 
-# all makes one program for the targets of a package, for that takes longer than a short run of them.
-# Only this module's code is made to tell the fuzzer where it goes; with -fuzz all code would be, and be compiled anew.
+# make_program PROGRAM PACKAGE [TAG] makes one program for the targets of a package, for that takes
+# longer than a short run of them. Only this module's code is made to tell the fuzzer where it goes;
+# with -fuzz all code would be, and be compiled anew.
+make_program() {
+	go test -c -ldflags '-s -w' -gcflags "$(go list -m)/...=-d=libfuzzer" -tags "${3:-}" -o "$1" "$2" </dev/null
+}
+
 all() {
 	self=$(realpath "$0")
 	cd "$(dirname "$self")/.."
-	module=$(go list -m)
-	FUZZ_CACHE=$(go env GOCACHE)/fuzz/$module
+	FUZZ_CACHE=$(go env GOCACHE)/fuzz/$(go list -m)
 	export FUZZ_CACHE
 	programs=$(mktemp -d)
 	trap 'rm -rf "$programs"' EXIT
 	grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func|:|' | sort >"$programs/targets"
+	# shellcheck disable=SC2046 # a list of packages
+	sh test/signs.sh $(cut -d: -f1 "$programs/targets" | uniq) | sed "s|^$(go list -m)|.|" >"$programs/signs"
 	cut -d: -f1 "$programs/targets" | uniq | while read -r package; do
-		for tag in '' $(signs "$package"); do
+		for tag in '' $(! grep -qxF "$package" "$programs/signs" || echo openssl); do
 			program=$programs/$(echo "$package $tag" | tr -c 'a-z0-9\n' -).test
-			go test -c -gcflags "$module/...=-d=libfuzzer" -tags "$tag" -o "$program" "$package" </dev/null
+			echo "$program $package${tag:+ $tag}" >>"$programs/makes"
 			sed -n "s|^$package: \(.*\)|$1 $program $package \1${tag:+ $tag}|p" "$programs/targets"
 		done
 	done >"$programs/runs"
-	xargs -P "$(nproc)" -L 1 sh "$self" <"$programs/runs"
+	xargs -P "$(nproc)" -L 1 sh "$self" make <"$programs/makes"
+	xargs -P "$(nproc)" -L 1 sh "$self" run <"$programs/runs"
 }
 
-if [ $# = 1 ]; then all "$1"; else one "$@"; fi
+case $1 in
+make) shift && make_program "$@" ;;
+run) shift && one "$@" ;;
+*) all "$1" ;;
+esac

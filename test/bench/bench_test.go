@@ -27,7 +27,7 @@ func testBench(t *testing.T) *bench {
 func buildSignpostd(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "signpostd")
-	cmd := exec.Command("go", "build", "-o", program, "signpost/cmd/signpostd")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "signpost/cmd/signpostd")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

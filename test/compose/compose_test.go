@@ -9,6 +9,7 @@ import (
 
 // What somebody does who reads the README: a folder, a compose file, a .env, a message.
 func TestCompose(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "compose.yaml", "ALLOWED_SENDER_DOMAINS=example.org example.net", "INBOUND_DEBUGGING=yes")
 	p.compose("up", "-d")
 	p.until("keys and records appear", func() bool {
@@ -39,6 +40,7 @@ func TestCompose(t *testing.T) {
 
 // boky/postfix cannot be had everywhere; our own image takes the same variables.
 func TestComposeBoky(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "compose.boky.yaml", "ALLOWED_SENDER_DOMAINS=example.org", "BOKY_IMAGE=signpost-postfix",
 		"DKIM_AUTOGENERATE=", "DKIM_SELECTOR=other,example.org=spring")
 	// As that image leaves its keys: readable to its own OpenDKIM and to nobody else.
@@ -65,6 +67,7 @@ func TestComposeBoky(t *testing.T) {
 
 // Without domains there is nothing to sign for, and that must be said at once.
 func TestComposeWantsDomains(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"compose.yaml", "compose.boky.yaml"} {
 		t.Run(file, func(t *testing.T) {
 			p := newProject(t, file, "ALLOWED_SENDER_DOMAINS=example.org")

@@ -17,7 +17,7 @@ import (
 func TestCheckFindsWhatWasPublished(t *testing.T) {
 	t.Parallel()
 	signpost := filepath.Join(t.TempDir(), "signpost")
-	if out, err := exec.Command("go", "build", "-o", signpost, "signpost/cmd/signpost").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", signpost, "signpost/cmd/signpost").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	keys := t.TempDir()

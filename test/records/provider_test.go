@@ -44,7 +44,7 @@ const route53Script = "../../keystore/publish/examples/route53.sh"
 func TestRotateThroughProviders(t *testing.T) {
 	t.Parallel()
 	signpost := filepath.Join(t.TempDir(), "signpost")
-	run(t, "go", "build", "-o", signpost, "signpost/cmd/signpost")
+	run(t, "go", "build", "-ldflags=-s -w", "-o", signpost, "signpost/cmd/signpost")
 	for name, provider := range providers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
