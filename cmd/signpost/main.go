@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -116,8 +115,7 @@ func wrongUse(command string) cli.OnUsageErrorFunc {
 	}
 }
 
-// prepared sets what the cli library does not hand down to commands, and takes
-// variables that are set and empty for unset, as compose files leave them.
+// prepared sets what the cli library does not hand down to commands.
 func prepared(parent string, commands []*cli.Command) []*cli.Command {
 	for _, command := range commands {
 		name := parent + " " + command.Name
@@ -127,13 +125,7 @@ func prepared(parent string, commands []*cli.Command) []*cli.Command {
 		command.CustomHelpTemplate = helpTemplate
 		command.Flags = withKeyFlags(command.Flags)
 		for _, flag := range command.Flags {
-			switch flag := flag.(type) {
-			case *cli.StringFlag:
-				flag.EnvVars = slices.DeleteFunc(flag.EnvVars, func(name string) bool {
-					value, set := os.LookupEnv(name)
-					return set && value == ""
-				})
-			case *cli.BoolFlag:
+			if flag, ok := flag.(*cli.BoolFlag); ok {
 				flag.DisableDefaultText = true
 			}
 		}

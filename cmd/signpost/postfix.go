@@ -17,15 +17,11 @@ import (
 // postfixCommand sets up a Postfix, or looks at one. Its write is what an
 // entrypoint calls before "postfix start-fg".
 func postfixCommand() *cli.Command {
-	configDir := &cli.StringFlag{
-		Name: "config-dir", Value: "/etc/postfix", EnvVars: []string{"SIGNPOST_POSTFIX_CONFIG"},
-		Usage: "`DIR` of main.cf",
-	}
-	milter := &cli.StringFlag{
-		Name: "milter", Value: "inet:signpostd:8891", EnvVars: []string{"SIGNPOST_MILTER"},
-		Usage: "`ADDRESS` of signpostd, inet:host:port or unix:/path",
-	}
-	flags := []cli.Flag{configDir, milter, jsonFlag(), &cli.BoolFlag{
+	configDir, milter := settings.Named("config-dir").Flag(), settings.Named("milter")
+	anyMilter := milter
+	anyMilter.Default = ""
+	anyMilter.Usage = "signpostd listens at `ADDRESS`; without it any milter is treated as signpostd"
+	flags := []cli.Flag{configDir, milter.Flag(), jsonFlag(), &cli.BoolFlag{
 		Name:  "subdomains",
 		Usage: "accept senders in subdomains of the allowed domains; signpostd needs the same [$SIGNPOST_SUBDOMAINS]",
 	}}
@@ -58,7 +54,7 @@ func postfixCommand() *cli.Command {
 				UsageText: "signpost postfix check [options]\nsignpost postfix check [options] DIR\nsignpost postfix check [options] FILE\n" +
 					"postconf -n | signpost postfix check [options] -",
 				Flags: []cli.Flag{configDir,
-					&cli.StringFlag{Name: "milter", EnvVars: []string{"SIGNPOST_MILTER"}, Usage: "signpostd listens at `ADDRESS`; without, any milter is taken for it"},
+					anyMilter.Flag(),
 					&cli.StringFlag{Name: "master", Usage: "read master.cf, or what postconf -M printed, from `FILE`"},
 					jsonFlag(),
 				},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore/finding"
 	"signpost/postfix"
 	"signpost/postfix/lint"
@@ -90,7 +91,7 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 	}
 	config, err := postfix.ReadConfig(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !told && !c.IsSet("config-dir"):
+	case errors.Is(err, fs.ErrNotExist) && !told && !c.IsSet("config-dir") && name == settings.Named("config-dir").Default:
 		return nil, exitError{exitUnknown, finding.WithHint(err, "name a directory or a file, or pipe postconf -n into signpost postfix check -")}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, exitError{exitUsage, err}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/publish"
@@ -33,9 +34,9 @@ func rotateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "finish", Usage: "archive the keys that are not needed any more, and say what to take out of the DNS"},
 			&cli.StringFlag{Name: "overlap", Value: "7d", Usage: "`TIME` that the record of an old key must stay, for the mail under way"},
 			&cli.BoolFlag{Name: "now", Usage: "finish before that time is over"},
-			&cli.StringFlag{Name: "slots", EnvVars: []string{"SIGNPOST_SLOTS"}, Usage: "`SELECTORS` at which keys take turns, as a,b, in place of new ones"},
-			&cli.StringFlag{Name: "slot-zone", EnvVars: []string{"SIGNPOST_SLOT_ZONE"}, Usage: "`ZONE` of yours that the CNAME of each slot points into"},
-			&cli.StringFlag{Name: "publish", EnvVars: []string{"SIGNPOST_PUBLISH"}, Usage: "`HOW` to put records into the DNS and take them out: rfc2136:server=HOST,key-file=FILE, cloudflare:token-file=FILE, desec:token-file=FILE or exec:PROGRAM"},
+			settings.Named("slots").Flag(),
+			settings.Named("slot-zone").Flag(),
+			settings.Named("publish").Flag(),
 			&cli.BoolFlag{Name: "auto", Usage: "do whatever step is next: make a key that is due, publish it, and finish; with --publish"},
 			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the old keys in place of none"},
 			&cli.StringFlag{Name: "publish-private", Usage: "with --finish, copy the old private keys to `DIR` for all the world to see, so that old mail proves nothing"},

@@ -108,8 +108,11 @@ func companion() []Setting {
 			Usage:   "`ADDRESS` where signpostd listens, as in its --listen"},
 		{Name: "config-dir", Variables: []string{"SIGNPOST_POSTFIX_CONFIG"}, Default: "/etc/postfix",
 			Usage: "`DIRECTORY` of main.cf and master.cf"},
+		{Name: "postfix", Variables: []string{"SIGNPOST_POSTFIX_CONFIG"},
+			Usage: "`PATH` of main.cf, of its directory, or of the output of postconf -n; " +
+				"without it the defaults of Postfix hold"},
 		{Name: "milter", Variables: []string{"SIGNPOST_MILTER"}, Default: "inet:signpostd:8891",
-			Usage: "`ADDRESS` where signpostd listens, as Postfix reaches it"},
+			Usage: "`ADDRESS` of signpostd for Postfix, inet:HOST:PORT or unix:/PATH"},
 		{Name: "password", Variables: []string{"SIGNPOST_PASSWORD"}},
 		{Name: "slots", Variables: []string{"SIGNPOST_SLOTS"},
 			Usage: "`SELECTORS` at which keys take turns, as a,b, in place of new ones"},
@@ -117,6 +120,6 @@ func companion() []Setting {
 			Usage: "`ZONE` of yours that the CNAME of each slot points into"},
 		{Name: "publish", Variables: []string{"SIGNPOST_PUBLISH"},
 			Usage: "`METHOD` to put records into the DNS and take them out: " +
-				"rfc2136:server=HOST,key-file=FILE, cloudflare:token-file=FILE, desec:token-file=FILE or route53:"},
+				"rfc2136:server=HOST,key-file=FILE, cloudflare:token-file=FILE, desec:token-file=FILE or exec:PROGRAM"},
 	}
 }
