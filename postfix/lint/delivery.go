@@ -69,7 +69,7 @@ func (l *linter) mappings() {
 			rewrites = name
 		}
 	}
-	for _, s := range l.entrances() {
+	for _, s := range l.listeners() {
 		list := l.config.ValueIn(s, "receive_override_options")
 		if !l.has(l.milters(s)) {
 			continue // a filter comes first

@@ -23,7 +23,7 @@ func Check(config *postfix.Config, signpostd string) []finding.Finding {
 	for _, rule := range []func(){
 		l.reading, l.names,
 		l.openRelay, l.networks, l.submission, l.smuggling,
-		l.milterSet, l.milterEntrances, l.milterList, l.milterAway, l.milterProtocol, l.milterChanges,
+		l.milterSet, l.milterListeners, l.milterList, l.milterAway, l.milterProtocol, l.milterChanges,
 		l.sockets, l.mappings, l.bounces,
 		l.filter, l.rewriting, l.lines, l.conversion,
 	} {
@@ -52,9 +52,9 @@ func (l *linter) add(f finding.Finding) {
 	l.findings = append(l.findings, f)
 }
 
-// entrances are the smtpd services that mail comes in by. Without master.cf
+// listeners are the smtpd services that mail comes in by. Without master.cf
 // there is one, as main.cf has it.
-func (l *linter) entrances() []postfix.Service {
+func (l *linter) listeners() []postfix.Service {
 	if l.config.Services == nil {
 		return []postfix.Service{mainService()}
 	}

@@ -15,7 +15,7 @@ import (
 func (l *linter) milterSet() {
 	value, local := l.config.Value("smtpd_milters"), l.config.Value("non_smtpd_milters")
 	main, pickup := l.milters(mainService()), l.milters(l.pickup())
-	somewhere := slices.ContainsFunc(l.entrances(), func(s postfix.Service) bool { return l.has(l.milters(s)) })
+	somewhere := slices.ContainsFunc(l.listeners(), func(s postfix.Service) bool { return l.has(l.milters(s)) })
 	off := postfix.HasWord(l.config.Value("receive_override_options"), "no_milters")
 	if off {
 		l.add(finding.Finding{Code: "postfix-no-milters", Level: finding.Fault, Name: "receive_override_options",
@@ -24,7 +24,7 @@ func (l *linter) milterSet() {
 			Fix:    "take no_milters out of " + l.place(mainService(), "receive_override_options")})
 	}
 	switch {
-	case somewhere || l.has(main) || off: // milterEntrances asks the services
+	case somewhere || l.has(main) || off: // milterListeners asks the services
 	case value == "" || strings.EqualFold(value, "DISABLE"):
 		l.add(finding.Finding{Code: "postfix-milter-missing", Level: finding.Fault, Name: "smtpd_milters",
 			What:   "names no milter",
@@ -84,10 +84,10 @@ func (l *linter) pickup() postfix.Service {
 	return postfix.Service{Name: "pickup", Type: "unix", Command: "pickup"}
 }
 
-// milterEntrances looks at master.cf: at doors where the milter is switched
+// milterListeners looks at master.cf: at doors where the milter is switched
 // off. The door that a content filter comes back by is no entrance.
-func (l *linter) milterEntrances() {
-	if !slices.ContainsFunc(append(l.entrances(), mainService()), func(s postfix.Service) bool { return l.has(l.milters(s)) }) {
+func (l *linter) milterListeners() {
+	if !slices.ContainsFunc(append(l.listeners(), mainService()), func(s postfix.Service) bool { return l.has(l.milters(s)) }) {
 		return // told already
 	}
 	back := delivery.Reinjected(l.config)

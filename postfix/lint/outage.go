@@ -64,7 +64,7 @@ func (l *linter) eachSound(f func(s postfix.Service, list string, m milter)) {
 // eachList calls f for the milters of each way in, with the parameter that
 // names them.
 func (l *linter) eachList(f func(postfix.Service, string, []milter)) {
-	for _, s := range l.entrances() {
+	for _, s := range l.listeners() {
 		f(s, "smtpd_milters", l.milters(s))
 	}
 	f(l.pickup(), "non_smtpd_milters", l.milters(l.pickup()))

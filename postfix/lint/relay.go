@@ -1,13 +1,16 @@
 package lint
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"signpost/keystore/finding"
 	"signpost/postfix"
 )
+
+// Whether Postfix relays for anybody is worked out from the restrictions as
+// smtpd(8) reads them: it is to be known before the server runs, and Postfix has
+// no tool that says so. A test compares the answers with those of a real smtpd.
 
 // A verdict is what a list of restrictions says of a client.
 type verdict int
@@ -18,46 +21,42 @@ const (
 	refused
 )
 
-// A stranger is a client from outside, without a login, who wants mail taken
-// for a domain of others. It greets and behaves as it likes.
-type stranger struct {
+// An outsider is a client outside mynetworks, without a login, that sends mail to
+// a domain of others.
+type outsider struct {
 	l       *linter
 	service postfix.Service
-	forges  bool // it knows what sender, recipient or greeting a map lets through
-	early   bool // asked before the recipient is known
-	steps   *int // asked so far, over all lists: classes can name one another
+	forges  bool // it uses a sender, recipient or greeting that a map permits
+	early   bool // judged before the recipient is known
+	steps   *int // restrictions so far, over all lists: classes can name one another
 }
 
-// tooMany bounds what classes of restrictions can make of a few words.
+// tooMany is the most restrictions to look at, for classes that name each other.
 const tooMany = 500
 
-// openRelay asks each entrance whether it takes mail for anywhere from a
-// stranger. Every list must let it through, and the end of a list does.
+// openRelay asks of each listener whether it takes mail for anywhere from an
+// outsider. Every list must let it through, and the end of a list does.
 func (l *linter) openRelay() {
-	if interfaces := l.config.Value("inet_interfaces"); interfaces == "loopback-only" || interfaces == "localhost" || interfaces == "127.0.0.1" {
+	if slices.Contains([]string{"loopback-only", "localhost", "127.0.0.1"}, l.config.Value("inet_interfaces")) {
 		return
 	}
-	for _, s := range l.entrances() {
-		if s.Type != "inet" && s.Type != "pass" || isLoopback(s.Name) {
-			continue
-		}
-		if !l.mayServe(s) {
+	const fix = "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+	for _, s := range l.listeners() {
+		switch {
+		case s.Type != "inet" && s.Type != "pass" || isLoopback(s.Name):
+		case !l.mayServe(s):
 			l.add(finding.Finding{Code: "postfix-relay-unguarded", Level: finding.Fault, Name: "smtpd_relay_restrictions",
 				What:   "neither it nor smtpd_recipient_restrictions refuses anybody, for " + s.String(),
 				Effect: "smtpd stops rather than be an open relay, and no mail is taken",
-				Fix:    "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"})
-			continue
-		}
-		fix := "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
-		switch {
-		case l.lets(stranger{l: l, service: s}):
+				Fix:    fix})
+		case l.lets(outsider{l: l, service: s}):
 			l.add(finding.Finding{Code: "postfix-open-relay", Level: finding.Fault, Name: "smtpd_relay_restrictions",
-				What:   "lets strangers send to anywhere, by " + s.String(),
+				What:   "lets anybody send to anywhere, by " + s.String(),
 				Effect: "an open relay: spammers find it within hours, and the address is listed",
 				Fix:    fix})
-		case l.lets(stranger{l: l, service: s, forges: true}):
+		case l.lets(outsider{l: l, service: s, forges: true}):
 			l.add(finding.Finding{Code: "postfix-relay-by-map", Level: finding.Warning, Name: "smtpd_recipient_restrictions",
-				What:   "lets strangers send to anywhere, by " + s.String() + ", when they claim a sender or greeting that a map knows",
+				What:   "lets anybody send to anywhere, by " + s.String() + ", with a sender or greeting that a map knows",
 				Effect: "both can be forged: who guesses one has an open relay",
 				Fix:    fix})
 		}
@@ -65,11 +64,14 @@ func (l *linter) openRelay() {
 }
 
 // lets runs through the lists as smtpd does.
-func (l *linter) lets(who stranger) bool {
+func (l *linter) lets(who outsider) bool {
 	who.steps = new(int)
 	who.early = strings.EqualFold(l.config.ValueIn(who.service, "smtpd_delay_reject"), "no")
-	for _, name := range []string{"smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions",
-		"smtpd_relay_restrictions", "smtpd_recipient_restrictions", "smtpd_data_restrictions", "smtpd_end_of_data_restrictions"} {
+	for _, name := range []string{
+		"smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions",
+		"smtpd_relay_restrictions", "smtpd_recipient_restrictions",
+		"smtpd_data_restrictions", "smtpd_end_of_data_restrictions",
+	} {
 		if name == "smtpd_relay_restrictions" {
 			who.early = false
 		}
@@ -102,7 +104,8 @@ func (l *linter) canRefuse(s postfix.Service, list string, steps *int) bool {
 			i++
 		case word == "permit":
 			return false
-		case slices.Contains([]string{"reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains"}, word):
+		case slices.Contains([]string{"reject", "defer", "defer_if_permit", "reject_unauth_destination",
+			"defer_unauth_destination", "check_relay_domains"}, word):
 			return true
 		case l.isClass(s, words[i]) && l.canRefuse(s, l.config.ValueIn(s, words[i]), steps):
 			return true
@@ -115,8 +118,8 @@ func (l *linter) isClass(s postfix.Service, word string) bool {
 	return postfix.HasWord(l.config.ValueIn(s, "smtpd_restriction_classes"), word)
 }
 
-// ask returns what a list says of the stranger.
-func (who stranger) ask(list string) verdict {
+// ask returns what a list says of the client.
+func (who outsider) ask(list string) verdict {
 	words := postfix.List(list)
 	for i := 0; i < len(words); i++ {
 		if *who.steps++; *who.steps > tooMany {
@@ -143,18 +146,20 @@ func (who stranger) ask(list string) verdict {
 
 // takesMap reports whether a restriction is followed by a word of its own.
 func takesMap(name string) bool {
-	return strings.HasPrefix(name, "check_") && (strings.HasSuffix(name, "_access") || name == "check_policy_service") ||
-		strings.HasPrefix(name, "reject_rbl") || strings.HasPrefix(name, "reject_rhsbl_") || strings.HasPrefix(name, "permit_dnswl_") ||
-		strings.HasPrefix(name, "permit_rhswl_") || name == "sleep"
+	if strings.HasPrefix(name, "check_") && strings.HasSuffix(name, "_access") || name == "check_policy_service" || name == "sleep" {
+		return true
+	}
+	return slices.ContainsFunc([]string{"reject_rbl", "reject_rhsbl_", "permit_dnswl_", "permit_rhswl_"},
+		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // one returns what one restriction says. One that looks at addresses, names or
 // reputation is taken to find nothing.
-func (who stranger) one(name, argument string) verdict {
+func (who outsider) one(name, argument string) verdict {
 	switch strings.ToLower(name) {
 	case "permit":
 		return permitted
-	case "reject", "defer", "defer_if_permit": // who is let through is put off
+	case "reject", "defer", "defer_if_permit": // whoever is let through is deferred
 		return refused
 	case "reject_unauth_destination", "defer_unauth_destination":
 		if !who.early {
@@ -175,7 +180,7 @@ func (who stranger) one(name, argument string) verdict {
 }
 
 // access reads an action of access(5).
-func (who stranger) access(action string) verdict {
+func (who outsider) access(action string) verdict {
 	word, _, _ := strings.Cut(action, " ")
 	switch word = strings.ToLower(word); {
 	case word == "ok" || word != "" && strings.Trim(word, "0123456789") == "":
@@ -189,34 +194,4 @@ func (who stranger) access(action string) verdict {
 		return undecided
 	}
 	return who.ask(action)
-}
-
-// submission looks at doors that are shut to everybody, or to those with a
-// login.
-func (l *linter) submission() {
-	for _, s := range l.entrances() {
-		sasl := strings.EqualFold(l.config.ValueIn(s, "smtpd_sasl_auth_enable"), "yes")
-		for _, name := range []string{"smtpd_client_restrictions", "smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
-			list := postfix.List(l.config.ValueIn(s, name))
-			login := slices.Index(list, "permit_sasl_authenticated")
-			end := slices.IndexFunc(list, func(w string) bool { return w == "reject" || w == "defer" })
-			other := slices.ContainsFunc(list[:max(end, 0)], func(w string) bool {
-				return strings.HasPrefix(w, "permit") && w != "permit_sasl_authenticated" || strings.HasPrefix(w, "check_")
-			})
-			if !sasl && login >= 0 && end > login && !other {
-				l.add(finding.Finding{Code: "postfix-submission-shut", Level: finding.Warning, Name: name,
-					What:   fmt.Sprintf("asks for a login at %s, but logins are off there", s),
-					Effect: "nobody can send mail by it",
-					Fix:    l.fix(s, "smtpd_sasl_auth_enable", "yes")})
-			}
-		}
-		early := strings.EqualFold(l.config.ValueIn(s, "smtpd_delay_reject"), "no")
-		clients := postfix.List(l.config.ValueIn(s, "smtpd_client_restrictions"))
-		if early && slices.Contains(clients, "permit_sasl_authenticated") {
-			l.add(finding.Finding{Code: "postfix-delay-reject", Level: finding.Warning, Name: "smtpd_delay_reject",
-				What:   "is no, and smtpd_client_restrictions asks for a login",
-				Effect: "clients are judged before they can log in, so those outside of mynetworks are refused",
-				Fix:    "smtpd_delay_reject = yes"})
-		}
-	}
 }
