@@ -63,7 +63,7 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 }
 
 // ReadConfig reads main.cf, and master.cf beside it if there is one. path is the
-// directory of both or main.cf itself. A file of another name is taken for what
+// directory of both or main.cf itself. A file of another name is read as what
 // "postconf -n" printed, and is read alone.
 func ReadConfig(path string) (*Config, error) {
 	info, err := os.Stat(path)

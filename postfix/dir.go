@@ -28,7 +28,7 @@ func Open(dir string) (*Dir, error) {
 		return nil, finding.WithHint(fmt.Errorf("configuration directory: %w", err), "install Postfix, or name another directory with --config-dir")
 	}
 	if !info.IsDir() {
-		return nil, finding.WithHint(fmt.Errorf("configuration directory %s is no directory", path), "name the directory that has main.cf")
+		return nil, finding.WithHint(fmt.Errorf("configuration directory %s: not a directory", path), "name the directory that has main.cf")
 	}
 	name := filepath.Join(path, "main.cf")
 	data, err := os.ReadFile(name)

@@ -8,7 +8,7 @@ import (
 
 // Bounds of an expansion. Postfix has the first one; the others keep a file
 // such as "a = $b$b", "b = $c$c" and so on from filling the memory or, where the
-// last is empty, from taking for ever.
+// last is empty, from taking forever.
 const (
 	expandDepth = 100
 	expandBytes = 1 << 20
@@ -77,7 +77,7 @@ func cutExpression(text string) (expression, rest string, err error) {
 		expression, rest = text[:end], text[end:]
 	}
 	if err == nil && expression == "" {
-		err = fmt.Errorf("there is no name after a $")
+		err = fmt.Errorf("missing name after $")
 	}
 	return expression, rest, err
 }
@@ -131,7 +131,7 @@ func (e *expander) parameter(text string) (value, rest string, err error) {
 	}
 	name, rest := text[:end], trimBlank(text[end:])
 	if rest != "" && rest[0] != '?' && rest[0] != ':' {
-		return "", "", fmt.Errorf("%q is no parameter name", text)
+		return "", "", fmt.Errorf("invalid parameter name %q", text)
 	}
 	value, _ = e.lookup(name)
 	return value, rest, nil
@@ -178,7 +178,7 @@ func (e *expander) comparison(text string, depth int) (value, rest string, err e
 	suffix := rest[:len(rest)-len(strings.TrimLeftFunc(rest, isAlnum))]
 	rest = trimBlank(rest[len(suffix):])
 	if !strings.HasPrefix(rest, "{") || suffix != "" && suffix != "level" {
-		return "", "", fmt.Errorf("%q is no comparison", text)
+		return "", "", fmt.Errorf("invalid comparison %q", text)
 	}
 	right, rest, err := cutBalanced(rest, '{', '}')
 	if err != nil {
@@ -203,7 +203,7 @@ func (e *expander) comparison(text string, depth int) (value, rest string, err e
 		"==": order == 0, "!=": order != 0, "<": order < 0, "<=": order <= 0, ">=": order >= 0, ">": order > 0,
 	}[operator]
 	if !known {
-		return "", "", fmt.Errorf("%q is no comparison", text)
+		return "", "", fmt.Errorf("invalid comparison %q", text)
 	}
 	if holds {
 		value = "true"
@@ -254,13 +254,13 @@ func level(text string) ([3]int64, error) {
 	var out [3]int64
 	parts := strings.Split(text, ".")
 	if len(parts) > len(out) {
-		return out, fmt.Errorf("%q is no level of compatibility", text)
+		return out, fmt.Errorf("invalid compatibility level %q", text)
 	}
 	for i, part := range parts {
 		// Postfix reads each part with strtol(3), which takes white space and a sign.
 		n, err := strconv.ParseInt(strings.TrimLeft(part, " \t\n\v\f\r"), 10, 64)
 		if err != nil || n < 0 || i > 0 && n > 1023 || n >= 1<<43 {
-			return out, fmt.Errorf("%q is no level of compatibility", text)
+			return out, fmt.Errorf("invalid compatibility level %q", text)
 		}
 		out[i] = n
 	}
@@ -277,7 +277,7 @@ func compareInts(a, b int64) int {
 	return 0
 }
 
-// trimBlank cuts what Postfix takes for blank inside of an expression.
+// trimBlank cuts what Postfix treats as blank in an expression.
 func trimBlank(s string) string { return strings.TrimLeft(s, " \t\r\n") }
 
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

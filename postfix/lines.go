@@ -20,9 +20,9 @@ func splitLines(data string) []string {
 
 // statements joins physical lines into logical ones as readllines() of Postfix
 // does: a line that is blank or whose first character after white space is "#"
-// is passed over, also between a line and its continuation; a line that starts
+// is ignored, also between a line and its continuation; a line that starts
 // with white space continues the text before it. Where there is no text before
-// it, Postfix warns and passes over the whole logical line, and so do we.
+// it, Postfix warns and ignores the whole logical line, and so do we.
 func statements(lines []string) []statement {
 	var out []statement
 	stray := true
@@ -41,7 +41,7 @@ func statements(lines []string) []statement {
 	return out
 }
 
-// isComment reports whether Postfix passes over the line.
+// isComment reports whether Postfix ignores the line.
 func isComment(line string) bool {
 	trimmed := TrimSpace(line)
 	return trimmed == "" || trimmed[0] == '#'

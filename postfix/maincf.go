@@ -81,7 +81,7 @@ func (f *MainCF) checkBlock() error {
 	}
 	for _, s := range statements(base.lines) {
 		if _, _, err := nameValue(s.text); err != nil {
-			return finding.WithHint(fmt.Errorf("a line marked %q is no setting: %w", TrimSpace(displacedMark), err), "remove the line")
+			return finding.WithHint(fmt.Errorf("a line marked %q is not a setting: %w", TrimSpace(displacedMark), err), "remove the line")
 		}
 	}
 	return nil

@@ -145,7 +145,7 @@ func TestParseMainBlock(t *testing.T) {
 		{"no begin", "a = 1\n# signpost: end\n", `main.cf: line 2: "# signpost: end" without a begin; hint: `},
 		{"two", "# signpost: begin\n# signpost: begin\n# signpost: end\n", `main.cf: line 2: second "# signpost: begin"; hint: `},
 		{"continued", "# signpost: begin\na = 1\n# signpost: end\n\n  2\n", `main.cf: the line after "# signpost: end" starts with white space`},
-		{"marked junk", "#signpost# junk\n", `main.cf: a line marked "#signpost#" is no setting: `},
+		{"marked junk", "#signpost# junk\n", `main.cf: a line marked "#signpost#" is not a setting: `},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

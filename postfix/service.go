@@ -52,7 +52,7 @@ func parseServices(path string, data []byte) ([]Service, error) {
 }
 
 // parseOptions reads "-o name=value" and "-o { name = value }" up to the first
-// argument that is no option.
+// argument that is not an option.
 func parseOptions(args []string) ([]Parameter, error) {
 	var options []Parameter
 	for i := 0; i < len(args) && strings.HasPrefix(args[i], "-") && args[i] != "--"; i++ {

@@ -260,7 +260,7 @@ func TestOpenErrors(t *testing.T) {
 	dir := newDir(t)
 	for path, want := range map[string]string{
 		filepath.Join(dir, "none"):    "configuration directory: stat " + dir + "/none: no such file or directory; hint: ",
-		filepath.Join(dir, "main.cf"): "configuration directory " + dir + "/main.cf is no directory; hint: ",
+		filepath.Join(dir, "main.cf"): "configuration directory " + dir + "/main.cf: not a directory; hint: ",
 	} {
 		if _, err := postfix.Open(path); err == nil || !strings.HasPrefix(finding.Text(err), want) {
 			t.Errorf("error is %v, want %s", err, want)

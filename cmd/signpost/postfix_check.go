@@ -85,13 +85,13 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 		}
 		return postfix.ParseConfig("standard input", data)
 	}
-	told := name != ""
-	if !told {
+	named := name != ""
+	if !named {
 		name = c.String("config-dir")
 	}
 	config, err := postfix.ReadConfig(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !told && !c.IsSet("config-dir") && name == settings.Named("config-dir").Default:
+	case errors.Is(err, fs.ErrNotExist) && !named && !c.IsSet("config-dir") && name == settings.Named("config-dir").Default:
 		return nil, exitError{exitUnknown, finding.WithHint(err, "name a directory or a file, or pipe postconf -n into signpost postfix check -")}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, exitError{exitUsage, err}

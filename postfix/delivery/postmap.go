@@ -24,7 +24,7 @@ func (a answer) changes() bool {
 
 // query asks a table with postmap(1): mode is -q for a key a line, -hq, -hmq and
 // -bmq for the header, the headers of parts or the body of a message. known is
-// false when the table cannot be asked.
+// false when the lookup fails.
 func query(ctx context.Context, c *postfix.Config, table, mode, text string) (answers []answer, known bool) {
 	program, err := exec.LookPath("postmap")
 	if err != nil {

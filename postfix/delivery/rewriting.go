@@ -59,7 +59,7 @@ func (m Mail) table(ctx context.Context, c *postfix.Config, s postfix.Parameter)
 	case len(changes) > 0:
 		f.Level, f.What, f.Effect = finding.Fault, "Postfix changes "+strings.Join(changes, ", ")+" when it delivers, after signing ("+s.Shown()+")", "the signature breaks"
 	case !known:
-		f.Level, f.What = finding.Warning, "Postfix may change the message when it delivers, after signing ("+s.Shown()+"), and the table could not be asked"
+		f.Level, f.What = finding.Warning, "Postfix may change the message when it delivers, after signing ("+s.Shown()+"), and the table cannot be looked up"
 		f.Effect = "if it changes a signed field or the body, the signature breaks"
 	default:
 		return nil
@@ -78,7 +78,7 @@ func (m Mail) milterChecks(ctx context.Context, c *postfix.Config, s postfix.Par
 					What:   "Postfix changes the DKIM-Signature field that the milter adds (" + s.Shown() + ")",
 					Effect: "the signature is lost", Fix: "let the table leave DKIM-Signature alone"}
 				if !hit {
-					f.Level, f.What = finding.Warning, "Postfix may change the DKIM-Signature field that the milter adds ("+s.Shown()+"), and the table could not be asked"
+					f.Level, f.What = finding.Warning, "Postfix may change the DKIM-Signature field that the milter adds ("+s.Shown()+"), and the table cannot be looked up"
 				}
 				return []finding.Finding{f}
 			}

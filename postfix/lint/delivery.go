@@ -61,7 +61,7 @@ func (l *linter) chrooted(s postfix.Service) bool {
 }
 
 // mappings finds entrances where addresses or headers are not rewritten as main.cf
-// says, so that mail comes to the milter under another domain.
+// says, so that the milter sees another domain.
 func (l *linter) mappings() {
 	rewrites := ""
 	for _, name := range []string{"masquerade_domains", "canonical_maps", "sender_canonical_maps"} {

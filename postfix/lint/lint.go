@@ -1,6 +1,6 @@
 // Package lint finds what is wrong with the configuration of a Postfix whose
-// mail signpostd signs: mail that passes the milter, changes after signing,
-// doors that are open.
+// mail signpostd signs: mail that bypasses the milter, changes after signing, open
+// relays.
 package lint
 
 import (

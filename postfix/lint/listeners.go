@@ -33,7 +33,7 @@ func (l *linter) milterSet() {
 	default:
 		l.add(finding.Finding{Code: "postfix-milter-other", Level: finding.Fault, Name: "smtpd_milters",
 			What:   fmt.Sprintf("is %s, signpostd is at %s", value, l.signpostd),
-			Effect: "signpostd does not see mail that comes by SMTP: whatever listens there signs it, or nobody does",
+			Effect: "signpostd does not see mail that comes by SMTP: it is signed by whatever listens there, or not at all",
 			Fix:    l.both(pickup)})
 	}
 	switch {
@@ -84,11 +84,11 @@ func (l *linter) pickup() postfix.Service {
 	return postfix.Service{Name: "pickup", Type: "unix", Command: "pickup"}
 }
 
-// milterListeners looks at master.cf: at doors where the milter is switched
-// off. The door that a content filter comes back by is no entrance.
+// milterListeners looks at master.cf: at services where the milter is switched
+// off. The one that takes mail back from a content filter does not count.
 func (l *linter) milterListeners() {
 	if !slices.ContainsFunc(append(l.listeners(), mainService()), func(s postfix.Service) bool { return l.has(l.milters(s)) }) {
-		return // told already
+		return // milterSet has said so
 	}
 	back := delivery.Reinjected(l.config)
 	for _, s := range append(slices.Clone(l.config.Commands("smtpd")), l.config.Commands("pickup")...) {
@@ -138,7 +138,7 @@ func (l *linter) decider(s postfix.Service, name string) postfix.Service {
 	return postfix.Service{}
 }
 
-// signedLater reports whether mail from a door goes to a filter and meets the
+// signedLater reports whether mail from a service goes to a filter and meets the
 // milter when it comes back.
 func (l *linter) signedLater(s postfix.Service) bool {
 	return l.config.ValueIn(s, "content_filter") != "" &&

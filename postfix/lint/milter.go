@@ -46,7 +46,7 @@ func parseMilter(text string) milter {
 		m.err = fmt.Sprintf("%s is written as OpenDKIM does, Postfix wants inet:%s:%s", m.address, host, port)
 	case kind == "inet":
 		if _, port, err := net.SplitHostPort(rest); err != nil || port == "" {
-			m.err = fmt.Sprintf("%s is no inet:host:port", m.address)
+			m.err = fmt.Sprintf("invalid address %s, Postfix wants inet:host:port", m.address)
 		}
 	case (kind == "unix" || kind == "local") && rest != "":
 	default:
@@ -91,7 +91,7 @@ func normal(address string) string {
 	return strings.ToLower(strings.TrimSuffix(host, ".")) + ":" + port
 }
 
-// signer says what other program that signs listens there by habit, "" for none
+// signer names the other program that usually signs at the address, "" for none
 // known.
 func (m milter) signer() string {
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(m.address, "inet:"))

@@ -61,7 +61,7 @@ func (l *linter) eachSound(f func(s postfix.Service, list string, m milter)) {
 	})
 }
 
-// eachList calls f for the milters of each way in, with the parameter that
+// eachList calls f for the milters of each service, with the parameter that
 // names them.
 func (l *linter) eachList(f func(postfix.Service, string, []milter)) {
 	for _, s := range l.listeners() {
@@ -92,21 +92,21 @@ func (l *linter) milterAway() {
 		case "accept":
 			l.add(finding.Finding{Code: "postfix-milter-accept", Level: finding.Warning, Name: in,
 				What:   "lets mail through while the milter cannot be reached (accept)",
-				Effect: "when signpostd is down, starting or slow, mail leaves unsigned and nobody notices",
+				Effect: "when signpostd is down, starting or slow, mail leaves unsigned without notice",
 				Fix:    fix})
 		case "reject":
 			l.add(finding.Finding{Code: "postfix-milter-reject", Level: finding.Warning, Name: in,
 				What:   "refuses mail for good while the milter cannot be reached (reject)",
-				Effect: "programs are told 554 at the greeting: they give up, or lose the mail",
+				Effect: "programs get 554 as the greeting: they give up, or lose the mail",
 				Fix:    fix})
 		case "quarantine":
 			l.add(finding.Finding{Code: "postfix-milter-quarantine", Level: finding.Warning, Name: in,
 				What:   "puts mail on hold, unsigned, while the milter cannot be reached (quarantine)",
-				Effect: "it waits until somebody releases it by hand, and then leaves unsigned",
+				Effect: "it waits until it is released by hand, and then leaves unsigned",
 				Fix:    fix})
 		default:
 			l.add(finding.Finding{Code: "postfix-milter-action", Level: finding.Fault, Name: in,
-				What:   fmt.Sprintf("%q is no action", action),
+				What:   fmt.Sprintf("invalid action %q", action),
 				Effect: "mail is refused with 451 4.3.5 while the milter cannot be reached, and Postfix warns of the word",
 				Fix:    fix})
 		}
@@ -114,7 +114,7 @@ func (l *linter) milterAway() {
 	if !l.config.IsSet(name) && len(l.milters(mainService())) > 0 {
 		l.add(finding.Finding{Code: "postfix-milter-action-unset", Level: finding.Note, Name: name,
 			What:   "is not set",
-			Effect: "the default is tempfail (451) up to Postfix 3.10 and shutdown (421) from 3.11 on: mail is put off either way",
+			Effect: "the default is tempfail (451) up to Postfix 3.10 and shutdown (421) from 3.11 on: mail is deferred either way",
 			Fix:    name + " = tempfail"})
 	}
 }
@@ -140,7 +140,7 @@ func (l *linter) macros(s postfix.Service) []string {
 }
 
 // protocol: from version 6 on Postfix says where blanks stood after the colon
-// of a field, and spares replies that nobody needs.
+// of a field, and needs fewer replies.
 func (l *linter) protocol(s postfix.Service, list string, m milter) {
 	value := l.setting(s, m, "protocol")
 	word, _, _ := strings.Cut(strings.TrimSpace(value), " ")
@@ -153,12 +153,12 @@ func (l *linter) protocol(s postfix.Service, list string, m milter) {
 	case err != nil || number < 2 || number > 6 || number == 5:
 		l.add(finding.Finding{Code: "postfix-milter-protocol", Level: finding.Fault, Name: in,
 			What:   fmt.Sprintf("protocol %q is not one that Postfix speaks", value),
-			Effect: "no milter is asked, and mail is put off with 451",
+			Effect: "no milter sees the mail, which is deferred with 451",
 			Fix:    fix})
 	case number < 6:
 		l.add(finding.Finding{Code: "postfix-milter-protocol", Level: finding.Warning, Name: in,
 			What:   fmt.Sprintf("is version %d of the protocol, the present one is 6", number),
-			Effect: "it is slower, as Postfix waits for a reply at every step, and white space after the colon of a field is not told exactly, which matters to simple canonicalization",
+			Effect: "it is slower, as Postfix waits for a reply at every step, and white space after the colon of a field is lost, which matters to simple canonicalization",
 			Fix:    fix})
 	}
 }
@@ -176,14 +176,14 @@ func (l *linter) timeout(s postfix.Service, list string, m milter, name string, 
 	}
 	if !ok {
 		l.add(finding.Finding{Code: "postfix-milter-timeout", Level: finding.Fault, Name: in,
-			What:   fmt.Sprintf("%q is no time", value),
+			What:   fmt.Sprintf("invalid time %q", value),
 			Effect: "smtpd and cleanup stop at it, and no mail is taken",
 			Fix:    fix})
 		return
 	}
 	l.add(finding.Finding{Code: "postfix-milter-timeout", Level: finding.Warning, Name: in,
 		What:   "is " + value + ", which is short",
-		Effect: "on a busy machine signpostd is taken for down, and mail is put off or leaves unsigned",
+		Effect: "on a busy machine signpostd looks down, and mail is deferred or leaves unsigned",
 		Fix:    fix})
 }
 

@@ -44,8 +44,8 @@ func milterNames() []string {
 	}
 }
 
-// names finds misspelt parameters. A name of somebody's own is none when
-// something refers to it.
+// names finds misspelt parameters. A name that something refers to is one that the
+// administrator made up.
 func (l *linter) names() {
 	for _, name := range l.config.Names() {
 		if seen := visible(name); seen != name {
@@ -55,7 +55,7 @@ func (l *linter) names() {
 			l.add(finding.Finding{Code: "postfix-unknown-parameter", Level: finding.Warning, Name: seen,
 				What:   fmt.Sprintf("line %d: there are characters in the name that cannot be seen: %+q", l.config.Line(name), name),
 				Effect: "Postfix has no such parameter, so the setting does nothing",
-				Fix:    "type the line anew, and save the file without a byte order mark"})
+				Fix:    "type the line again, and save the file without a byte order mark"})
 			continue
 		}
 		near := ""

@@ -32,7 +32,7 @@ func (l *linter) smuggling() {
 	case (value == "note" || value == "reject") && (l.normalizes() || l.config.Version() == ""):
 	default:
 		l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Fault, Name: name,
-			What:   strconv.Quote(value) + " is no value that Postfix " + l.config.Version() + " knows",
+			What:   strconv.Quote(value) + " is unknown to Postfix " + l.config.Version(),
 			Effect: "smtpd stops at it, and no mail is taken",
 			Fix:    name + " = " + good})
 	}
@@ -46,7 +46,7 @@ func (l *linter) smuggling() {
 	for _, network := range l.networksIn(l.config.Value(exclusions)) {
 		if network.everybody() {
 			l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Warning, Name: exclusions,
-				What:   "has " + network.text + ", so that nobody is held to it",
+				What:   "has " + network.text + ", which is everybody, so it protects nothing",
 				Effect: attack,
 				Fix:    exclusions + " = $mynetworks"})
 		}

@@ -24,7 +24,7 @@ func (l *linter) submission() {
 			if !sasl && login >= 0 && end > login && !other {
 				l.add(finding.Finding{Code: "postfix-submission-shut", Level: finding.Warning, Name: name,
 					What:   fmt.Sprintf("asks for a login at %s, but logins are off there", s),
-					Effect: "nobody can send mail by it",
+					Effect: "no mail can be sent by it",
 					Fix:    l.fix(s, "smtpd_sasl_auth_enable", "yes")})
 			}
 		}

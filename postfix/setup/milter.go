@@ -11,7 +11,7 @@ import (
 )
 
 // milter hands all mail to signpostd. While it cannot be reached mail is
-// refused for now and not sent unsigned. Bounces are not handed over
+// deferred and not sent unsigned. Bounces are not handed over
 // (internal_mail_filter_classes stays empty): they come from MAILER-DAEMON at
 // the host's own name, which has no key, they go to senders of our own, and a
 // milter that is down must not hold them up.
@@ -58,7 +58,7 @@ func checkMilter(address string) error {
 	case (kind == "unix" || kind == "local") && strings.HasPrefix(rest, "/"):
 		return nil
 	}
-	return finding.WithHint(fmt.Errorf("milter %q is no address", address), "write inet:host:port, like inet:signpostd:8891, or unix:/path")
+	return finding.WithHint(fmt.Errorf("invalid milter address %q", address), "write inet:host:port, like inet:signpostd:8891, or unix:/path")
 }
 
 // MilterParameters are the parameters that an existing Postfix needs to have its

@@ -17,7 +17,7 @@ func (p *plan) host() error {
 	if strings.Contains(name, "$") && variable == "POSTFIX_myhostname" {
 		// to be expanded by Postfix
 	} else if name == "" || strings.ContainsFunc(name, notInHostname) || strings.Trim(name, ".-") != name || strings.Contains(name, "..") {
-		return finding.WithHint(fmt.Errorf("%s: %q is no host name", variable, name), "set POSTFIX_myhostname to the full name, like mail.example.org")
+		return finding.WithHint(fmt.Errorf("%s: invalid host name %q", variable, name), "set POSTFIX_myhostname to the full name, like mail.example.org")
 	}
 	if !strings.ContainsAny(name, ".$") {
 		p.warn(fmt.Errorf("myhostname %q is not a full name, and receivers distrust that", name), "set POSTFIX_myhostname, like mail.example.org")

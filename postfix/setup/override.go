@@ -24,7 +24,7 @@ func (p *plan) overrides() error {
 			continue
 		}
 		if !parameter.MatchString(name) {
-			return finding.WithHint(fmt.Errorf("%s: %q is no parameter name", variable, name), "see postconf(5)")
+			return finding.WithHint(fmt.Errorf("%s: invalid parameter name %q", variable, name), "see postconf(5)")
 		}
 		// The value is not shown: it may be a password.
 		value := postfix.TrimSpace(p.vars[variable])
@@ -74,7 +74,7 @@ func (p *plan) notDone() error {
 		case strings.HasPrefix(name, "XOAUTH2_"):
 			hint = "use a relay that takes a password, with RELAYHOST_PASSWORD_FILE"
 		case strings.HasPrefix(name, "RSPAMD_") && strings.Contains(name, "__"):
-			hint = "there is no rspamd; signpostd signs by the keys in its key directory"
+			hint = "there is no rspamd; signpostd signs with the keys in its key directory"
 		}
 		if hint != "" {
 			p.warn(fmt.Errorf("%s is not supported and ignored", name), "%s", hint)

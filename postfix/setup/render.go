@@ -13,7 +13,7 @@ import (
 // Formats are the forms that Render knows.
 func Formats() []string { return []string{"main.cf", "postconf", "env"} }
 
-// Render writes settings for somebody to paste:
+// Render writes parameters for an administrator to paste:
 //
 //	main.cf   lines of that file
 //	postconf  a shell command that sets them
@@ -29,7 +29,7 @@ func Render(format string, settings []postfix.Parameter) (string, error) {
 	case "env":
 		return renderEnv(settings), nil
 	}
-	return "", finding.WithHint(fmt.Errorf("%q is no format", format), "it is one of %s", strings.Join(Formats(), ", "))
+	return "", finding.WithHint(fmt.Errorf("unknown format %q", format), "it is one of %s", strings.Join(Formats(), ", "))
 }
 
 func renderMain(settings []postfix.Parameter) string {

@@ -67,7 +67,7 @@ func senderMap(domains string, subdomains bool) ([]byte, error) {
 		case strings.Contains(word, ","):
 			return nil, finding.WithHint(fmt.Errorf("%q has a comma", word), "put blanks between the domains")
 		case strings.HasPrefix(word, "*.") || strings.HasPrefix(word, "."):
-			return nil, finding.WithHint(fmt.Errorf("%q is no domain name", word), "list the domain alone and set SIGNPOST_SUBDOMAINS=true")
+			return nil, finding.WithHint(fmt.Errorf("invalid domain name %q", word), "list the domain alone and set SIGNPOST_SUBDOMAINS=true")
 		}
 		forms, err := addressForms(word)
 		if err != nil {

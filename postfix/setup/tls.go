@@ -24,7 +24,7 @@ func (p *plan) clientTLS() error {
 	}
 	levels := []string{"none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"}
 	if !slices.Contains(levels, level) {
-		return finding.WithHint(fmt.Errorf("%s=%q is no level", variable, level), "one of %s", strings.Join(levels, ", "))
+		return finding.WithHint(fmt.Errorf("%s=%q is not a TLS level", variable, level), "one of %s", strings.Join(levels, ", "))
 	}
 	p.set("smtp_tls_security_level", level)
 	if p.theirs("smtp_tls_CAfile") != "" {

@@ -13,7 +13,7 @@ import (
 	"signpost/postfix"
 )
 
-// Request is what is asked for beside the variables.
+// Request is what is wanted beside the variables.
 type Request struct {
 	Dir        string // configuration directory, absolute
 	Milter     string // where signpostd listens, as smtpd_milters has it
@@ -177,7 +177,7 @@ func (p *plan) limits() error {
 		value = "0"
 	}
 	if strings.Trim(value, "0123456789") != "" {
-		return finding.WithHint(fmt.Errorf("MESSAGE_SIZE_LIMIT=%q is no number of bytes", value), "0 is unlimited, 10485760 is 10 MiB")
+		return finding.WithHint(fmt.Errorf("MESSAGE_SIZE_LIMIT=%q must be a number of bytes", value), "0 is unlimited, 10485760 is 10 MiB")
 	}
 	p.set("message_size_limit", value)
 	// Postfix refuses to run a delivery agent whose limit is below that of

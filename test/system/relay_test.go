@@ -11,7 +11,7 @@ import (
 	"signpost/postfix/lint"
 )
 
-// TestOpenRelay asks Postfix whether it takes mail for anywhere from a stranger,
+// TestOpenRelay asks Postfix whether it takes mail for anywhere from an outsider,
 // and `signpost postfix check` must say the same of each set of lists.
 func TestOpenRelay(t *testing.T) {
 	t.Parallel()
