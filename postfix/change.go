@@ -55,7 +55,8 @@ func (d *Dir) Change(parameters []Parameter, maps ...Map) (*Change, error) {
 		}
 		if filepath.Base(e.path) == "master.cf" {
 			if e.old == nil {
-				return nil, finding.WithHint(fmt.Errorf("%s does not exist", e.path), "copy the master.cf of the package there, on Debian /usr/share/postfix/master.cf.dist")
+				return nil, finding.WithHint(fmt.Errorf("%s does not exist", e.path),
+					"copy the master.cf of the package there, on Debian /usr/share/postfix/master.cf.dist")
 			}
 			var err error
 			if e.new, err = editMaster(e.path, e.old); err != nil {

@@ -25,10 +25,12 @@ func Open(dir string) (*Dir, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, finding.WithHint(fmt.Errorf("configuration directory: %w", err), "install Postfix, or name another directory with --config-dir")
+		return nil, finding.WithHint(fmt.Errorf("configuration directory: %w", err),
+			"install Postfix, or name another directory with --config-dir")
 	}
 	if !info.IsDir() {
-		return nil, finding.WithHint(fmt.Errorf("configuration directory %s: not a directory", path), "name the directory that has main.cf")
+		return nil, finding.WithHint(fmt.Errorf("configuration directory %s: not a directory", path),
+			"name the directory that has main.cf")
 	}
 	name := filepath.Join(path, "main.cf")
 	data, err := os.ReadFile(name)

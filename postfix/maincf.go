@@ -35,7 +35,8 @@ func ParseMain(path string, data []byte) (*MainCF, error) {
 	for _, s := range statements(file.lines) {
 		if _, _, err := nameValue(s.text); err != nil {
 			// The text itself is not shown: it may hold a password.
-			return nil, finding.WithHint(fmt.Errorf("%s: line %d: %w", path, s.lines[0]+1, err), "write \"name = value\", a comment starts with #")
+			return nil, finding.WithHint(fmt.Errorf("%s: line %d: %w", path, s.lines[0]+1, err),
+				"write \"name = value\", a comment starts with #")
 		}
 	}
 	if err := file.checkBlock(); err != nil {
@@ -75,13 +76,15 @@ func (f *MainCF) checkBlock() error {
 			continue
 		}
 		if isSpace(line[0]) {
-			return finding.WithHint(fmt.Errorf("the line after %q starts with white space and would continue a setting of ours", blockEnd), "start it in the first column")
+			return finding.WithHint(fmt.Errorf("the line after %q starts with white space and would continue a setting of ours", blockEnd),
+				"start it in the first column")
 		}
 		break
 	}
 	for _, s := range statements(base.lines) {
 		if _, _, err := nameValue(s.text); err != nil {
-			return finding.WithHint(fmt.Errorf("a line marked %q is not a setting: %w", TrimSpace(displacedMark), err), "remove the line")
+			return finding.WithHint(fmt.Errorf("a line marked %q is not a setting: %w", TrimSpace(displacedMark), err),
+				"remove the line")
 		}
 	}
 	return nil
@@ -96,15 +99,18 @@ func (f *MainCF) block() (begin, end int, found bool, err error) {
 		case strings.HasPrefix(line, blockBegin) && begin < 0:
 			begin = i
 		case strings.HasPrefix(line, blockBegin):
-			return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: second %q", i+1, blockBegin), "remove one of the two blocks")
+			return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: second %q", i+1, blockBegin),
+				"remove one of the two blocks")
 		case strings.HasPrefix(line, blockEnd) && (begin < 0 || end >= 0):
-			return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: %q without a begin", i+1, blockEnd), "remove the line")
+			return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: %q without a begin", i+1, blockEnd),
+				"remove the line")
 		case strings.HasPrefix(line, blockEnd):
 			end = i + 1
 		}
 	}
 	if begin >= 0 && end < 0 {
-		return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: %q without an end", begin+1, blockBegin), "add a line %q after the block", blockEnd)
+		return 0, 0, false, finding.WithHint(fmt.Errorf("line %d: %q without an end", begin+1, blockBegin),
+			"add a line %q after the block", blockEnd)
 	}
 	return begin, end, begin >= 0, nil
 }

@@ -42,14 +42,16 @@ func (m Mail) arrival(c *postfix.Config) []finding.Finding {
 		name := strings.TrimRight(f.Name, " \t")
 		if slices.ContainsFunc(drops, func(drop string) bool { return strings.EqualFold(drop, name) }) {
 			findings = append(findings, finding.Finding{Code: "path-field-dropped", Level: finding.Note, Name: name,
-				What: "Postfix takes this field out before the milter sees it (message_drop_headers)", Effect: "the signature is not affected"})
+				What: "Postfix takes this field out before the milter sees it " +
+					"(message_drop_headers)", Effect: "the signature is not affected"})
 		}
 	}
 	// Cut in cleanup(8): header_size_limit of a field, or 60000 with a milter.
 	for _, f := range m.Header {
 		if len(f.Name)+1+len(f.Value) > milterFieldSize {
 			findings = append(findings, finding.Finding{Code: "path-field-cut", Level: finding.Warning, Name: f.Name,
-				What:   fmt.Sprintf("the field of line %d has %d bytes, and Postfix with a milter cuts it off after %d", f.Line, len(f.Name)+1+len(f.Value), milterFieldSize),
+				What: fmt.Sprintf("the field of line %d has %d bytes, and Postfix with a "+
+					"milter cuts it off after %d", f.Line, len(f.Name)+1+len(f.Value), milterFieldSize),
 				Effect: "the rest is lost; what is left is signed", Fix: "shorten the field"})
 		}
 	}

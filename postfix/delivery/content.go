@@ -44,11 +44,14 @@ func (m Mail) controls() []finding.Finding {
 		}
 	}
 	found("path-bare-cr", "there is a carriage return without a line feed",
-		"Postfix makes it a space before the milter sees it; an older one or another server may change it after signing", cr)
+		"Postfix makes it a space before the milter sees it; an older one or another server may "+
+			"change it after signing", cr)
 	found("path-bare-lf", "there is a line feed without a carriage return, among lines that have both",
-		"Postfix takes it for a line end, before the milter sees it, or refuses it (smtpd_forbid_bare_newline = reject)", lf)
+		"Postfix takes it for a line end, before the milter sees it, or refuses it "+
+			"(smtpd_forbid_bare_newline = reject)", lf)
 	found("path-nul", "there is a NUL",
-		"in a header field Postfix cuts the value there before signing; in the body it stays, and another server may take it out, which breaks the signature", nul)
+		"in a header field Postfix cuts the value there before signing; in the body it stays, "+
+			"and another server may take it out, which breaks the signature", nul)
 	return findings
 }
 
@@ -58,9 +61,11 @@ func (m Mail) eightBit(c *postfix.Config, path Path) []finding.Finding {
 	var findings []finding.Finding
 	if f, ok := m.eightBitField(); ok {
 		findings = append(findings, finding.Finding{Code: "path-8bit-header", Level: finding.Warning, Name: f.Name,
-			What:   fmt.Sprintf("the field of line %d is not ASCII, which only SMTPUTF8 allows (RFC 6532)", f.Line),
-			Effect: "Postfix sends it as it is, or returns mail of sendmail(1) when the next hop does not offer SMTPUTF8; another server may refuse or change it",
-			Fix:    "encode it as =?utf-8?q?...?= (RFC 2047)"})
+			What: fmt.Sprintf("the field of line %d is not ASCII, which only SMTPUTF8 allows "+
+				"(RFC 6532)", f.Line),
+			Effect: "Postfix sends it as it is, or returns mail of sendmail(1) when the next hop " +
+				"does not offer SMTPUTF8; another server may refuse or change it",
+			Fix: "encode it as =?utf-8?q?...?= (RFC 2047)"})
 	}
 	where, declared := m.declares8Bit()
 	if declared == "" {
@@ -72,23 +77,31 @@ func (m Mail) eightBit(c *postfix.Config, path Path) []finding.Finding {
 		}
 		return findings
 	}
-	f := finding.Finding{Code: "path-8bit", Name: where, Fix: "encode the text as quoted-printable or base64, or set disable_mime_output_conversion = yes"}
+	f := finding.Finding{Code: "path-8bit", Name: where,
+		Fix: "encode the text as quoted-printable or base64, or set disable_mime_output_conversion = yes"}
 	switch {
 	case !path.Converts:
-		f.Level, f.What = finding.Note, "the content is "+declared+", and goes out as it is to any server (disable_mime_output_conversion = yes)"
+		f.Level, f.What = finding.Note, "the content is "+declared+", and goes out as it is to "+
+			"any server (disable_mime_output_conversion = yes)"
 		f.Effect, f.Fix = "a server without 8BITMIME may refuse or change it", "encode the text as quoted-printable or base64"
 	case m.SevenBit:
-		f.Level, f.What = finding.Fault, "the content is "+declared+", and Postfix converts it for a server without 8BITMIME, after signing (disable_mime_output_conversion = no)"
+		f.Level, f.What = finding.Fault, "the content is "+declared+", and Postfix converts it "+
+			"for a server without 8BITMIME, after signing (disable_mime_output_conversion = no)"
 		f.Effect = "the signature breaks"
 	case path.Hides8BitMIME && postfix.HasWord(c.Value("smtp_discard_ehlo_keywords"), "smtputf8"):
-		f.Level, f.What = finding.Fault, "the content is "+declared+", and Postfix converts it after signing, for it takes no server to offer 8BITMIME (smtp_discard_ehlo_keywords)"
-		f.Effect, f.Fix = "the signature breaks", "take 8bitmime out of smtp_discard_ehlo_keywords, or set disable_mime_output_conversion = yes"
+		f.Level, f.What = finding.Fault, "the content is "+declared+", and Postfix converts it "+
+			"after signing, for it takes no server to offer 8BITMIME (smtp_discard_ehlo_keywords)"
+		f.Effect, f.Fix = "the signature breaks", "take 8bitmime out of "+
+			"smtp_discard_ehlo_keywords, or set disable_mime_output_conversion = yes"
 	case path.Hides8BitMIME:
 		// Who offers SMTPUTF8 takes 8 bits too, and Postfix relies on that.
-		f.Level, f.What = finding.Warning, "the content is "+declared+", and Postfix converts it after signing for servers that do not offer SMTPUTF8 (8bitmime is in smtp_discard_ehlo_keywords)"
-		f.Effect, f.Fix = "there the signature breaks", "take 8bitmime out of smtp_discard_ehlo_keywords, or set disable_mime_output_conversion = yes"
+		f.Level, f.What = finding.Warning, "the content is "+declared+", and Postfix converts it "+
+			"after signing for servers that do not offer SMTPUTF8 (8bitmime is in smtp_discard_ehlo_keywords)"
+		f.Effect, f.Fix = "there the signature breaks", "take 8bitmime out of "+
+			"smtp_discard_ehlo_keywords, or set disable_mime_output_conversion = yes"
 	default:
-		f.Level, f.What = finding.Note, "the content is "+declared+", and Postfix would convert it for a server that does not offer 8BITMIME, after signing"
+		f.Level, f.What = finding.Note, "the content is "+declared+", and Postfix would convert "+
+			"it for a server that does not offer 8BITMIME, after signing"
 		f.Effect = "the signature would break; servers without 8BITMIME are rare, see --seven-bit"
 	}
 	return append(findings, f)

@@ -21,19 +21,22 @@ func (m Mail) missing(c *postfix.Config) []finding.Finding {
 			continue
 		}
 		f := finding.Finding{Code: "path-field-missing", Level: finding.Note, Name: name,
-			What:   "the message has no " + name + " field; Postfix adds one for a client in local_header_rewrite_clients, before signing, and for others a server on the way may",
+			What: "the message has no " + name + " field; Postfix adds one for a client in " +
+				"local_header_rewrite_clients, before signing, and for others a server on the way may",
 			Effect: "the signature does not name it, so it stays good",
 			Fix:    "let the program that writes the message add it, or set always_add_missing_headers = yes"}
 		if m.signs(name) {
-			f.Level, f.Effect = finding.Warning, "the signature says that there is none (oversigned), so one that is added later breaks it"
+			f.Level, f.Effect = finding.Warning, "the signature says that there is none "+
+				"(oversigned), so one that is added later breaks it"
 		}
 		findings = append(findings, f)
 	}
 	if !m.has("To") && !m.has("Cc") && !m.has("Bcc") && m.signs("To") {
 		findings = append(findings, finding.Finding{Code: "path-field-missing", Level: finding.Note, Name: "To",
-			What:   "the message names no recipient",
-			Effect: "a server that adds a To field breaks the signature, which says that there is none (oversigned)",
-			Fix:    "add \"To: undisclosed-recipients:;\""})
+			What: "the message names no recipient",
+			Effect: "a server that adds a To field breaks the signature, which says that there " +
+				"is none (oversigned)",
+			Fix: "add \"To: undisclosed-recipients:;\""})
 	}
 	return findings
 }
@@ -49,7 +52,8 @@ func (m Mail) others() []finding.Finding {
 		findings = append(findings, finding.Finding{Code: "path-signed-before", Level: finding.Warning, Name: "DKIM-Signature",
 			What:   fmt.Sprintf("the message has a signature of %s already, in line %d", domain, f.Line),
 			Effect: "it is signed again; if the first is broken, some receivers hold that against it",
-			Fix:    "let the message pass the milter once: receive_override_options=no_milters where it comes back from a content filter"})
+			Fix: "let the message pass the milter once: receive_override_options=no_milters " +
+				"where it comes back from a content filter"})
 	}
 	for _, name := range once() {
 		count := 0
@@ -60,9 +64,11 @@ func (m Mail) others() []finding.Finding {
 		}
 		if count > 1 {
 			findings = append(findings, finding.Finding{Code: "path-field-twice", Level: finding.Warning, Name: name,
-				What:   fmt.Sprintf("the field stands %d times in the message, once is allowed (RFC 5322 section 3.6)", count),
-				Effect: "the signature covers each; a server that takes one out breaks it, and some receivers refuse such mail",
-				Fix:    "correct the program that writes the message"})
+				What: fmt.Sprintf("the field stands %d times in the message, once is allowed "+
+					"(RFC 5322 section 3.6)", count),
+				Effect: "the signature covers each; a server that takes one out breaks it, and " +
+					"some receivers refuse such mail",
+				Fix: "correct the program that writes the message"})
 		}
 	}
 	return findings

@@ -10,11 +10,13 @@ import (
 
 // lines looks for lines that are too long.
 func (m Mail) lines(path Path) []finding.Finding {
-	limit, who := path.LineLimit, fmt.Sprintf("Postfix breaks lines of more than %d when it delivers, after signing (smtp_line_length_limit)", path.LineLimit)
+	limit, who := path.LineLimit, fmt.Sprintf("Postfix breaks lines of more than %d when it "+
+		"delivers, after signing (smtp_line_length_limit)", path.LineLimit)
 	level, effect := finding.Fault, "the signature breaks"
 	if limit == 0 {
 		// RFC 5321, section 4.5.3.1.6: 1000 octets with CRLF.
-		limit, who = 998, "Postfix sends lines whole (smtp_line_length_limit = 0), and SMTP allows 998 (RFC 5321 section 4.5.3.1.6)"
+		limit, who = 998, "Postfix sends lines whole (smtp_line_length_limit = 0), and SMTP "+
+			"allows 998 (RFC 5321 section 4.5.3.1.6)"
 		level, effect = finding.Warning, "another server on the way may break or refuse it"
 	}
 	if len(m.Signed) == 0 {

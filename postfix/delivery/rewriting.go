@@ -24,7 +24,8 @@ func (m Mail) rewriting(ctx context.Context, c *postfix.Config, path Path) []fin
 		f := finding.Finding{Code: "path-content-filter", Level: finding.Warning, Name: "content_filter",
 			What:   "Postfix hands the message to " + path.ContentFilter + " after signing (content_filter)",
 			Effect: "if the filter changes a signed field or the body, the signature breaks",
-			Fix:    "let the milter see the message after the filter alone: receive_override_options=no_milters before it"}
+			Fix: "let the milter see the message after the filter alone: " +
+				"receive_override_options=no_milters before it"}
 		if path.Resigned {
 			f.Effect += "; when it comes back it is signed a second time"
 			f.Fix = "set receive_override_options=no_milters in master.cf, before the filter or after it"
@@ -57,9 +58,11 @@ func (m Mail) table(ctx context.Context, c *postfix.Config, s postfix.Parameter)
 	}
 	switch {
 	case len(changes) > 0:
-		f.Level, f.What, f.Effect = finding.Fault, "Postfix changes "+strings.Join(changes, ", ")+" when it delivers, after signing ("+s.Shown()+")", "the signature breaks"
+		f.Level, f.Effect = finding.Fault, "the signature breaks"
+		f.What = "Postfix changes " + strings.Join(changes, ", ") + " when it delivers, after signing (" + s.Shown() + ")"
 	case !known:
-		f.Level, f.What = finding.Warning, "Postfix may change the message when it delivers, after signing ("+s.Shown()+"), and the table cannot be looked up"
+		f.Level, f.What = finding.Warning, "Postfix may change the message when it delivers, "+
+			"after signing ("+s.Shown()+"), and the table cannot be looked up"
 		f.Effect = "if it changes a signed field or the body, the signature breaks"
 	default:
 		return nil
@@ -72,13 +75,16 @@ func (m Mail) milterChecks(ctx context.Context, c *postfix.Config, s postfix.Par
 	for _, table := range postfix.List(s.Value) {
 		for _, value := range m.Signatures {
 			answers, known := query(ctx, c, table, "-hq", "DKIM-Signature:"+value+"\r\n\r\n")
-			hit := slices.ContainsFunc(answers, func(a answer) bool { return a.changes() || a.action == "REJECT" || a.action == "DISCARD" })
+			hit := slices.ContainsFunc(answers, func(a answer) bool {
+				return a.changes() || a.action == "REJECT" || a.action == "DISCARD"
+			})
 			if !known || hit {
 				f := finding.Finding{Code: "path-rewriting", Level: finding.Fault, Name: s.Name,
 					What:   "Postfix changes the DKIM-Signature field that the milter adds (" + s.Shown() + ")",
 					Effect: "the signature is lost", Fix: "let the table leave DKIM-Signature alone"}
 				if !hit {
-					f.Level, f.What = finding.Warning, "Postfix may change the DKIM-Signature field that the milter adds ("+s.Shown()+"), and the table cannot be looked up"
+					f.Level, f.What = finding.Warning, "Postfix may change the DKIM-Signature "+
+						"field that the milter adds ("+s.Shown()+"), and the table cannot be looked up"
 				}
 				return []finding.Finding{f}
 			}

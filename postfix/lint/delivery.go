@@ -28,7 +28,8 @@ func (l *linter) sockets() {
 				continue
 			}
 			found := path.Join(queue, file)
-			fix := fmt.Sprintf("in master.cf, line %d, set the fifth field of %s to n, or have signpostd listen in the queue directory and write\n%s",
+			fix := fmt.Sprintf("in master.cf, line %d, set the fifth field of %s to n, or have "+
+				"signpostd listen in the queue directory and write\n%s",
 				program.Line, program.Name, l.fix(s, name, "unix:signpost/milter"))
 			if inside, ok := strings.CutPrefix(file, queue+"/"); ok {
 				fix = l.fix(s, name, "unix:"+inside)
@@ -38,9 +39,10 @@ func (l *linter) sockets() {
 				level = finding.Fault
 			}
 			l.add(finding.Finding{Code: "postfix-chroot-socket", Level: level, Name: name,
-				What:   fmt.Sprintf("is %s, and %s runs chrooted in %s", m.address, program.Command, queue),
-				Effect: "the socket is looked for at " + found + "; where it is not, the milter counts as down",
-				Fix:    fix})
+				What: fmt.Sprintf("is %s, and %s runs chrooted in %s", m.address, program.Command, queue),
+				Effect: "the socket is looked for at " + found + "; where it is not, the milter " +
+					"counts as down",
+				Fix: fix})
 		}
 	})
 }
@@ -95,7 +97,8 @@ func (l *linter) bounces() {
 	if len(l.milters(l.pickup())) == 0 || postfix.HasWord(classes, "bounce") {
 		return
 	}
-	effect := "a receiver that wants a signature on all mail does not take them; mind that they come from MAILER-DAEMON@$myorigin, which then needs a key"
+	effect := "a receiver that wants a signature on all mail does not take them; mind that they " +
+		"come from MAILER-DAEMON@$myorigin, which then needs a key"
 	if myorigin := l.config.Value("myorigin"); myorigin != "" && !strings.Contains(myorigin, "$") {
 		effect = strings.Replace(effect, "$myorigin", myorigin, 1)
 	}
@@ -119,29 +122,34 @@ func (l *linter) filter() {
 		for _, s := range delivery.Reinjected(l.config) {
 			if l.has(l.milters(s)) {
 				l.add(finding.Finding{Code: "postfix-filter-double", Level: finding.Warning, Name: "content_filter",
-					What:   fmt.Sprintf("mail meets the milter before %s and again when it comes back by %s", way.ContentFilter, s),
-					Effect: "each message is signed twice, and what the filter changes breaks the first signature",
-					Fix:    inMaster(s, "receive_override_options=no_milters")})
+					What: fmt.Sprintf("mail meets the milter before %s and again when it comes "+
+						"back by %s", way.ContentFilter, s),
+					Effect: "each message is signed twice, and what the filter changes breaks " +
+						"the first signature",
+					Fix: inMaster(s, "receive_override_options=no_milters")})
 			}
 		}
 	default:
 		l.add(finding.Finding{Code: "postfix-filter-after", Level: finding.Note, Name: "content_filter",
 			What:   "mail is signed before it goes through " + way.ContentFilter,
 			Effect: "what the filter changes in header or body breaks the signature",
-			Fix:    "leave smtpd_milters empty in main.cf, and in master.cf write -o smtpd_milters=" + l.wanted() + " under the smtpd that the filter hands mail back to"})
+			Fix: "leave smtpd_milters empty in main.cf, and in master.cf write -o " +
+				"smtpd_milters=" + l.wanted() + " under the smtpd that the filter hands mail back to"})
 	}
 }
 
 // rewriting looks at what smtp(8) does to mail on delivery.
 func (l *linter) rewriting() {
 	effects := map[string]string{
-		"smtp_generic_maps": "From:, To: and the other addresses are changed after signing, which breaks the signature; canonical_maps and masquerade_domains come before it",
-		"smtp_body_checks":  "a line that they change breaks the signature; body_checks come before signing",
+		"smtp_generic_maps": "From:, To: and the other addresses are changed after signing, " +
+			"which breaks the signature; canonical_maps and masquerade_domains come before it",
+		"smtp_body_checks": "a line that they change breaks the signature; body_checks come before signing",
 	}
 	for _, r := range delivery.PathOf(l.config).Rewrites {
 		effect := effects[r.Name]
 		if effect == "" {
-			effect = "a field that they change, or drop, breaks the signature when it is a signed one; header_checks come before signing"
+			effect = "a field that they change, or drop, breaks the signature when it is a " +
+				"signed one; header_checks come before signing"
 		}
 		fix := map[string]string{"smtp_generic_maps": "canonical_maps = " + r.Value, "smtp_body_checks": "body_checks = " + r.Value}[r.Name]
 		if fix == "" {
@@ -165,9 +173,10 @@ func (l *linter) lines() {
 		level = finding.Warning
 	}
 	l.add(finding.Finding{Code: "postfix-line-length", Level: level, Name: "smtp_line_length_limit",
-		What:   fmt.Sprintf("lines over %d bytes are broken after signing", limit),
-		Effect: "the signature of such a message does not verify; programs should wrap lines or encode the body. With 0 they leave as they are, and some receivers refuse them",
-		Fix:    "smtp_line_length_limit = 0"})
+		What: fmt.Sprintf("lines over %d bytes are broken after signing", limit),
+		Effect: "the signature of such a message does not verify; programs should wrap lines or " +
+			"encode the body. With 0 they leave as they are, and some receivers refuse them",
+		Fix: "smtp_line_length_limit = 0"})
 }
 
 // conversion looks at 8-bit mail on its way to next hops that take 7 bits.
@@ -180,9 +189,10 @@ func (l *linter) conversion() {
 			name = "smtp_discard_ehlo_keyword_address_maps"
 		}
 		l.add(finding.Finding{Code: "postfix-8bitmime-hidden", Level: finding.Warning, Name: name,
-			What:   "makes next hops look as if they took 7 bits only",
-			Effect: "8-bit messages become quoted-printable after signing, which breaks the signature, unless the next hop offers SMTPUTF8",
-			Fix:    "disable_mime_output_conversion = yes"})
+			What: "makes next hops look as if they took 7 bits only",
+			Effect: "8-bit messages become quoted-printable after signing, which breaks the " +
+				"signature, unless the next hop offers SMTPUTF8",
+			Fix: "disable_mime_output_conversion = yes"})
 	case way.Converts:
 		l.add(finding.Finding{Code: "postfix-mime-conversion", Level: finding.Note, Name: "disable_mime_output_conversion",
 			What:   "8-bit messages become quoted-printable after signing for a next hop without 8BITMIME",

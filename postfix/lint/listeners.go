@@ -32,9 +32,10 @@ func (l *linter) milterSet() {
 			Fix:    l.both(pickup)})
 	default:
 		l.add(finding.Finding{Code: "postfix-milter-other", Level: finding.Fault, Name: "smtpd_milters",
-			What:   fmt.Sprintf("is %s, signpostd is at %s", value, l.signpostd),
-			Effect: "signpostd does not see mail that comes by SMTP: it is signed by whatever listens there, or not at all",
-			Fix:    l.both(pickup)})
+			What: fmt.Sprintf("is %s, signpostd is at %s", value, l.signpostd),
+			Effect: "signpostd does not see mail that comes by SMTP: it is signed by whatever " +
+				"listens there, or not at all",
+			Fix: l.both(pickup)})
 	}
 	switch {
 	case !somewhere && !l.has(main) || l.has(pickup) || off || l.signedLater(l.pickup()) || len(pickup) == 0 && local != "":

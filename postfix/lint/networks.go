@@ -68,9 +68,10 @@ func (l *linter) networks() {
 				Fix:    "mynetworks = 127.0.0.0/8 [::1]/128 and the networks of your own programs"})
 		case set && n.prefix.Contains(netip.AddrFrom4([4]byte{172, 17, 0, 1})):
 			l.add(finding.Finding{Code: "postfix-mynetworks-docker", Level: finding.Note, Name: "mynetworks",
-				What:   "has " + n.text + ", which holds the gateway of Docker's default network",
-				Effect: "a client from outside that comes through a published port can look like the gateway, and may then send; publish ports on 127.0.0.1 only",
-				Fix:    "ports: [\"127.0.0.1:1587:587\"] in the compose file"})
+				What: "has " + n.text + ", which holds the gateway of Docker's default network",
+				Effect: "a client from outside that comes through a published port can look like " +
+					"the gateway, and may then send; publish ports on 127.0.0.1 only",
+				Fix: "ports: [\"127.0.0.1:1587:587\"] in the compose file"})
 		}
 	}
 	if style := l.config.Value("mynetworks_style"); !set && (style == "subnet" || style == "class") {

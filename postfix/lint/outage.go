@@ -38,9 +38,10 @@ func (l *linter) milterList() {
 		}
 		if len(signers) > 1 {
 			l.add(finding.Finding{Code: "postfix-milter-two", Level: finding.Warning, Name: name,
-				What:   "has two milters that sign: " + strings.Join(signers, " and "),
-				Effect: "each message gets a signature from both, and when one of the keys is out of date that one fails",
-				Fix:    l.fix(s, name, l.wanted())})
+				What: "has two milters that sign: " + strings.Join(signers, " and "),
+				Effect: "each message gets a signature from both, and when one of the keys is " +
+					"out of date that one fails",
+				Fix: l.fix(s, name, l.wanted())})
 		} else if ours >= 0 && ours < len(list)-1 {
 			l.add(finding.Finding{Code: "postfix-milter-order", Level: finding.Note, Name: name,
 				What:   "has a milter after signpostd: " + texts(list[ours+1:]),
@@ -106,16 +107,18 @@ func (l *linter) milterAway() {
 				Fix:    fix})
 		default:
 			l.add(finding.Finding{Code: "postfix-milter-action", Level: finding.Fault, Name: in,
-				What:   fmt.Sprintf("invalid action %q", action),
-				Effect: "mail is refused with 451 4.3.5 while the milter cannot be reached, and Postfix warns of the word",
-				Fix:    fix})
+				What: fmt.Sprintf("invalid action %q", action),
+				Effect: "mail is refused with 451 4.3.5 while the milter cannot be reached, and " +
+					"Postfix warns of the word",
+				Fix: fix})
 		}
 	})
 	if !l.config.IsSet(name) && len(l.milters(mainService())) > 0 {
 		l.add(finding.Finding{Code: "postfix-milter-action-unset", Level: finding.Note, Name: name,
-			What:   "is not set",
-			Effect: "the default is tempfail (451) up to Postfix 3.10 and shutdown (421) from 3.11 on: mail is deferred either way",
-			Fix:    name + " = tempfail"})
+			What: "is not set",
+			Effect: "the default is tempfail (451) up to Postfix 3.10 and shutdown (421) from " +
+				"3.11 on: mail is deferred either way",
+			Fix: name + " = tempfail"})
 	}
 }
 
@@ -128,9 +131,11 @@ func (l *linter) milterProtocol() {
 		l.timeout(s, list, m, "content_timeout", 30*time.Second, "300s")
 		if !slices.Contains(l.macros(s), "{auth_authen}") {
 			l.add(finding.Finding{Code: "postfix-milter-macros", Level: finding.Note, Name: "milter_mail_macros",
-				What:   "does not send {auth_authen}, the name of a client that has logged in",
-				Effect: "signpostd asks for the macros that it needs, so it signs all the same; another milter may not",
-				Fix:    l.fix(s, "milter_mail_macros", "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}")})
+				What: "does not send {auth_authen}, the name of a client that has logged in",
+				Effect: "signpostd asks for the macros that it needs, so it signs all the same; " +
+					"another milter may not",
+				Fix: l.fix(s, "milter_mail_macros", "i {auth_type} {auth_authen} "+
+					"{auth_author} {mail_addr} {mail_host} {mail_mailer}")})
 		}
 	})
 }
@@ -157,9 +162,10 @@ func (l *linter) protocol(s postfix.Service, list string, m milter) {
 			Fix:    fix})
 	case number < 6:
 		l.add(finding.Finding{Code: "postfix-milter-protocol", Level: finding.Warning, Name: in,
-			What:   fmt.Sprintf("is version %d of the protocol, the present one is 6", number),
-			Effect: "it is slower, as Postfix waits for a reply at every step, and white space after the colon of a field is lost, which matters to simple canonicalization",
-			Fix:    fix})
+			What: fmt.Sprintf("is version %d of the protocol, the present one is 6", number),
+			Effect: "it is slower, as Postfix waits for a reply at every step, and white space " +
+				"after the colon of a field is lost, which matters to simple canonicalization",
+			Fix: fix})
 	}
 }
 
@@ -203,6 +209,7 @@ func (l *linter) milterChanges() {
 		l.add(finding.Finding{Code: "postfix-milter-header-checks", Level: finding.Note, Name: "milter_header_checks",
 			What:   "is " + checks,
 			Effect: "it is applied to the DKIM-Signature that signpostd adds, and can change or drop it",
-			Fix:    fmt.Sprintf("try it: postmap -q 'DKIM-Signature: v=1; a=rsa-sha256' %s, which should print nothing", checks)})
+			Fix: fmt.Sprintf("try it: postmap -q 'DKIM-Signature: v=1; a=rsa-sha256' %s, "+
+				"which should print nothing", checks)})
 	}
 }

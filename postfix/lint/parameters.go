@@ -53,7 +53,8 @@ func (l *linter) names() {
 				seen = "main.cf"
 			}
 			l.add(finding.Finding{Code: "postfix-unknown-parameter", Level: finding.Warning, Name: seen,
-				What:   fmt.Sprintf("line %d: there are characters in the name that cannot be seen: %+q", l.config.Line(name), name),
+				What: fmt.Sprintf("line %d: there are characters in the name that cannot be "+
+					"seen: %+q", l.config.Line(name), name),
 				Effect: "Postfix has no such parameter, so the setting does nothing",
 				Fix:    "type the line again, and save the file without a byte order mark"})
 			continue

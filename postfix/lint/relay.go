@@ -40,7 +40,8 @@ func (l *linter) openRelay() {
 	if slices.Contains([]string{"loopback-only", "localhost", "127.0.0.1"}, l.config.Value("inet_interfaces")) {
 		return
 	}
-	const fix = "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+	const fix = "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, " +
+		"reject_unauth_destination"
 	for _, s := range l.listeners() {
 		switch {
 		case s.Type != "inet" && s.Type != "pass" || isLoopback(s.Name):

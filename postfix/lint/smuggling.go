@@ -22,7 +22,8 @@ func (l *linter) smuggling() {
 		l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Warning, Name: name,
 			What:   "Postfix " + l.config.Version() + " does not know it",
 			Effect: attack,
-			Fix:    "install a later version: 3.5.23, 3.6.13, 3.7.9, 3.8.4, 3.9.0 or above; until then set\nsmtpd_data_restrictions = reject_unauth_pipelining"})
+			Fix: "install a later version: 3.5.23, 3.6.13, 3.7.9, 3.8.4, 3.9.0 or above; " +
+				"until then set\nsmtpd_data_restrictions = reject_unauth_pipelining"})
 	case value == "no":
 		l.add(finding.Finding{Code: "postfix-bare-newline", Level: finding.Warning, Name: name,
 			What:   "is no",

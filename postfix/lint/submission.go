@@ -32,9 +32,10 @@ func (l *linter) submission() {
 		clients := postfix.List(l.config.ValueIn(s, "smtpd_client_restrictions"))
 		if early && slices.Contains(clients, "permit_sasl_authenticated") {
 			l.add(finding.Finding{Code: "postfix-delay-reject", Level: finding.Warning, Name: "smtpd_delay_reject",
-				What:   "is no, and smtpd_client_restrictions asks for a login",
-				Effect: "clients are judged before they can log in, so those outside of mynetworks are refused",
-				Fix:    "smtpd_delay_reject = yes"})
+				What: "is no, and smtpd_client_restrictions asks for a login",
+				Effect: "clients are judged before they can log in, so those outside of " +
+					"mynetworks are refused",
+				Fix: "smtpd_delay_reject = yes"})
 		}
 	}
 }

@@ -31,11 +31,13 @@ func (p *plan) milter() error {
 		case value == "":
 			p.warn(fmt.Errorf("%s is empty, so mail leaves unsigned", variable), "leave the variable out")
 		default:
-			p.warn(fmt.Errorf("%s=%s is not %s, so mail may leave unsigned", variable, value, address), "leave the variable out, or set SIGNPOST_MILTER instead")
+			p.warn(fmt.Errorf("%s=%s is not %s, so mail may leave unsigned", variable, value, address),
+				"leave the variable out, or set SIGNPOST_MILTER instead")
 		}
 	}
 	if p.theirs("milter_default_action") == "accept" && p.has(overridePrefix+"milter_default_action") {
-		p.warn(fmt.Errorf("%smilter_default_action=accept lets mail leave unsigned while signpostd is down", overridePrefix), "leave the variable out")
+		p.warn(fmt.Errorf("%smilter_default_action=accept lets mail leave unsigned while signpostd is down", overridePrefix),
+			"leave the variable out")
 	}
 	return nil
 }
@@ -48,7 +50,8 @@ func checkMilter(address string) error {
 	case strings.ContainsAny(address, " \t\n\v\f\r,{}$"):
 	case kind == "inet" && strings.Contains(rest, "@"):
 		port, host, _ := strings.Cut(rest, "@")
-		return finding.WithHint(fmt.Errorf("milter %q is written as OpenDKIM does", address), "Postfix wants inet:%s:%s", host, port)
+		return finding.WithHint(fmt.Errorf("milter %q is written as OpenDKIM does", address),
+			"Postfix wants inet:%s:%s", host, port)
 	case kind == "inet":
 		host, port, err := net.SplitHostPort(rest)
 		number, numberErr := strconv.Atoi(port)
@@ -58,7 +61,8 @@ func checkMilter(address string) error {
 	case (kind == "unix" || kind == "local") && strings.HasPrefix(rest, "/"):
 		return nil
 	}
-	return finding.WithHint(fmt.Errorf("invalid milter address %q", address), "write inet:host:port, like inet:signpostd:8891, or unix:/path")
+	return finding.WithHint(fmt.Errorf("invalid milter address %q", address),
+		"write inet:host:port, like inet:signpostd:8891, or unix:/path")
 }
 
 // MilterParameters are the parameters that an existing Postfix needs to have its

@@ -17,10 +17,12 @@ func (p *plan) host() error {
 	if strings.Contains(name, "$") && variable == "POSTFIX_myhostname" {
 		// to be expanded by Postfix
 	} else if name == "" || strings.ContainsFunc(name, notInHostname) || strings.Trim(name, ".-") != name || strings.Contains(name, "..") {
-		return finding.WithHint(fmt.Errorf("%s: invalid host name %q", variable, name), "set POSTFIX_myhostname to the full name, like mail.example.org")
+		return finding.WithHint(fmt.Errorf("%s: invalid host name %q", variable, name),
+			"set POSTFIX_myhostname to the full name, like mail.example.org")
 	}
 	if !strings.ContainsAny(name, ".$") {
-		p.warn(fmt.Errorf("myhostname %q is not a full name, and receivers distrust that", name), "set POSTFIX_myhostname, like mail.example.org")
+		p.warn(fmt.Errorf("myhostname %q is not a full name, and receivers distrust that", name),
+			"set POSTFIX_myhostname, like mail.example.org")
 	}
 	p.set("myhostname", name)
 	p.set("myorigin", "$myhostname")
@@ -40,11 +42,13 @@ func (p *plan) networks() error {
 		value = "127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 [::1]/128 [fc00::]/7 [fe80::]/10"
 	}
 	if strings.ContainsAny(value, "\n\r") {
-		return finding.WithHint(fmt.Errorf("%s has more than one line", variable), "put blanks between the networks")
+		return finding.WithHint(fmt.Errorf("%s has more than one line", variable),
+			"put blanks between the networks")
 	}
 	for _, network := range strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' }) {
 		if strings.HasSuffix(network, "/0") && !strings.HasPrefix(network, "!") {
-			p.warn(fmt.Errorf("%s has %s, so that anybody who reaches the port may send", variable, network), "list only networks of your own")
+			p.warn(fmt.Errorf("%s has %s, so that anybody who reaches the port may send", variable, network),
+				"list only networks of your own")
 		}
 	}
 	p.set("mynetworks", value)

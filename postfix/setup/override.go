@@ -24,12 +24,14 @@ func (p *plan) overrides() error {
 			continue
 		}
 		if !parameter.MatchString(name) {
-			return finding.WithHint(fmt.Errorf("%s: invalid parameter name %q", variable, name), "see postconf(5)")
+			return finding.WithHint(fmt.Errorf("%s: invalid parameter name %q", variable, name),
+				"see postconf(5)")
 		}
 		// The value is not shown: it may be a password.
 		value := postfix.TrimSpace(p.vars[variable])
 		if strings.ContainsAny(value, "\n\r\x00") {
-			return finding.WithHint(fmt.Errorf("%s has more than one line", variable), "put the value on one line, main.cf needs no line breaks")
+			return finding.WithHint(fmt.Errorf("%s has more than one line", variable),
+				"put the value on one line, main.cf needs no line breaks")
 		}
 		p.put(postfix.Parameter{Name: name, Value: value, Unset: value == ""})
 	}
@@ -49,9 +51,11 @@ func (p *plan) notParameter(variable, name string) bool {
 	case strings.ContainsAny(name, "abcdefghijklmnopqrstuvwxyz"):
 		return false
 	case link.MatchString(name):
-		p.warn(fmt.Errorf("%s is ignored, for Kubernetes sets it for a service", variable), "enableServiceLinks: false keeps such variables away")
+		p.warn(fmt.Errorf("%s is ignored, for Kubernetes sets it for a service", variable),
+			"enableServiceLinks: false keeps such variables away")
 	default:
-		p.warn(fmt.Errorf("%s is ignored, for no parameter is called %q", variable, name), "parameters are in lower case, like POSTFIX_myhostname")
+		p.warn(fmt.Errorf("%s is ignored, for no parameter is called %q", variable, name),
+			"parameters are in lower case, like POSTFIX_myhostname")
 	}
 	return true
 }
@@ -59,12 +63,13 @@ func (p *plan) notParameter(variable, name string) bool {
 // notDone warns of variables that the image boky/postfix takes and we do not.
 func (p *plan) notDone() error {
 	exact := map[string]string{
-		"SMTPD_SASL_USERS":   "clients are known by their network; list it in POSTFIX_mynetworks",
-		"SMTP_HEADER_CHECKS": "headers changed after signing break the signature; set POSTFIX_header_checks, which comes before",
-		"LOG_FORMAT":         "Postfix logs plain text on standard output",
-		"ANONYMIZE_EMAILS":   "addresses are logged as they are; filter the log where it is collected",
-		"AUTOSET_HOSTNAME":   "set POSTFIX_myhostname to the name that your address resolves to",
-		"DKIM_BACKEND":       "signpostd signs; leave the variable out",
+		"SMTPD_SASL_USERS": "clients are known by their network; list it in POSTFIX_mynetworks",
+		"SMTP_HEADER_CHECKS": "headers changed after signing break the signature; set " +
+			"POSTFIX_header_checks, which comes before",
+		"LOG_FORMAT":       "Postfix logs plain text on standard output",
+		"ANONYMIZE_EMAILS": "addresses are logged as they are; filter the log where it is collected",
+		"AUTOSET_HOSTNAME": "set POSTFIX_myhostname to the name that your address resolves to",
+		"DKIM_BACKEND":     "signpostd signs; leave the variable out",
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.vars)) {
 		hint := exact[name]

@@ -22,14 +22,17 @@ func (p *plan) relay() error {
 	}
 	switch {
 	case relays == "" && (user != "" || password != ""):
-		p.warn(fmt.Errorf("RELAYHOST_USERNAME or its password is set but RELAYHOST is not, so neither is used"), "set RELAYHOST, like [smtp.example.net]:587")
+		p.warn(fmt.Errorf("RELAYHOST_USERNAME or its password is set but RELAYHOST is not, so neither is used"),
+			"set RELAYHOST, like [smtp.example.net]:587")
 		return nil
 	case relays == "":
 		return nil
 	case user != "" && password == "":
-		return finding.WithHint(fmt.Errorf("RELAYHOST_USERNAME is set but there is no password"), "set RELAYHOST_PASSWORD_FILE or RELAYHOST_PASSWORD")
+		return finding.WithHint(fmt.Errorf("RELAYHOST_USERNAME is set but there is no password"),
+			"set RELAYHOST_PASSWORD_FILE or RELAYHOST_PASSWORD")
 	case user == "" && password != "":
-		return finding.WithHint(fmt.Errorf("the password of the relay is set but not the user"), "set RELAYHOST_USERNAME")
+		return finding.WithHint(fmt.Errorf("the password of the relay is set but not the user"),
+			"set RELAYHOST_USERNAME")
 	}
 	if _, err := nextHops("RELAYHOST", relays); err != nil {
 		return err
@@ -47,7 +50,8 @@ func (p *plan) relay() error {
 	p.set("smtp_sasl_security_options", "noanonymous")
 	p.set("smtp_sasl_tls_security_options", "noanonymous")
 	if name, _ := p.first("POSTFIX_smtp_tls_security_level", "RELAYHOST_TLS_LEVEL"); name == "" {
-		p.warn(fmt.Errorf("the password of the relay goes unencrypted when the relay offers no TLS"), "set RELAYHOST_TLS_LEVEL=encrypt")
+		p.warn(fmt.Errorf("the password of the relay goes unencrypted when the relay offers no TLS"),
+			"set RELAYHOST_TLS_LEVEL=encrypt")
 	}
 	return nil
 }
@@ -59,15 +63,18 @@ func (p *plan) password() (string, error) {
 	case path == "":
 		return password, nil
 	case password != "":
-		return "", finding.WithHint(fmt.Errorf("both RELAYHOST_PASSWORD and RELAYHOST_PASSWORD_FILE are set"), "keep RELAYHOST_PASSWORD_FILE")
+		return "", finding.WithHint(fmt.Errorf("both RELAYHOST_PASSWORD and RELAYHOST_PASSWORD_FILE are set"),
+			"keep RELAYHOST_PASSWORD_FILE")
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", finding.WithHint(fmt.Errorf("RELAYHOST_PASSWORD_FILE: %w", err), "name a file that this user can read")
+		return "", finding.WithHint(fmt.Errorf("RELAYHOST_PASSWORD_FILE: %w", err),
+			"name a file that this user can read")
 	}
 	password = strings.TrimRight(string(data), "\r\n")
 	if password == "" {
-		return "", finding.WithHint(fmt.Errorf("RELAYHOST_PASSWORD_FILE: %s is empty", path), "put the password into it")
+		return "", finding.WithHint(fmt.Errorf("RELAYHOST_PASSWORD_FILE: %s is empty", path),
+			"put the password into it")
 	}
 	return password, nil
 }
@@ -84,10 +91,12 @@ func (p *plan) passwordMap(relays, user, password string) ([]byte, error) {
 		return nil, err
 	}
 	if strings.Contains(user, ":") || strings.ContainsFunc(user, unicode.IsControl) || !utf8.ValidString(user) {
-		return nil, finding.WithHint(fmt.Errorf("RELAYHOST_USERNAME has a colon, a control character or is not UTF-8"), "Postfix cannot use such a name")
+		return nil, finding.WithHint(fmt.Errorf("RELAYHOST_USERNAME has a colon, a control character or is not UTF-8"),
+			"Postfix cannot use such a name")
 	}
 	if postfix.TrimSpace(password) != password || strings.ContainsFunc(password, unicode.IsControl) || !utf8.ValidString(password) {
-		return nil, finding.WithHint(fmt.Errorf("the password of the relay begins or ends in white space, has a control character or is not UTF-8"), "Postfix cannot use such a password")
+		return nil, finding.WithHint(fmt.Errorf("the password of the relay begins or ends in white space, has a control character or is not UTF-8"),
+			"Postfix cannot use such a password")
 	}
 	text := "# Written by `signpost postfix write` from RELAYHOST_*; changes are lost.\n"
 	for _, key := range keys {
@@ -103,11 +112,13 @@ func nextHops(variable, list string) ([]string, error) {
 	for _, hop := range hops {
 		if strings.ContainsFunc(hop, func(r rune) bool { return notInHostname(r) && !strings.ContainsRune("[]:", r) }) {
 			// The value is not shown: a URL with a password is a common mistake.
-			return nil, finding.WithHint(fmt.Errorf("%s is not written as Postfix wants it", variable), "write [host]:port, like [smtp.example.net]:587")
+			return nil, finding.WithHint(fmt.Errorf("%s is not written as Postfix wants it", variable),
+				"write [host]:port, like [smtp.example.net]:587")
 		}
 	}
 	if len(hops) == 0 {
-		return nil, finding.WithHint(fmt.Errorf("%s names no relay", variable), "write [host]:port, like [smtp.example.net]:587")
+		return nil, finding.WithHint(fmt.Errorf("%s names no relay", variable),
+			"write [host]:port, like [smtp.example.net]:587")
 	}
 	return hops, nil
 }

@@ -29,7 +29,8 @@ func Render(format string, settings []postfix.Parameter) (string, error) {
 	case "env":
 		return renderEnv(settings), nil
 	}
-	return "", finding.WithHint(fmt.Errorf("unknown format %q", format), "it is one of %s", strings.Join(Formats(), ", "))
+	return "", finding.WithHint(fmt.Errorf("unknown format %q", format),
+		"it is one of %s", strings.Join(Formats(), ", "))
 }
 
 func renderMain(settings []postfix.Parameter) string {
@@ -82,14 +83,16 @@ func shellQuote(text string) string {
 // (Compose file reference, interpolation).
 func renderEnv(settings []postfix.Parameter) string {
 	var b strings.Builder
-	b.WriteString("# Under \"environment:\" of a service in a compose file. There $$ stands for one $; in a file\n" +
+	b.WriteString("# Under \"environment:\" of a service in a compose file. There $$ stands for " +
+		"one $; in a file\n" +
 		"# for `docker run --env-file` leave out the dash and the quotes, and write $ once.\n")
 	for _, s := range settings {
 		switch {
 		case s.Secret():
 			fmt.Fprintf(&b, "# %s%s\n", overridePrefix, s.Shown())
 		case !s.Unset && s.Value == "":
-			fmt.Fprintf(&b, "# %s is empty, and no variable says that: an empty one takes the setting out\n", s.Name)
+			fmt.Fprintf(&b, "# %s is empty, and no variable says that: an empty one takes the "+
+				"setting out\n", s.Name)
 		default:
 			fmt.Fprintf(&b, "- %s\n", yamlQuote(strings.ReplaceAll(overridePrefix+s.Name+"="+s.Value, "$", "$$")))
 		}

@@ -35,7 +35,9 @@ func (p *plan) restrictions() error {
 	value := p.vars["ALLOWED_SENDER_DOMAINS"]
 	if postfix.TrimSpace(value) == "" {
 		if !everybody {
-			return finding.WithHint(fmt.Errorf("ALLOWED_SENDER_DOMAINS is not set"), "list the domains you send from with blanks between, or set ALLOW_EMPTY_SENDER_DOMAINS=yes to allow all")
+			return finding.WithHint(fmt.Errorf("ALLOWED_SENDER_DOMAINS is not set"),
+				"list the domains you send from with blanks between, or set "+
+					"ALLOW_EMPTY_SENDER_DOMAINS=yes to allow all")
 		}
 		return nil
 	}
@@ -52,7 +54,8 @@ func (p *plan) restrictions() error {
 	// This is the default of Postfix without smtpd_access_maps; the map has
 	// ".domain" where subdomains are wanted.
 	p.set("parent_domain_matches_subdomains",
-		"debug_peer_list, fast_flush_domains, mynetworks, permit_mx_backup_networks, qmqpd_authorized_clients, relay_domains")
+		"debug_peer_list, fast_flush_domains, mynetworks, permit_mx_backup_networks, "+
+			"qmqpd_authorized_clients, relay_domains")
 	return nil
 }
 
@@ -67,7 +70,8 @@ func senderMap(domains string, subdomains bool) ([]byte, error) {
 		case strings.Contains(word, ","):
 			return nil, finding.WithHint(fmt.Errorf("%q has a comma", word), "put blanks between the domains")
 		case strings.HasPrefix(word, "*.") || strings.HasPrefix(word, "."):
-			return nil, finding.WithHint(fmt.Errorf("invalid domain name %q", word), "list the domain alone and set SIGNPOST_SUBDOMAINS=true")
+			return nil, finding.WithHint(fmt.Errorf("invalid domain name %q", word),
+				"list the domain alone and set SIGNPOST_SUBDOMAINS=true")
 		}
 		forms, err := addressForms(word)
 		if err != nil {

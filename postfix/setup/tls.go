@@ -24,7 +24,8 @@ func (p *plan) clientTLS() error {
 	}
 	levels := []string{"none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"}
 	if !slices.Contains(levels, level) {
-		return finding.WithHint(fmt.Errorf("%s=%q is not a TLS level", variable, level), "one of %s", strings.Join(levels, ", "))
+		return finding.WithHint(fmt.Errorf("%s=%q is not a TLS level", variable, level),
+			"one of %s", strings.Join(levels, ", "))
 	}
 	p.set("smtp_tls_security_level", level)
 	if p.theirs("smtp_tls_CAfile") != "" {
@@ -34,7 +35,8 @@ func (p *plan) clientTLS() error {
 	if p.machine.Exists(caBundle) {
 		p.set("smtp_tls_CAfile", caBundle)
 	} else if level == "verify" || level == "secure" {
-		p.warn(fmt.Errorf("%s=%s, but %s does not exist", variable, level, caBundle), "install the package ca-certificates")
+		p.warn(fmt.Errorf("%s=%s, but %s does not exist", variable, level, caBundle),
+			"install the package ca-certificates")
 	}
 	return nil
 }
@@ -56,7 +58,8 @@ func (p *plan) serverTLS() error {
 	case cert != "" && p.found(cert) && (key == "" || p.found(key)):
 	default:
 		if cert != "" && cert != selfCert {
-			p.warn(fmt.Errorf("smtpd_tls_cert_file %s or its key does not exist, so clients are not offered TLS", cert), "mount the files")
+			p.warn(fmt.Errorf("smtpd_tls_cert_file %s or its key does not exist, so clients are not offered TLS", cert),
+				"mount the files")
 		}
 		p.set("smtpd_tls_security_level", "none")
 		return nil

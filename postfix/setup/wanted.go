@@ -81,7 +81,8 @@ func checkDir(dir string) error {
 		return fmt.Errorf("configuration directory %q is not an absolute path", dir)
 	}
 	if strings.ContainsAny(dir, " \t\n\v\f\r,{}$\"") {
-		return finding.WithHint(fmt.Errorf("configuration directory %q cannot be named in main.cf", dir), "use a path without white space, comma, brace, quote and $")
+		return finding.WithHint(fmt.Errorf("configuration directory %q cannot be named in main.cf", dir),
+			"use a path without white space, comma, brace, quote and $")
 	}
 	return nil
 }
@@ -137,7 +138,8 @@ func (p *plan) switchedOn(name string) bool {
 	value := p.vars[name]
 	switch strings.ToLower(postfix.TrimSpace(value)) {
 	case "no", "0", "false", "off", "n":
-		p.warn(fmt.Errorf("%s=%s means on, for any text does", name, postfix.TrimSpace(value)), "leave the variable out to switch it off")
+		p.warn(fmt.Errorf("%s=%s means on, for any text does", name, postfix.TrimSpace(value)),
+			"leave the variable out to switch it off")
 	}
 	return value != ""
 }
@@ -177,7 +179,8 @@ func (p *plan) limits() error {
 		value = "0"
 	}
 	if strings.Trim(value, "0123456789") != "" {
-		return finding.WithHint(fmt.Errorf("MESSAGE_SIZE_LIMIT=%q must be a number of bytes", value), "0 is unlimited, 10485760 is 10 MiB")
+		return finding.WithHint(fmt.Errorf("MESSAGE_SIZE_LIMIT=%q must be a number of bytes", value),
+			"0 is unlimited, 10485760 is 10 MiB")
 	}
 	p.set("message_size_limit", value)
 	// Postfix refuses to run a delivery agent whose limit is below that of
@@ -205,7 +208,8 @@ func (p *plan) masquerade() error {
 	words := postfix.List(value)
 	for _, word := range words {
 		if _, err := addressForms(strings.TrimPrefix(word, "!")); err != nil {
-			return finding.WithHint(fmt.Errorf("MASQUERADED_DOMAINS: %w", err), "list domains like example.org")
+			return finding.WithHint(fmt.Errorf("MASQUERADED_DOMAINS: %w", err),
+				"list domains like example.org")
 		}
 	}
 	p.set("masquerade_domains", strings.Join(words, " "))
