@@ -74,15 +74,14 @@ func spfOf(c *cli.Context) (record.SPF, error) {
 // checkLookups counts what is known without asking the DNS: what is included
 // looks up more.
 func checkLookups(spf record.SPF) error {
-	const most = 10 // RFC 7208, section 4.6.4
 	lookups := 0
 	for _, term := range spf.Terms {
 		if term.LooksUp() {
 			lookups++
 		}
 	}
-	if lookups > most {
-		return exitError{exitUsage, finding.WithHint(fmt.Errorf("--include: the SPF record would need %d lookups or more, and receivers give up after %d", lookups, most),
+	if lookups > record.MaxLookups {
+		return exitError{exitUsage, finding.WithHint(fmt.Errorf("--include: the SPF record would need %d lookups or more, and receivers give up after %d", lookups, record.MaxLookups),
 			"name addresses with --ip")}
 	}
 	return nil

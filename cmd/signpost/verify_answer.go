@@ -79,7 +79,7 @@ func newVerifyAnswer(file string, j *verify.Judgement, server string) verifyAnsw
 		})
 	}
 	spf := j.SPF
-	a.SPF = verifySPF{Result: spf.Result, Reason: spf.Skipped, Helo: spf.Envelope.Helo, Sender: spf.Sender, Domain: spf.Domain,
+	a.SPF = verifySPF{Result: string(spf.Result), Reason: spf.Skipped, Helo: spf.Envelope.Helo, Sender: spf.Sender, Domain: spf.Domain,
 		Record: spf.Record, Term: spf.Term, Lookups: spf.Lookups, Void: spf.Void, Aligned: spf.Aligned}
 	if spf.Envelope.IP.IsValid() {
 		a.SPF.IP = spf.Envelope.IP.String()

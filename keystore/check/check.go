@@ -39,9 +39,9 @@ type Options struct {
 
 // Report is what was found out about a domain.
 type Report struct {
-	Domain  string `json:"domain"`
-	Passes  string `json:"passes"`  // Yes, No or NotKnown: does its mail pass DMARC?
-	Verdict string `json:"verdict"` // the same in one sentence
+	Domain  string  `json:"domain"`
+	Passes  Outcome `json:"passes"`  // does its mail pass DMARC?
+	Verdict string  `json:"verdict"` // the same in one sentence
 
 	Good     []Good            `json:"good"`
 	Findings []finding.Finding `json:"findings"`
@@ -53,11 +53,14 @@ type Good struct {
 	What string `json:"what"`
 }
 
-// What a report says of passing.
+// Outcome answers whether something passes.
+type Outcome string
+
+// Outcomes.
 const (
-	Yes      = "yes"
-	No       = "no"
-	NotKnown = "unknown"
+	Yes      Outcome = "yes"
+	No       Outcome = "no"
+	NotKnown Outcome = "unknown"
 )
 
 // mostWaits bounds how long the check of one domain takes, in times that the

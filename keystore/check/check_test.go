@@ -18,8 +18,8 @@ type fault struct {
 	selector []string // of the keys in the directory; s1 when nil
 	change   func(*Options)
 	want     []string
-	passes   string // Yes when empty
-	says     string // somewhere in the report
+	passes   Outcome // Yes when empty
+	says     string  // somewhere in the report
 }
 
 func from(addrs ...string) func(*Options) {

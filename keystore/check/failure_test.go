@@ -82,7 +82,7 @@ func TestFailuresAreNotMissing(t *testing.T) {
 	questions := []struct {
 		name   string
 		qtype  uint16
-		passes string // empty: nothing hangs on the answer, and nothing is said
+		passes Outcome // empty: nothing hangs on the answer, and nothing is said
 	}{
 		{"s1._domainkey.clean.test.", miekg.TypeTXT, Yes},
 		{"clean.test.", miekg.TypeTXT, Yes},
@@ -189,7 +189,7 @@ func TestSubdomains(t *testing.T) {
 		subdomains bool
 		from       string
 		want       []string
-		passes     string
+		passes     Outcome
 	}{
 		{"news.relaxed.test", true, "192.0.2.1", nil, Yes},
 		{"news.relaxed.test", false, "192.0.2.1", []string{"dkim-unsigned"}, Yes},

@@ -16,7 +16,7 @@ import (
 
 // policyState is what is known of the DMARC policy.
 type policyState struct {
-	policy *policy.Policy
+	policy *policy.AuthorDomain
 	err    error // could not find out
 }
 

@@ -19,7 +19,7 @@ import (
 // spfState is what SPF says of one sending address.
 type spfState struct {
 	addr   netip.Addr
-	result policy.SPFResult
+	result policy.Evaluation
 }
 
 // checkSPF lints the record of the envelope sender's domain, follows what it
@@ -29,7 +29,7 @@ func (a *audit) checkSPF(ctx context.Context, s *section) {
 	if err != nil {
 		s.failed(a.mailFrom, err, "whether an SPF record is published is not known")
 		for _, addr := range a.senders {
-			a.spf = append(a.spf, spfState{addr, policy.SPFResult{Result: policy.SPFTempError, Domain: a.mailFrom, Err: err}})
+			a.spf = append(a.spf, spfState{addr, policy.Evaluation{Result: policy.TempError, Domain: a.mailFrom, Err: err}})
 		}
 		return
 	}
@@ -119,7 +119,7 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, linted []finding.Fi
 	for _, addr := range a.senders {
 		state := spfState{addr, policy.SPF(ctx, a.resolver, addr, a.Helo, "postmaster@"+a.mailFrom)}
 		a.spf = append(a.spf, state)
-		if slices.Contains([]string{policy.SPFFail, policy.SPFSoftFail, policy.SPFNeutral}, state.result.Result) {
+		if slices.Contains([]policy.Result{policy.Fail, policy.SoftFail, policy.Neutral}, state.result.Result) {
 			missing = append(missing, state)
 		}
 	}
@@ -131,24 +131,24 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, linted []finding.Fi
 
 func (a *audit) tellSPF(s *section, state spfState, fix string, publish *finding.Record) {
 	addr, r := state.addr, state.result
-	counts := fmt.Sprintf("%d of %d look-ups, %d of %d without result", r.Lookups, policy.MaxSPFLookups, r.Void, policy.MaxSPFVoid)
+	counts := fmt.Sprintf("%d of %d look-ups, %d of %d without result", r.Lookups, record.MaxLookups, r.Void, record.MaxVoid)
 	const fails = "receivers take mail from this address for forged, unless DKIM speaks for it"
 	switch r.Result {
-	case policy.SPFPass:
+	case policy.Pass:
 		s.ok(a.mailFrom, "SPF passes for %s by %s (%s)", addr, r.Term, counts)
-	case policy.SPFFail, policy.SPFSoftFail:
-		s.addRecord(finding.Fault, "spf-"+r.Result, a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, fix, publish)
-	case policy.SPFNeutral:
+	case policy.Fail, policy.SoftFail:
+		s.addRecord(finding.Fault, "spf-"+string(r.Result), a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, fix, publish)
+	case policy.Neutral:
 		s.addRecord(finding.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmp.Or(r.Term, "default"), counts),
 			"DMARC does not count that as a pass", fix, publish)
-	case policy.SPFTempError:
+	case policy.TempError:
 		s.failed(a.mailFrom, r.Err, "whether SPF passes for "+addr.String()+" is not known")
-	case policy.SPFPermError:
+	case policy.PermError:
 		code := "spf-permerror"
 		switch {
-		case r.Lookups > policy.MaxSPFLookups:
+		case r.Lookups > record.MaxLookups:
 			code = "spf-lookups"
-		case r.Void > policy.MaxSPFVoid:
+		case r.Void > record.MaxVoid:
 			code = "spf-void-lookups"
 		}
 		fix := "correct it in the record at the domain named"

@@ -12,7 +12,6 @@ import (
 
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
-	"signpost/keystore/policy"
 	"signpost/keystore/record"
 )
 
@@ -120,16 +119,16 @@ func (t *spfTree) finds(ctx context.Context, term record.Term, target, domain st
 // conclude tells how much of what is allowed the whole takes.
 func (t *spfTree) conclude() {
 	switch {
-	case t.lookups > policy.MaxSPFLookups && !t.section.has("spf-lookups"):
+	case t.lookups > record.MaxLookups && !t.section.has("spf-lookups"):
 		count := fmt.Sprint(t.lookups)
 		if t.lookups > enough {
 			count = "more than " + fmt.Sprint(enough)
 		}
 		t.section.add(finding.Fault, "spf-lookups", t.mailFrom,
-			fmt.Sprintf("its SPF record and what it includes have %s terms that look something up; %d are allowed", count, policy.MaxSPFLookups),
+			fmt.Sprintf("its SPF record and what it includes have %s terms that look something up; %d are allowed", count, record.MaxLookups),
 			"receivers that come to the one too many end with an error (permerror), which is no pass (RFC 7208, section 4.6.4)",
 			"replace include, a and mx terms by the ip4 and ip6 terms that they stand for, until 10 are left")
 	case !t.cut && !t.section.has("spf-lookups"):
-		t.section.ok(t.mailFrom, "the SPF record is valid: %s (%d of %d look-ups in all)", t.record, t.lookups, policy.MaxSPFLookups)
+		t.section.ok(t.mailFrom, "the SPF record is valid: %s (%d of %d look-ups in all)", t.record, t.lookups, record.MaxLookups)
 	}
 }

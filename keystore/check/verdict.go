@@ -12,7 +12,7 @@ import (
 
 // part is what one of the two ways to pass DMARC comes to.
 type part struct {
-	passes string // Yes, No or NotKnown
+	passes Outcome
 	why    string
 }
 
@@ -103,7 +103,7 @@ func treatment(policy string) string {
 }
 
 // judgeDKIM: one signature that verifies and is aligned is enough.
-func (a *audit) judgeDKIM(ctx context.Context, published *policy.Policy) part {
+func (a *audit) judgeDKIM(ctx context.Context, published *policy.AuthorDomain) part {
 	if a.Keys == nil {
 		return part{NotKnown, "whether it is signed is not known (the key directory cannot be read)"}
 	}
@@ -139,21 +139,21 @@ func (a *audit) judgeDKIM(ctx context.Context, published *policy.Policy) part {
 }
 
 // judgeSPF: it must pass for every address that sends.
-func (a *audit) judgeSPF(ctx context.Context, published *policy.Policy) part {
+func (a *audit) judgeSPF(ctx context.Context, published *policy.AuthorDomain) part {
 	if len(a.spf) == 0 {
 		return part{NotKnown, "the sending address is not known, so SPF cannot be evaluated"}
 	}
 	var passes []string
 	for _, state := range a.spf {
 		switch state.result.Result {
-		case policy.SPFPass:
+		case policy.Pass:
 			passes = append(passes, state.addr.String())
-		case policy.SPFTempError:
+		case policy.TempError:
 			return part{NotKnown, "whether SPF passes for " + state.addr.String() + " is not known (" + state.result.Err.Error() + ")"}
 		}
 	}
 	for _, state := range a.spf {
-		if state.result.Result != policy.SPFPass {
+		if state.result.Result != policy.Pass {
 			return part{No, fmt.Sprintf("SPF does not pass for %s (%s)", state.addr, state.result.Result)}
 		}
 	}

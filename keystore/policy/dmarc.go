@@ -11,9 +11,9 @@ import (
 	"signpost/keystore/record"
 )
 
-// Policy is what the DNS says of an author domain (RFC 9989, section 4.10).
-type Policy struct {
-	AuthorDomain string
+// AuthorDomain is what the DNS says of the domain in From (RFC 9989, section 4.10).
+type AuthorDomain struct {
+	Name string
 	// Organizational is what the domain is compared by in relaxed alignment;
 	// empty when it could not be found out, which Aligned tells.
 	Organizational string
@@ -37,53 +37,53 @@ type Policy struct {
 
 // DMARC finds the policy for an author domain, which is given in A-labels. The
 // error is a *dns.LookupError: what could not be found out is never "no policy".
-func DMARC(ctx context.Context, source dns.Source, authorDomain string) (*Policy, error) {
+func DMARC(ctx context.Context, source dns.Source, authorDomain string) (*AuthorDomain, error) {
 	domain := dns.Plain(authorDomain)
 	w, err := walk(ctx, source, domain)
 	if err != nil && !w.hasOwn() {
 		return nil, err
 	}
-	p := &Policy{AuthorDomain: domain, Several: w.several, source: source, unknown: err}
+	d := &AuthorDomain{Name: domain, Several: w.several, source: source, unknown: err}
 	if err == nil {
-		p.Organizational = w.organizational()
+		d.Organizational = w.organizational()
 	}
-	found := w.policyRecord(p.Organizational)
+	found := w.policyRecord(d.Organizational)
 	if found == nil {
-		return p, nil
+		return d, nil
 	}
-	p.Found, p.Text, p.Record = found.domain, found.text, found.record
-	p.Tag, p.Published = "p", p.Record.Policy
-	if p.Found != domain {
-		if err := p.inherit(ctx); err != nil {
+	d.Found, d.Text, d.Record = found.domain, found.text, found.record
+	d.Tag, d.Published = "p", d.Record.Policy
+	if d.Found != domain {
+		if err := d.inherit(ctx); err != nil {
 			return nil, err
 		}
 	}
-	p.Policy = p.Published
-	if p.Record.Testing {
-		p.Policy = lowered(p.Policy)
+	d.Policy = d.Published
+	if d.Record.Testing {
+		d.Policy = lowered(d.Policy)
 	}
-	return p, nil
+	return d, nil
 }
 
 // inherit takes the policy for a subdomain. It exists unless the DNS says
 // NXDOMAIN (RFC 9989, section 3.2.13 and appendix A.4).
-func (p *Policy) inherit(ctx context.Context) error {
-	if p.Published == "" {
+func (d *AuthorDomain) inherit(ctx context.Context) error {
+	if d.Published == "" {
 		return nil
 	}
-	if p.Record.NonexistentPolicy != "" {
-		answer, err := p.source.Lookup(ctx, p.AuthorDomain, miekg.TypeA)
+	if d.Record.NonexistentPolicy != "" {
+		answer, err := d.source.Lookup(ctx, d.Name, miekg.TypeA)
 		if err != nil {
 			return err
 		}
 		// With a CNAME the name exists, whatever becomes of its target.
 		if answer.NXDomain && len(answer.CNAMEs) == 0 {
-			p.Tag, p.Published = "np", p.Record.NonexistentPolicy
+			d.Tag, d.Published = "np", d.Record.NonexistentPolicy
 			return nil
 		}
 	}
-	if p.Record.SubdomainPolicy != "" {
-		p.Tag, p.Published = "sp", p.Record.SubdomainPolicy
+	if d.Record.SubdomainPolicy != "" {
+		d.Tag, d.Published = "sp", d.Record.SubdomainPolicy
 	}
 	return nil
 }
@@ -99,19 +99,19 @@ func lowered(policy string) string {
 // Aligned reports whether a domain that SPF or DKIM authenticated is aligned
 // with the author domain (RFC 9989, section 4.10.2): the same, or with strict
 // false, of the same organizational domain. The error is a *dns.LookupError.
-func (p *Policy) Aligned(ctx context.Context, authenticated string, strict bool) (bool, error) {
+func (d *AuthorDomain) Aligned(ctx context.Context, authenticated string, strict bool) (bool, error) {
 	domain := dns.Plain(authenticated)
-	if domain == p.AuthorDomain {
+	if domain == d.Name {
 		return true, nil
 	}
 	if strict || domain == "" {
 		return false, nil
 	}
-	if p.unknown != nil {
-		return false, p.unknown
+	if d.unknown != nil {
+		return false, d.unknown
 	}
-	organizational, err := organizationalOf(ctx, p.source, domain)
-	return organizational == p.Organizational, err
+	organizational, err := organizationalOf(ctx, d.source, domain)
+	return organizational == d.Organizational, err
 }
 
 // organizationalOf returns the organizational domain of a domain (RFC 9989,

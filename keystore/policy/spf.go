@@ -9,31 +9,29 @@ import (
 	"strings"
 
 	"signpost/keystore/dns"
+	"signpost/keystore/record"
 
 	"blitiri.com.ar/go/spf"
 	"golang.org/x/net/idna"
 )
 
-// Results of SPF (RFC 7208, section 2.6).
+// Result is what SPF says of a sender (RFC 7208, section 2.6).
+type Result string
+
+// Results of SPF.
 const (
-	SPFPass      = "pass"
-	SPFFail      = "fail"
-	SPFSoftFail  = "softfail"
-	SPFNeutral   = "neutral"
-	SPFNone      = "none"
-	SPFTempError = "temperror"
-	SPFPermError = "permerror"
+	Pass      Result = "pass"
+	Fail      Result = "fail"
+	SoftFail  Result = "softfail"
+	Neutral   Result = "neutral"
+	None      Result = "none"
+	TempError Result = "temperror"
+	PermError Result = "permerror"
 )
 
-// What an evaluation may ask of the DNS (RFC 7208, section 4.6.4).
-const (
-	MaxSPFLookups = 10 // terms that look something up
-	MaxSPFVoid    = 2  // of these look-ups, such that find nothing
-)
-
-// SPFResult is what a receiver makes of a client and a sender.
-type SPFResult struct {
-	Result string // one of the constants above
+// Evaluation is what a receiver makes of a client and a sender.
+type Evaluation struct {
+	Result Result
 	Sender string // who was checked: MAIL FROM, or postmaster at the HELO name
 	Domain string // of Sender, in A-labels: where the policy stands
 	Record string // the SPF record there; empty when there is none
@@ -54,7 +52,7 @@ type SPFResult struct {
 // client, helo what it called itself, mailFrom the address in MAIL FROM. An
 // empty mailFrom stands for a bounce: then postmaster@helo is checked (section
 // 2.4).
-func SPF(ctx context.Context, source dns.Source, ip netip.Addr, helo, mailFrom string) SPFResult {
+func SPF(ctx context.Context, source dns.Source, ip netip.Addr, helo, mailFrom string) Evaluation {
 	local, domain := "", helo
 	if at := strings.LastIndexByte(mailFrom, '@'); at >= 0 {
 		local, domain = mailFrom[:at], mailFrom[at+1:]
@@ -62,10 +60,10 @@ func SPF(ctx context.Context, source dns.Source, ip netip.Addr, helo, mailFrom s
 	if local == "" {
 		local = "postmaster" // section 4.3
 	}
-	r := SPFResult{Sender: local + "@" + domain}
+	r := Evaluation{Sender: local + "@" + domain}
 	ascii, err := spfDomain(domain)
 	if err != nil {
-		r.Result, r.Domain, r.Err = SPFNone, domain, fmt.Errorf("%q %w", domain, err) // section 4.3
+		r.Result, r.Domain, r.Err = None, domain, fmt.Errorf("%q %w", domain, err) // section 4.3
 		return r
 	}
 	r.Domain = ascii
@@ -76,7 +74,7 @@ func SPF(ctx context.Context, source dns.Source, ip netip.Addr, helo, mailFrom s
 	sender := strings.ReplaceAll(local, "@", "_") + "@" + ascii
 	result, err := spf.CheckHostWithSender(net.IP(ip.AsSlice()), strings.TrimSuffix(helo, "."), sender,
 		spf.WithContext(ctx), spf.WithResolver(e), spf.WithTraceFunc(e.trace))
-	r.Result, r.Record = string(result), e.record
+	r.Result, r.Record = Result(result), e.record
 	r.Lookups, r.Void = e.lookups, e.void
 	switch result {
 	case spf.TempError:
@@ -129,9 +127,9 @@ func (e *spfEvaluation) inWords(err error) error {
 	}
 	switch {
 	case errors.Is(err, spf.ErrLookupLimitReached):
-		return fmt.Errorf("more than %d terms look something up, which is all that RFC 7208 allows", MaxSPFLookups)
+		return fmt.Errorf("more than %d terms look something up, which is all that RFC 7208 allows", record.MaxLookups)
 	case errors.Is(err, spf.ErrVoidLookupLimitReached):
-		return fmt.Errorf("more than %d look-ups find nothing, which is all that RFC 7208 allows", MaxSPFVoid)
+		return fmt.Errorf("more than %d look-ups find nothing, which is all that RFC 7208 allows", record.MaxVoid)
 	case errors.Is(err, spf.ErrTooManyMXRecords):
 		return fmt.Errorf("mx at %s finds over 10 mail exchangers", at)
 	case errors.Is(err, spf.ErrMultipleRecords):

@@ -148,7 +148,7 @@ func TestSPF(t *testing.T) {
 				from = ""
 			}
 			r := SPF(context.Background(), zone, netip.MustParseAddr(test.ip), test.helo, from)
-			if r.Result != test.want || r.Term != test.term || r.Lookups != test.lookups || r.Void != test.void {
+			if string(r.Result) != test.want || r.Term != test.term || r.Lookups != test.lookups || r.Void != test.void {
 				t.Errorf("got %s by %q, %d look-ups, %d void; want %s by %q, %d, %d (%v)",
 					r.Result, r.Term, r.Lookups, r.Void, test.want, test.term, test.lookups, test.void, r.Err)
 			}
@@ -192,7 +192,7 @@ func TestSPFFailures(t *testing.T) {
 			source := failing{zone, map[string]dns.Kind{test.failed: kind}}
 			r := SPF(context.Background(), source, netip.MustParseAddr("192.0.2.9"), "h.test", test.from)
 			var failed *dns.LookupError
-			if r.Result != test.want || test.want == "temperror" && (!errors.As(r.Err, &failed) || failed.Kind != kind) {
+			if string(r.Result) != test.want || test.want == "temperror" && (!errors.As(r.Err, &failed) || failed.Kind != kind) {
 				t.Errorf("%s at %s: got %s, %v", kind, test.failed, r.Result, r.Err)
 			}
 		}

@@ -47,6 +47,13 @@ func (t Term) String() string {
 	return t.Qualifier + t.Name + ":" + t.Value + t.CIDR
 }
 
+// What receivers look up for one record and all that it includes (RFC 7208,
+// section 4.6.4).
+const (
+	MaxLookups = 10 // terms that look something up
+	MaxVoid    = 2  // of these lookups, such that find nothing
+)
+
 // LooksUp reports whether the term counts towards the ten that may look things
 // up in the DNS (RFC 7208, section 4.6.4).
 func (t Term) LooksUp() bool {

@@ -141,8 +141,8 @@ func lintSPFRecord(l *linter, text string) {
 		}
 		seen[key] = true
 	}
-	if lookups > 10 {
-		l.add(finding.Fault, "spf-lookups", fmt.Sprintf("%d terms make receivers ask the DNS, and 10 are allowed", lookups), permError,
+	if lookups > MaxLookups {
+		l.add(finding.Fault, "spf-lookups", fmt.Sprintf("%d terms make receivers query the DNS, and %d are allowed", lookups, MaxLookups), permError,
 			"replace names whose addresses are known by ip4: and ip6:, and drop what sends no mail")
 	}
 }

@@ -81,7 +81,7 @@ func (j *Judgement) Good() (good, unknown bool) {
 		for _, s := range j.Signatures {
 			unknown = unknown || s.Result == TempError
 		}
-		return false, unknown || j.SPF.Result == policy.SPFTempError
+		return false, unknown || j.SPF.Result == policy.TempError
 	}
 	return false, false
 }

@@ -20,7 +20,7 @@ type DMARC struct {
 	Result Result
 	Reason string
 	// Policy is what the author domain asks for; nil when it was not found out.
-	Policy *policy.Policy
+	Policy *policy.AuthorDomain
 	// DKIM and SPF are the domains that are authenticated so and aligned, which
 	// makes DMARC pass. They are there without a policy too.
 	DKIM []string
@@ -97,12 +97,12 @@ func (j *Judgement) align(ctx context.Context, offline bool) (unknown error) {
 		}
 	}
 	switch j.SPF.Result {
-	case policy.SPFPass:
+	case policy.Pass:
 		if aligned(j.SPF.Domain, p.Record.StrictSPF) {
 			j.SPF.Aligned = true
 			j.DMARC.SPF = j.SPF.Domain
 		}
-	case policy.SPFTempError:
+	case policy.TempError:
 		if unknown == nil {
 			unknown = fmt.Errorf("SPF could not be evaluated: %w", j.SPF.Err)
 		}
@@ -127,7 +127,7 @@ func (j *Judgement) whyNotAligned() string {
 			good = append(good, "the DKIM signature of "+s.Domain)
 		}
 	}
-	if j.SPF.Result == policy.SPFPass {
+	if j.SPF.Result == policy.Pass {
 		good = append(good, "SPF for "+j.SPF.Domain)
 	}
 	if len(good) == 0 {

@@ -101,7 +101,7 @@ func TestJudge(t *testing.T) {
 				dkim = string(j.Signatures[0].Result)
 			}
 			if j.SPF.Skipped == "" {
-				spf = j.SPF.Result
+				spf = string(j.SPF.Result)
 			}
 			if got := fmt.Sprintf("%s %s %s %s", dkim, spf, j.DMARC.Result, j.DMARC.Disposition); got != test.want {
 				t.Errorf("got %s, want %s: %+v", got, test.want, j.DMARC)
@@ -172,7 +172,7 @@ func checkResults(t *testing.T, j *Judgement) {
 		want = append(want, "dkim none ")
 	}
 	if j.SPF.Skipped == "" {
-		want = append(want, "spf "+j.SPF.Result)
+		want = append(want, "spf "+string(j.SPF.Result))
 	}
 	want = append(want, "dmarc "+string(j.DMARC.Result)+" "+j.DMARC.AuthorDomain)
 	if !slices.Equal(got, want) {

@@ -8,8 +8,8 @@ import (
 
 // SPF is the result of the check of the client and the sender.
 type SPF struct {
-	policy.SPFResult          // empty when Skipped
-	Envelope         Envelope // that was used
+	policy.Evaluation          // empty when Skipped
+	Envelope          Envelope // that was used
 	// From says where what was not given of the envelope was found.
 	From []string
 	// Skipped says why there was no check.
@@ -32,9 +32,9 @@ func (j *Judgement) judgeSPF(ctx context.Context, m *Message, o Options) {
 		if sender == NullSender {
 			sender = ""
 		}
-		s.SPFResult = policy.SPF(ctx, o.Source, e.IP, e.Helo, sender)
-		if o.Offline && s.Result == policy.SPFNone {
-			s.SPFResult = policy.SPFResult{}
+		s.Evaluation = policy.SPF(ctx, o.Source, e.IP, e.Helo, sender)
+		if o.Offline && s.Result == policy.None {
+			s.Evaluation = policy.Evaluation{}
 			s.Skipped = "not looked up: there is no SPF record at hand"
 		}
 	}
