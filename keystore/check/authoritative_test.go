@@ -125,16 +125,11 @@ func twoServersBut(t *testing.T, zones map[string]string, handler miekg.HandlerF
 	r := serveZones(t, zones)
 	_, port, _ := net.SplitHostPort(r.Servers[0])
 	if handler != nil {
-		udp, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.2", port))
+		second, err := nameserver.StartUDP(net.JoinHostPort("127.0.0.2", port), handler)
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &miekg.Server{PacketConn: udp, Handler: handler}
-		started, done := make(chan struct{}), make(chan struct{})
-		server.NotifyStartedFunc = func() { close(started) }
-		go func() { defer close(done); server.ActivateAndServe() }()
-		<-started
-		t.Cleanup(func() { server.Shutdown(); <-done })
+		t.Cleanup(second.Stop)
 	}
 	return r, port
 }

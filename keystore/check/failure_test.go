@@ -12,65 +12,29 @@ import (
 
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/test/lab/nameserver"
 )
 
 // behind starts a resolver that goes wrong for some names and types, and asks
-// upstream for all others. Without tcp nothing listens there.
-func behind(t testing.TB, upstream string, tcp bool, wrong func(miekg.ResponseWriter, *miekg.Msg) bool) string {
+// upstream for all others.
+func behind(t testing.TB, upstream string, wrong func(miekg.ResponseWriter, *miekg.Msg) bool) string {
 	t.Helper()
-	handler := miekg.HandlerFunc(func(w miekg.ResponseWriter, query *miekg.Msg) {
-		if wrong(w, query) {
-			return
-		}
-		client := miekg.Client{Net: w.RemoteAddr().Network()}
-		if reply, _, err := client.Exchange(query, upstream); err == nil {
-			w.WriteMsg(reply)
+	right := nameserver.Forward(upstream)
+	return nameserver.Serve(t, func(w miekg.ResponseWriter, query *miekg.Msg) {
+		if !wrong(w, query) {
+			right(w, query)
 		}
 	})
-	for {
-		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		servers := []*miekg.Server{{PacketConn: udp, Handler: handler}}
-		if tcp {
-			listener, err := net.Listen("tcp", udp.LocalAddr().String())
-			if err != nil { // taken
-				udp.Close()
-				continue
-			}
-			servers = append(servers, &miekg.Server{Listener: listener, Handler: handler})
-		}
-		for _, server := range servers {
-			started, done := make(chan struct{}), make(chan struct{})
-			server.NotifyStartedFunc = func() { close(started) }
-			go func() { defer close(done); server.ActivateAndServe() }()
-			<-started
-			t.Cleanup(func() { server.Shutdown(); <-done })
-		}
-		return udp.LocalAddr().String()
-	}
 }
 
 // breakages are the ways in which an answer can fail to come.
 var breakages = map[string]miekg.HandlerFunc{
-	"dns-timeout": func(miekg.ResponseWriter, *miekg.Msg) {},
-	"dns-servfail": func(w miekg.ResponseWriter, query *miekg.Msg) {
-		w.WriteMsg(new(miekg.Msg).SetRcode(query, miekg.RcodeServerFailure))
-	},
-	"dns-refused": func(w miekg.ResponseWriter, query *miekg.Msg) {
-		w.WriteMsg(new(miekg.Msg).SetRcode(query, miekg.RcodeRefused))
-	},
-	"dns-lame": func(w miekg.ResponseWriter, query *miekg.Msg) { w.WriteMsg(new(miekg.Msg).SetReply(query)) },
-	"dns-truncated": func(w miekg.ResponseWriter, query *miekg.Msg) {
-		reply := new(miekg.Msg).SetReply(query)
-		reply.Truncated = true
-		w.WriteMsg(reply)
-	},
-	"dns-malformed": func(w miekg.ResponseWriter, query *miekg.Msg) {
-		packed, _ := new(miekg.Msg).SetReply(query).Pack()
-		w.Write(packed[:14])
-	},
+	"dns-timeout":   nameserver.Silent,
+	"dns-servfail":  nameserver.Code(miekg.RcodeServerFailure),
+	"dns-refused":   nameserver.Code(miekg.RcodeRefused),
+	"dns-lame":      nameserver.Lame,
+	"dns-truncated": nameserver.Truncated,
+	"dns-malformed": nameserver.Malformed,
 }
 
 // TestFailuresAreNotMissing: whatever question has no answer, and however, that
@@ -99,7 +63,7 @@ func TestFailuresAreNotMissing(t *testing.T) {
 		for _, question := range questions {
 			t.Run(code+"/"+question.name+miekg.TypeToString[question.qtype], func(t *testing.T) {
 				t.Parallel()
-				server := behind(t, upstream, code != "dns-truncated", func(w miekg.ResponseWriter, query *miekg.Msg) bool {
+				server := behind(t, upstream, func(w miekg.ResponseWriter, query *miekg.Msg) bool {
 					if query.Question[0].Name != question.name || query.Question[0].Qtype != question.qtype {
 						return false
 					}
@@ -137,7 +101,7 @@ func TestFailuresAreNotMissing(t *testing.T) {
 func TestNothingCanBeFoundOut(t *testing.T) {
 	t.Parallel()
 	upstream := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", nil, nil)}).Servers[0]
-	server := behind(t, upstream, true, func(w miekg.ResponseWriter, query *miekg.Msg) bool {
+	server := behind(t, upstream, func(w miekg.ResponseWriter, query *miekg.Msg) bool {
 		name := query.Question[0].Name
 		if query.Question[0].Qtype != miekg.TypeTXT || name == "_dmarc.clean.test." || name == "_dmarc.test." {
 			return false

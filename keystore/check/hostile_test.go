@@ -26,7 +26,7 @@ func TestSilenceIsWaitedForOnlySoLong(t *testing.T) {
 	}
 	zone := zoneText(t, "clean.test", []string{spf}, []string{"@ " + text("v=spf1"+bomb.String()+" -all")})
 	upstream := serveZones(t, map[string]string{"clean.test": zone}).Servers[0]
-	server := behind(t, upstream, true, func(_ miekg.ResponseWriter, query *miekg.Msg) bool {
+	server := behind(t, upstream, func(_ miekg.ResponseWriter, query *miekg.Msg) bool {
 		return strings.HasSuffix(query.Question[0].Name, ".slow.test.")
 	})
 	resolver := &dns.Resolver{Servers: []string{server}, Patience: 100 * time.Millisecond, Attempts: 2}
@@ -58,7 +58,7 @@ func TestManyRecords(t *testing.T) {
 	zone := zoneText(t, "many.test", []string{mx, dmarc}, slices.Compact(with))
 	upstream := serveZones(t, map[string]string{"many.test": zone}).Servers[0]
 	var asked atomic.Int64
-	server := behind(t, upstream, true, func(_ miekg.ResponseWriter, query *miekg.Msg) bool {
+	server := behind(t, upstream, func(_ miekg.ResponseWriter, query *miekg.Msg) bool {
 		asked.Add(1)
 		return false
 	})
@@ -79,7 +79,7 @@ func TestNameServerAddressNotKnown(t *testing.T) {
 	t.Parallel()
 	r := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", nil, []string{"@ NS ns2.clean.test.", "ns2 A 127.0.0.2"})})
 	_, port, _ := net.SplitHostPort(r.Servers[0])
-	server := behind(t, r.Servers[0], true, func(w miekg.ResponseWriter, query *miekg.Msg) bool {
+	server := behind(t, r.Servers[0], func(w miekg.ResponseWriter, query *miekg.Msg) bool {
 		if query.Question[0].Name != "ns2.clean.test." {
 			return false
 		}
@@ -96,7 +96,7 @@ func TestNameServerAddressNotKnown(t *testing.T) {
 func TestOneNameOfSeveralConfirms(t *testing.T) {
 	t.Parallel()
 	r := serveZones(t, map[string]string{"clean.test": zoneText(t, "clean.test", nil, []string{"three A 192.0.2.3"})})
-	server := behind(t, r.Servers[0], true, func(w miekg.ResponseWriter, query *miekg.Msg) bool {
+	server := behind(t, r.Servers[0], func(w miekg.ResponseWriter, query *miekg.Msg) bool {
 		if query.Question[0].Name != "one.clean.test." {
 			return false
 		}

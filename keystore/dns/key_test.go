@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"signpost/keystore/record"
+	"signpost/test/lab/nameserver"
 )
 
 const keyName = "s1._domainkey.example.org"
@@ -49,16 +50,16 @@ func TestKey(t *testing.T) {
 		"revoked":        {answering(t, keyLine("v=DKIM1; k=ed25519; p=")...), Missing, ""},
 		"two records":    {answering(t, keyLine(want.String(), other.String())...), Missing, ""},
 		"no record":      {answering(t), Missing, "no TXT record at this name"},
-		"no such name":   {code(dns.RcodeNameError), Missing, "no such name"},
+		"no such name":   {nameserver.Code(dns.RcodeNameError), Missing, "no such name"},
 		"not a record":   {answering(t, keyLine("hello")...), Missing, ""},
-		"SERVFAIL":       {code(dns.RcodeServerFailure), Unknown, "SERVFAIL"},
-		"REFUSED":        {code(dns.RcodeRefused), Unknown, "REFUSED"},
-		"nothing":        {silent, Unknown, ""},
+		"SERVFAIL":       {nameserver.Code(dns.RcodeServerFailure), Unknown, "SERVFAIL"},
+		"REFUSED":        {nameserver.Code(dns.RcodeRefused), Unknown, "REFUSED"},
+		"nothing":        {nameserver.Silent, Unknown, ""},
 		"CNAMEs in ring": {answering(t, keyName+". 60 IN CNAME "+keyName+"."), Unknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := &Resolver{Servers: []string{serve(t, test.handler)}, Patience: 300 * time.Millisecond, Attempts: 1}
+			r := &Resolver{Servers: []string{nameserver.Serve(t, test.handler)}, Patience: 300 * time.Millisecond, Attempts: 1}
 			got := Key(t.Context(), r, keyName, want)
 			if got.Presence != test.presence || !strings.Contains(got.Text, test.text) || got.Text == "" {
 				t.Errorf("got %s, %q", got.Presence, got.Text)
@@ -84,7 +85,7 @@ func TestKeyAtAllNameServers(t *testing.T) {
 		text      string
 		elsewhere string
 	}{
-		"all lead elsewhere":        {[]dns.HandlerFunc{leads("a.example.net"), leads("a.example.net"), silent}, Missing, "", "a.example.net"},
+		"all lead elsewhere":        {[]dns.HandlerFunc{leads("a.example.net"), leads("a.example.net"), nameserver.Silent}, Missing, "", "a.example.net"},
 		"one leads elsewhere":       {[]dns.HandlerFunc{leads("a.example.net"), lacks}, Unknown, "differ: some have a CNAME", ""},
 		"they lead to two places":   {[]dns.HandlerFunc{leads("a.example.net"), leads("b.example.net")}, Unknown, "differ: some have a CNAME", ""},
 		"one has it, one leads":     {[]dns.HandlerFunc{has, leads("a.example.net")}, Unknown, "not yet at ns1", ""},
@@ -92,16 +93,16 @@ func TestKeyAtAllNameServers(t *testing.T) {
 		"all have it":               {[]dns.HandlerFunc{has, has}, There, "published at all 2 name servers that answer", ""},
 		"half of them":              {[]dns.HandlerFunc{has, lacks}, Unknown, "name servers differ: not yet at ns1", ""},
 		"none":                      {[]dns.HandlerFunc{lacks, lacks}, Missing, "no TXT record", ""},
-		"one has it, one is silent": {[]dns.HandlerFunc{has, silent}, There, "at all 1", ""},
-		"one lacks it, one fails":   {[]dns.HandlerFunc{lacks, code(dns.RcodeServerFailure)}, Missing, "no TXT record", ""},
-		"none answers":              {[]dns.HandlerFunc{silent, code(dns.RcodeRefused)}, Missing, "said by a cache", ""},
+		"one has it, one is silent": {[]dns.HandlerFunc{has, nameserver.Silent}, There, "at all 1", ""},
+		"one lacks it, one fails":   {[]dns.HandlerFunc{lacks, nameserver.Code(dns.RcodeServerFailure)}, Missing, "no TXT record", ""},
+		"none answers":              {[]dns.HandlerFunc{nameserver.Silent, nameserver.Code(dns.RcodeRefused)}, Missing, "said by a cache", ""},
 		"lame":                      {[]dns.HandlerFunc{answering(t, keyLine(want.String())...)}, Missing, "said by a cache", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			zone := &NameServers{Zone: "example.org"}
 			for i, handler := range test.servers {
-				zone.Servers = append(zone.Servers, NameServer{Name: fmt.Sprintf("ns%d", i), Addr: serve(t, handler)})
+				zone.Servers = append(zone.Servers, NameServer{Name: fmt.Sprintf("ns%d", i), Addr: nameserver.Serve(t, handler)})
 			}
 			got, elsewhere := zone.key(t.Context(), keyName, want, 300*time.Millisecond, cached)
 			if elsewhere != test.elsewhere {

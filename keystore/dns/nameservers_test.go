@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"signpost/test/lab/nameserver"
+
 	"github.com/miekg/dns"
 )
 
@@ -22,8 +24,8 @@ func TestNameServersBeyondTheZone(t *testing.T) {
 	}
 	const alias = "s1._domainkey.example.org. 60 IN CNAME s1.example.net."
 	zone := NameServers{Zone: "example.org", Servers: []NameServer{
-		{Name: "a", Addr: serve(t, authoritative(alias, txt("s1.example.net", 100)))},
-		{Name: "b", Addr: serve(t, authoritative(alias))},
+		{Name: "a", Addr: nameserver.Serve(t, authoritative(alias, txt("s1.example.net", 100)))},
+		{Name: "b", Addr: nameserver.Serve(t, authoritative(alias))},
 	}}
 	for _, reply := range zone.Ask(t.Context(), "s1._domainkey.example.org", dns.TypeTXT, time.Second) {
 		if reply.Err != nil || len(reply.Answer.Records) > 0 || !slices.Equal(reply.Answer.CNAMEs, []string{"s1.example.net"}) {
@@ -69,7 +71,7 @@ func TestMemoryOfSomebodyWithoutTime(t *testing.T) {
 // A resolver that never replies is not waited for at every question of a run.
 func TestDeadResolver(t *testing.T) {
 	t.Parallel()
-	r := &Resolver{Servers: []string{serve(t, silent), serve(t, answering(t, "example.org. 60 IN TXT hello"))}, Patience: 100 * time.Millisecond, Attempts: 2}
+	r := &Resolver{Servers: []string{nameserver.Serve(t, nameserver.Silent), nameserver.Serve(t, answering(t, "example.org. 60 IN TXT hello"))}, Patience: 100 * time.Millisecond, Attempts: 2}
 	r = r.Remembering()
 	start := time.Now()
 	for i := range 30 {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"signpost/test/lab/nameserver"
+
 	"github.com/miekg/dns"
 )
 
@@ -22,11 +24,11 @@ func resolverAt(servers ...string) *Resolver {
 }
 
 func TestEachFailureIsToldApart(t *testing.T) {
-	cut := func(w dns.ResponseWriter, query *dns.Msg) {
-		reply := new(dns.Msg).SetReply(query)
-		reply.Truncated = true
-		w.WriteMsg(reply)
+	udpOnly, err := nameserver.StartUDP(nameserver.Anywhere, dns.HandlerFunc(nameserver.Truncated))
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(udpOnly.Stop)
 	nobody, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -44,39 +46,39 @@ func TestEachFailureIsToldApart(t *testing.T) {
 		kind   Kind
 		says   string
 	}{
-		{"silence", serve(t, silent), Timeout, "did not answer in time"},
-		{"servfail", serve(t, code(dns.RcodeServerFailure)), ServFail, "SERVFAIL"},
-		{"not implemented", serve(t, code(dns.RcodeNotImplemented)), ServFail, "NOTIMP"},
-		{"refused", serve(t, code(dns.RcodeRefused)), Refused, "refused to answer: REFUSED"},
+		{"silence", nameserver.Serve(t, nameserver.Silent), Timeout, "did not answer in time"},
+		{"servfail", nameserver.Serve(t, nameserver.Code(dns.RcodeServerFailure)), ServFail, "SERVFAIL"},
+		{"not implemented", nameserver.Serve(t, nameserver.Code(dns.RcodeNotImplemented)), ServFail, "NOTIMP"},
+		{"refused", nameserver.Serve(t, nameserver.Code(dns.RcodeRefused)), Refused, "refused to answer: REFUSED"},
 		{"nothing listens", nobody.LocalAddr().String(), Unreachable, "cannot be reached: connection refused"},
-		{"tcp refused", serveAt(t, "127.0.0.1:0", cut, false), Truncated, "TCP failed: connection refused"},
-		{"tcp hangs up", serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+		{"tcp refused", udpOnly.Addr, Truncated, "TCP failed: connection refused"},
+		{"tcp hangs up", nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 			if isTCP(w) {
 				w.Close()
 				return
 			}
-			cut(w, query)
+			nameserver.Truncated(w, query)
 		}), Truncated, "TCP failed: EOF"},
-		{"tcp silent", serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+		{"tcp silent", nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 			if !isTCP(w) {
-				cut(w, query)
+				nameserver.Truncated(w, query)
 			}
 		}), Truncated, "too large for UDP"},
-		{"tcp cut too", serve(t, cut), Truncated, "cut off there too"},
-		{"garbage", serve(t, raw(func(b []byte) []byte { return append(b[:5:5], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff) })), Malformed, "broken answer"},
-		{"half a header", serve(t, raw(func(b []byte) []byte { return b[:6] })), Malformed, "broken answer"},
-		{"a query comes back", serve(t, raw(func(b []byte) []byte { b[2] &^= 0x80; return b })), Malformed, "another question"},
-		{"another question", serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+		{"tcp cut too", nameserver.Serve(t, nameserver.Truncated), Truncated, "cut off there too"},
+		{"garbage", nameserver.Serve(t, raw(func(b []byte) []byte { return append(b[:5:5], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff) })), Malformed, "broken answer"},
+		{"half a header", nameserver.Serve(t, raw(func(b []byte) []byte { return b[:6] })), Malformed, "broken answer"},
+		{"a query comes back", nameserver.Serve(t, raw(func(b []byte) []byte { b[2] &^= 0x80; return b })), Malformed, "another question"},
+		{"another question", nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 			query.Question[0].Name = "example.net."
 			answering(t)(w, query)
 		}), Malformed, "another question"},
-		{"referral", serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+		{"referral", nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 			reply := new(dns.Msg).SetReply(query)
 			rr, _ := dns.NewRR("example.org. 60 IN NS ns.example.net.")
 			reply.Ns = []dns.RR{rr}
 			w.WriteMsg(reply)
 		}), Lame, "does not serve this name"},
-		{"alias of itself", serve(t, answering(t, "example.org. 60 IN CNAME a.example.", "a.example. 60 IN CNAME example.org.")), Loop, "in a circle"},
+		{"alias of itself", nameserver.Serve(t, answering(t, "example.org. 60 IN CNAME a.example.", "a.example. 60 IN CNAME example.org.")), Loop, "in a circle"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -111,7 +113,7 @@ func TestUnreachableNetwork(t *testing.T) {
 func TestMissingIsAnAnswer(t *testing.T) {
 	soa, _ := dns.NewRR("example.org. 600 IN SOA ns.example.org. root.example.org. 1 2 3 4 30")
 	for _, rcode := range []int{dns.RcodeNameError, dns.RcodeSuccess} {
-		server := serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+		server := nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 			reply := new(dns.Msg).SetRcode(query, rcode)
 			reply.RecursionAvailable = true
 			reply.Ns = []dns.RR{soa}
@@ -133,7 +135,7 @@ func TestLargeAnswerComesByTCP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+		server := nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 			reply := new(dns.Msg).SetReply(query)
 			reply.Authoritative = true
 			reply.Answer = []dns.RR{rr}
@@ -153,8 +155,8 @@ func TestLargeAnswerComesByTCP(t *testing.T) {
 }
 
 func TestServersAreTriedInTurn(t *testing.T) {
-	good := serve(t, answering(t, `example.org. 60 IN TXT "hello"`))
-	bad := []string{serve(t, silent), serve(t, code(dns.RcodeServerFailure)), serve(t, code(dns.RcodeRefused))}
+	good := nameserver.Serve(t, answering(t, `example.org. 60 IN TXT "hello"`))
+	bad := []string{nameserver.Serve(t, nameserver.Silent), nameserver.Serve(t, nameserver.Code(dns.RcodeServerFailure)), nameserver.Serve(t, nameserver.Code(dns.RcodeRefused))}
 	answer, err := resolverAt(append(bad, good)...).Lookup(t.Context(), "example.org", dns.TypeTXT)
 	if err != nil || answer.Server != good || answer.TXT()[0].Text() != "hello" {
 		t.Errorf("got %+v, %v", answer, err)
@@ -170,7 +172,7 @@ func TestServersAreTriedInTurn(t *testing.T) {
 func TestAgainAfterALostPacket(t *testing.T) {
 	var asked atomic.Int32
 	good := answering(t, `example.org. 60 IN TXT "hello"`)
-	r := resolverAt(serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+	r := resolverAt(nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		if asked.Add(1) > 1 {
 			good(w, query)
 		}
@@ -183,7 +185,7 @@ func TestAgainAfterALostPacket(t *testing.T) {
 
 func TestOldServerWithoutEDNS(t *testing.T) {
 	good := answering(t, `example.org. 60 IN TXT "hello"`)
-	r := resolverAt(serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+	r := resolverAt(nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		if query.IsEdns0() != nil {
 			w.WriteMsg(new(dns.Msg).SetRcodeFormatError(query))
 			return
@@ -196,7 +198,7 @@ func TestOldServerWithoutEDNS(t *testing.T) {
 }
 
 func TestExtendedErrorIsTold(t *testing.T) {
-	r := resolverAt(serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+	r := resolverAt(nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		reply := new(dns.Msg).SetRcode(query, dns.RcodeServerFailure)
 		reply.SetEdns0(1232, false)
 		reply.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus, ExtraText: "no signature"}}
@@ -210,8 +212,8 @@ func TestExtendedErrorIsTold(t *testing.T) {
 
 func TestAliasesAreFollowed(t *testing.T) {
 	// A resolver gives the whole chain, a name server what it holds of it.
-	resolver := serve(t, answering(t, "a.example.org. 60 IN CNAME b.example.org.", "b.example.org. 20 IN CNAME c.example.net.", `c.example.net. 40 IN TXT "end"`))
-	nameServer := serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+	resolver := nameserver.Serve(t, answering(t, "a.example.org. 60 IN CNAME b.example.org.", "b.example.org. 20 IN CNAME c.example.net.", `c.example.net. 40 IN TXT "end"`))
+	nameServer := nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		reply := new(dns.Msg).SetReply(query)
 		reply.Authoritative = true
 		for _, text := range []string{"a.example.org. 60 IN CNAME b.example.org.", "b.example.org. 20 IN CNAME c.example.net.", `c.example.net. 40 IN TXT "end"`} {
@@ -236,7 +238,7 @@ func TestAliasesAreFollowed(t *testing.T) {
 func TestAliasToNowhere(t *testing.T) {
 	soa, _ := dns.NewRR("example.net. 600 IN SOA ns.example.net. root.example.net. 1 2 3 4 30")
 	alias, _ := dns.NewRR("a.example.org. 60 IN CNAME b.example.net.")
-	answer, err := resolverAt(serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+	answer, err := resolverAt(nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		reply := new(dns.Msg).SetRcode(query, dns.RcodeNameError)
 		reply.Answer, reply.Ns = []dns.RR{alias}, []dns.RR{soa}
 		w.WriteMsg(reply)
@@ -252,7 +254,7 @@ func TestEveryByteOfAString(t *testing.T) {
 		all.WriteByte(byte(i))
 	}
 	want := all.String()
-	server := serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+	server := nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		// By hand: two strings of 128 bytes.
 		packed, _ := new(dns.Msg).SetReply(&dns.Msg{MsgHdr: query.MsgHdr, Question: query.Question}).Pack()
 		packed[7] = 1 // one answer
@@ -277,7 +279,7 @@ func TestNamesThatTheDNSCannotHold(t *testing.T) {
 }
 
 func TestDeadlineOfTheCaller(t *testing.T) {
-	r := &Resolver{Servers: []string{serve(t, silent)}, Patience: time.Hour, Attempts: 9}
+	r := &Resolver{Servers: []string{nameserver.Serve(t, nameserver.Silent)}, Patience: time.Hour, Attempts: 9}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := r.TXT(ctx, "example.org")
@@ -295,7 +297,7 @@ func TestDeadlineOfTheCaller(t *testing.T) {
 func TestRemembering(t *testing.T) {
 	var asked atomic.Int32
 	good := answering(t, `example.org. 60 IN TXT "hello"`)
-	server := serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
+	server := nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		asked.Add(1)
 		good(w, query)
 	})

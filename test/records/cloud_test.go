@@ -128,7 +128,7 @@ func (c *cloud) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 // resolver serves the zone as a resolver would.
 func (c *cloud) resolver(t *testing.T) (address string) {
 	t.Helper()
-	return nameserver.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) { c.ServeDNS(recursive{w}, query) }))
+	return nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) { c.ServeDNS(recursive{w}, query) })
 }
 
 // recursive answers as a resolver.

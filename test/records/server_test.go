@@ -30,13 +30,13 @@ func serve(t *testing.T, primary nameserver.Primary, zone, text string, updates 
 func startResolver(t *testing.T, port string) (address string) {
 	t.Helper()
 	upstream := nameserver.Forward("127.0.0.1:" + port)
-	return nameserver.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
+	return nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		if dns.IsSubDomain("example.org.", query.Question[0].Name) {
 			upstream(w, query)
 		} else {
 			nameserver.Code(dns.RcodeNameError)(w, query)
 		}
-	}))
+	})
 }
 
 func write(t *testing.T, dir, name, text string) string {

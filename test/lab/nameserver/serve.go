@@ -67,7 +67,7 @@ func (s *Server) Stop() {
 }
 
 // Serve answers on a loopback port until the test ends, and returns its address.
-func Serve(t testing.TB, handler dns.Handler) (address string) {
+func Serve(t testing.TB, handler dns.HandlerFunc) (address string) {
 	t.Helper()
 	s, err := Start(Anywhere, handler)
 	if err != nil {

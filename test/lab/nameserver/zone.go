@@ -153,7 +153,7 @@ func (z *Zone) Asked(qtype uint16, names ...string) (count int) {
 // Serve answers on a loopback port until the test ends, and returns its address.
 func (z *Zone) Serve(t testing.TB) (address string) {
 	t.Helper()
-	return Serve(t, z)
+	return Serve(t, z.ServeDNS)
 }
 
 // ServeDNS implements dns.Handler.
