@@ -18,9 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"signpost/postfix"
+	"signpost/test/lab/nameserver"
 )
 
 // instance is a Postfix of its own, running on ports 25 and 587.
@@ -220,27 +219,11 @@ func reply(conn *textproto.Conn) (string, error) {
 // serveDNS answers on 127.0.0.53:53: example.net exists, nothing else does.
 func serveDNS(t *testing.T) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.53:53")
+	server, err := nameserver.Start("127.0.0.53:53", nameserver.NewZone(t, "example.net. A 127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
-		answer := new(dns.Msg)
-		answer.SetReply(query)
-		question := query.Question[0]
-		switch {
-		case question.Name != "example.net.":
-			answer.Rcode = dns.RcodeNameError
-		case question.Qtype == dns.TypeA:
-			answer.Answer = append(answer.Answer, &dns.A{
-				Hdr: dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60},
-				A:   net.IPv4(127, 0, 0, 1),
-			})
-		}
-		w.WriteMsg(answer)
-	})}
-	go server.ActivateAndServe()
-	t.Cleanup(func() { server.Shutdown() })
+	t.Cleanup(server.Stop)
 }
 
 // serveMilter takes everything on 127.0.0.1:8891, and tells of each message.
