@@ -22,7 +22,7 @@ type explainJSON struct {
 type explained struct {
 	File       string               `json:"file"`
 	Signed     bool                 `json:"signed"`
-	TempFail   bool                 `json:"tempfail"` // refused for now
+	TempFail   bool                 `json:"tempfail"`
 	Reason     string               `json:"reason"`
 	Why        string               `json:"why"`
 	Setting    *explainedSetting    `json:"setting"` // null where none decides
@@ -100,7 +100,7 @@ func (a explained) print(c *cli.Context) {
 	case a.Signed:
 		fmt.Fprintf(w, "%s: %s\n", a.File, s.green("signed"))
 	case a.TempFail:
-		fmt.Fprintf(w, "%s: %s, refused for now: %s\n", a.File, s.red("not signed"), a.Reason)
+		fmt.Fprintf(w, "%s: %s, deferred: %s\n", a.File, s.red("not signed"), a.Reason)
 	default:
 		fmt.Fprintf(w, "%s: %s: %s\n", a.File, s.red("not signed"), a.Reason)
 	}

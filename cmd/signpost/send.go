@@ -85,7 +85,7 @@ func planSending(c *cli.Context) (*sending, error) {
 		p.tls.mode = defaultTLS(p.server, p.user)
 	}
 	if strings.ContainsAny(p.helo, " \t\r\n") {
-		return nil, usageError("--helo: %q is no host name", p.helo)
+		return nil, usageError("--helo: invalid host name %q", p.helo)
 	}
 	if err := p.readPassword(c); err != nil {
 		return nil, err
@@ -106,10 +106,10 @@ func serverAddress(text, mode string) (address, host string, err error) {
 		}
 	}
 	if host == "" || port == "" || strings.ContainsAny(host+port, " \t\r\n/@") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		return "", "", finding.WithHint(usageError("--server: %q is no server", text), "write it like mail.example.org:587 or [2001:db8::1]:587")
+		return "", "", finding.WithHint(usageError("--server: invalid server %q", text), "write it like mail.example.org:587 or [2001:db8::1]:587")
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return "", "", finding.WithHint(usageError("--server: %q is no port", port), "it is a number, mostly 587, 465 or 25")
+		return "", "", finding.WithHint(usageError("--server: invalid port %q", port), "give a number, such as 587, 465 or 25")
 	}
 	return net.JoinHostPort(host, port), host, nil
 }
@@ -134,7 +134,7 @@ func (p *sending) readPassword(c *cli.Context) error {
 		p.password = strings.TrimSuffix(p.password, "\r")
 	}
 	if p.password == "" {
-		return finding.WithHint(usageError("there is no password for --user %s", p.user), "put it into $SIGNPOST_PASSWORD, or into a file for --password-file")
+		return finding.WithHint(usageError("no password for --user %s", p.user), "put it into $SIGNPOST_PASSWORD, or into a file for --password-file")
 	}
 	p.dialogue.hide(p.user, p.password)
 	return nil
@@ -148,7 +148,7 @@ func (p *sending) readMessage(c *cli.Context) error {
 			return usageError("one message at a time, not %q too", c.Args().Get(1))
 		}
 		if c.IsSet("subject") || c.IsSet("body") {
-			return finding.WithHint(usageError("--subject and --body are for a message of ours, not for a file"), "leave out one or the other")
+			return finding.WithHint(usageError("--subject and --body are for a generated message, not for a file"), "leave out one or the other")
 		}
 		files, err := inputs(c)
 		if err != nil {
@@ -186,7 +186,7 @@ func (p *sending) readMessage(c *cli.Context) error {
 	}
 	if p.message == nil {
 		if p.from == "" {
-			return finding.WithHint(usageError("a message of ours needs a sender"), "--from you@example.org")
+			return finding.WithHint(usageError("a generated message needs a sender"), "--from you@example.org")
 		}
 		if p.message, err = composeTest(p.from, p.to, c.String("subject"), c.String("body"), time.Now()); err != nil {
 			return err

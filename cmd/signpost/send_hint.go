@@ -63,13 +63,13 @@ func hintFor(e *stageError, p *sending) string {
 	case errors.Is(e.err, errNoSMTPUTF8):
 		return "use an address in ASCII"
 	case errors.As(e.err, &unresolved) && unresolved.IsNotFound:
-		return fmt.Sprintf("there is no host of the name %s; is it spelt right?", p.host)
+		return fmt.Sprintf("no host has the name %s; is it spelled correctly?", p.host)
 	case errors.As(e.err, &unresolved):
 		return "the DNS does not answer; see /etc/resolv.conf, or give an IP address"
 	case errors.Is(e.err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("nothing listens on %s; is Postfix running, and is submission on in master.cf?", p.server)
 	case errors.Is(e.err, syscall.ENETUNREACH), errors.Is(e.err, syscall.EHOSTUNREACH):
-		return "there is no way to that address from this host"
+		return "this host has no route to that address"
 	case errors.As(e.err, &record) && p.tls.mode == "implicit":
 		return "the server does not speak TLS from the first byte on this port; try --tls starttls, or port 465"
 	case certificateError(e.err) != nil:
@@ -109,7 +109,7 @@ func replyHint(stage string, r reply, p *sending) string {
 	case has("recipient address rejected: domain not found"), has("domain not found"):
 		return "the domain has neither MX nor address in the DNS that the server asks"
 	case has("user unknown"), r.code == 550 && has("5.1.1"):
-		return "there is no such mailbox; is --to spelt right?"
+		return "that mailbox does not exist; is --to spelled correctly?"
 	case has("helo command rejected"):
 		return "give a full host name with --helo"
 	case stage == "AUTH" && (r.code == 535 || r.code == 534):
@@ -135,7 +135,7 @@ func replyHint(stage string, r reply, p *sending) string {
 	case stage == "message" && r.code >= 500, stage == "DATA" && r.code >= 500:
 		return "the server or a filter of it does not take the content"
 	case r.code < 500:
-		return "the server puts it off: its log says why; try again later"
+		return "the server defers it: its log says why; try again later"
 	}
 	return "the log of the server says why"
 }

@@ -64,7 +64,7 @@ func (s *smtpConn) read() (reply, error) {
 		}
 		code, more, text, err := parseReplyLine(line)
 		if err != nil || r.code != 0 && code != r.code {
-			return r, fmt.Errorf("the server sent %.80q, which is no SMTP reply", s.dialogue.clean(line))
+			return r, fmt.Errorf("the server sent %.80q, which is not an SMTP reply", s.dialogue.clean(line))
 		}
 		r.code, r.lines = code, append(r.lines, s.dialogue.clean(text))
 		if !more {

@@ -14,8 +14,11 @@ import (
 )
 
 // smtpConn speaks SMTP (RFC 5321) a line at a time, so that each can be shown.
-// The libraries show nothing of what comes before STARTTLS, or cannot say there
-// who they are.
+// The libraries do not do for this. Before STARTTLS go-smtp says EHLO localhost
+// whatever its name is, and cannot go on in clear text where STARTTLS is not
+// offered; it does not return the replies to RCPT; its debug output does not tell
+// the two sides apart and has the password in it. net/textproto takes no reply of
+// a bare code, and changes lone LFs in the message.
 type smtpConn struct {
 	conn       net.Conn
 	in         *bufio.Reader

@@ -132,7 +132,7 @@ func makeCertificate(t interface{ Check(error) }, name string) (tls.Certificate,
 	return tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
 }
 
-// The message of ours is one that RFC 5322 allows, and carries what was given.
+// The generated message is one that RFC 5322 allows, and carries what was given.
 func TestComposeTest(t *testing.T) {
 	now := time.Date(2026, 11, 22, 21, 0, 0, 0, time.FixedZone("", 3600))
 	for name, test := range map[string]struct{ subject, body, wantSubject string }{

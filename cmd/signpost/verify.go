@@ -52,7 +52,7 @@ func verifyMessage(c *cli.Context) error {
 		}
 	}
 	if strings.ContainsAny(server, " \t\r\n;\"()") {
-		return finding.WithHint(usageError("--authserv-id: %q is no name of a server", server), "give it as mx.example.org")
+		return finding.WithHint(usageError("--authserv-id: invalid server name %q", server), "give it as mx.example.org")
 	}
 	files, err := inputs(c)
 	if err != nil {
@@ -109,7 +109,7 @@ func verifyOptions(c *cli.Context) (verify.Options, error) {
 	var err error
 	if text := c.String("ip"); text != "" {
 		if options.Envelope.IP, err = netip.ParseAddr(strings.Trim(text, "[]")); err != nil {
-			return options, finding.WithHint(usageError("--ip: %q is no address", text), "give it as 192.0.2.1 or 2001:db8::1")
+			return options, finding.WithHint(usageError("--ip: invalid IP address %q", text), "give it as 192.0.2.1 or 2001:db8::1")
 		}
 	}
 	options.Envelope.Helo = c.String("helo")
@@ -156,7 +156,7 @@ func mailFrom(text string) (string, error) {
 		return verify.NullSender, nil
 	}
 	if at := strings.LastIndexByte(address, '@'); at < 0 || at == len(address)-1 || strings.ContainsAny(address, " \t\r\n<>") {
-		return "", finding.WithHint(usageError("--mail-from: %q is no address", text), "give it as user@example.org, or \"<>\" for a bounce")
+		return "", finding.WithHint(usageError("--mail-from: invalid mail address %q", text), "give it as user@example.org, or \"<>\" for a bounce")
 	}
 	return address, nil
 }
@@ -171,5 +171,5 @@ func parseMoment(text string) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(strings.TrimPrefix(text, "@"), 10, 64); err == nil {
 		return time.Unix(seconds, 0), nil
 	}
-	return time.Time{}, finding.WithHint(usageError("--time: %q is no time", text), "give it as 2026-11-22 or 2026-11-22T20:00:00Z")
+	return time.Time{}, finding.WithHint(usageError("--time: invalid time %q", text), "give it as 2026-11-22 or 2026-11-22T20:00:00Z")
 }

@@ -87,7 +87,7 @@ func (s verifySPF) words() string {
 		text += ", as no term matches"
 	}
 	if s.Lookups > 0 {
-		text += fmt.Sprintf("; %d of 10 look-ups", s.Lookups)
+		text += fmt.Sprintf("; %d of 10 lookups", s.Lookups)
 	}
 	if s.Void > 0 {
 		text += fmt.Sprintf(", %d of 2 void", s.Void)

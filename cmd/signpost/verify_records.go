@@ -96,7 +96,7 @@ func recordName(name string) (string, error) {
 		return "", nil
 	}
 	if _, ok := miekg.IsDomainName(name); !ok || strings.ContainsAny(name, " \t@/\\") || !strings.Contains(name, ".") {
-		return "", finding.WithHint(usageError("--name: %q is no name in the DNS", name), "give it as s1._domainkey.example.org")
+		return "", finding.WithHint(usageError("--name: invalid DNS name %q", name), "give it as s1._domainkey.example.org")
 	}
 	return name, nil
 }

@@ -13,7 +13,7 @@ type dataset struct {
 	kind    string // file, refile or csl
 	entries []entry
 	// skipped are lines of a refile that begin with white space: OpenDKIM
-	// passes over them in silence.
+	// ignores them silently.
 	skipped []Place
 }
 
@@ -52,15 +52,15 @@ func (r *reader) dataset(spec string, at Place) (dataset, error) {
 		}
 		return parseTable(kind, path, data), nil
 	case "db", "bdb":
-		return dataset{}, finding.WithHint(errors.New("a Berkeley database is not read"), "put it out as text with db_dump -p and give a file")
+		return dataset{}, finding.WithHint(errors.New("a Berkeley database is not read"), "export it as text with db_dump -p and give a file")
 	case "dsn":
-		return dataset{}, finding.WithHint(errors.New("an SQL database is not asked"), "put the table out as text and give a file")
+		return dataset{}, finding.WithHint(errors.New("an SQL database is not queried"), "export the table as text and give a file")
 	case "ldap", "ldaps", "ldapi":
-		return dataset{}, finding.WithHint(errors.New("LDAP is not asked"), "put the table out as text and give a file")
+		return dataset{}, finding.WithHint(errors.New("LDAP is not queried"), "export the table as text and give a file")
 	case "lua", "memcache", "erlang", "mdb", "socket", "repute":
-		return dataset{}, finding.WithHint(fmt.Errorf("a data set of type %s is not asked", kind), "put the table out as text and give a file")
+		return dataset{}, finding.WithHint(fmt.Errorf("a data set of type %s is not queried", kind), "export the table as text and give a file")
 	}
-	return dataset{}, finding.WithHint(fmt.Errorf("%q is no type of data set, and OpenDKIM does not start with it", kind), "put csl: before a list")
+	return dataset{}, finding.WithHint(fmt.Errorf("%q is not a type of data set, and OpenDKIM does not start with it", kind), "put csl: before a list")
 }
 
 // parseTable reads a file of the kind "file" or "refile".
@@ -111,5 +111,5 @@ func (d dataset) keys() []string {
 	return keys
 }
 
-// space is what isspace(3) takes for white space.
+// space is white space for isspace(3).
 const space = " \t\n\v\f\r"

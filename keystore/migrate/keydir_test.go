@@ -46,7 +46,7 @@ func TestKeyDirectories(t *testing.T) {
 			"example.org.private": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
 			"example.net.private": "", "example.com.private": "KEY1:pkcs1",
 		}, "example.com mail 1", "encrypted"},
-		{"nothing", map[string]string{"README": "x"}, "", "there are no keys in it"},
+		{"nothing", map[string]string{"README": "x"}, "", "it has neither keys nor a configuration"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -74,7 +74,7 @@ func (r *reader) openDKIMTables(conf directives, keyTable, signingTable directiv
 // sets resolves the two tables.
 func (r *reader) sets(keys, signing dataset, multiple bool) {
 	for _, at := range append(keys.skipped, signing.skipped...) {
-		r.note("import-syntax", at, "the line begins with white space, so OpenDKIM passes over it")
+		r.note("import-syntax", at, "the line begins with white space, so OpenDKIM ignores it")
 	}
 	r.resolve(tables{
 		keys: keys.entries, globKeys: keys.kind == "refile",
@@ -161,6 +161,6 @@ func (r *reader) badSet(d directive, err error, effect string) {
 func (r *reader) domainList() {
 	if domains := r.plan.Domains(); len(domains) > 0 {
 		r.set("ALLOWED_SENDER_DOMAINS", strings.Join(domains, " "), "the domains that sign",
-			"mail from these is refused for now if it cannot be signed")
+			"mail from these is deferred if it cannot be signed")
 	}
 }

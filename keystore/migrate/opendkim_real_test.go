@@ -143,7 +143,7 @@ func TestAgainstOpenDKIM(t *testing.T) {
 			"SigningTable":  "*@example.org a\n*@example.net a\n",
 			"a":             "KEY0:pkcs8",
 		}, "joe@example.org | joe@example.net"},
-		{"a bare domain fits no address in a refile", map[string]string{
+		{"a bare domain matches no address in a refile", map[string]string{
 			"opendkim.conf": tablesOf,
 			"KeyTable":      "a example.org:s1:DIR/a\n",
 			"SigningTable":  "example.org a\n",

@@ -62,7 +62,7 @@ func (r *reader) settings(conf directives) {
 		fate, known := fateOf(d.name)
 		switch {
 		case !known:
-			r.report(finding.Warning, "import-unknown", d.at, fmt.Sprintf("%s is no setting of OpenDKIM that is known here", d.name), "it is left out", "")
+			r.report(finding.Warning, "import-unknown", d.at, fmt.Sprintf("%s is not a known setting of OpenDKIM", d.name), "it is left out", "")
 		case fate == process:
 			forProcess = append(forProcess, named)
 		case fate == verifying:
@@ -131,7 +131,7 @@ func (r *reader) setting(d directive) {
 	case "on-default", "on-internalerror", "on-security", "on-signatureerror":
 		if !strings.HasPrefix(strings.ToLower(d.value), "t") {
 			r.report(finding.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value),
-				"mail that must be signed and cannot be is refused for now by signpostd (451)", "")
+				"mail that must be signed and cannot be is deferred by signpostd (451)", "")
 		}
 	}
 }

@@ -24,7 +24,7 @@ func Read(path string, options Options) (*Plan, error) {
 	r.root = options.Root
 	if options.Root != "" {
 		if info, err := os.Stat(options.Root); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("the root %s is no directory", options.Root)
+			return nil, fmt.Errorf("the root %s is not a directory", options.Root)
 		}
 	}
 	info, err := os.Stat(path)
@@ -166,7 +166,7 @@ func (r *reader) keyDirectory(dir string) error {
 	r.root = "" // the path is given as it is on this machine
 	r.plan.What = "a directory of key files"
 	if inner := filepath.Join(dir, "keys"); r.isDir(inner) {
-		dir = inner // "keys" is no domain
+		dir = inner // "keys" is not a domain
 	}
 	if err := r.keyFiles(dir); err != nil {
 		return err
@@ -174,7 +174,7 @@ func (r *reader) keyDirectory(dir string) error {
 	if len(r.plan.byDomain)+len(r.plan.Findings) > 0 {
 		return nil
 	}
-	r.report(finding.Fault, "import-empty", Place{File: dir}, "there are no keys in it, and no configuration", "there is nothing to carry over",
+	r.report(finding.Fault, "import-empty", Place{File: dir}, "it has neither keys nor a configuration", "there is nothing to carry over",
 		"key files are called <domain>.private, <domain>/<selector>.private or <domain>.<selector>.key")
 	return nil
 }

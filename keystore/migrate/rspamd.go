@@ -50,11 +50,11 @@ func (r *reader) rspamdElsewhere(name string, v uclValue) {
 	what, fix := "", ""
 	switch name {
 	case "use_redis":
-		what = "the keys are in Redis, which is not asked"
-		fix = "put each out as a file, with redis-cli --raw HGET dkim_keys SELECTOR.DOMAIN >DOMAIN.SELECTOR.key, and import the directory"
+		what = "the keys are in Redis, which is not queried"
+		fix = "export each as a file, with redis-cli --raw HGET dkim_keys SELECTOR.DOMAIN >DOMAIN.SELECTOR.key, and import the directory"
 	case "use_vault":
-		what = "keys are in Vault, which is not asked"
-		fix = "put each out as a file called DOMAIN.SELECTOR.key, and import the directory"
+		what = "keys are in Vault, which is not queried"
+		fix = "export each as a file called DOMAIN.SELECTOR.key, and import the directory"
 	case "use_http_headers":
 		what = "the keys come with each message in HTTP headers"
 	case "sign_condition":
@@ -110,7 +110,7 @@ func (r *reader) rspamdDomains(s *uclObject) {
 	}
 	for _, domain := range domains {
 		if !isDomain(domain) {
-			r.report(finding.Fault, "import-domain", named[domain], fmt.Sprintf("%q is no domain name", domain), "its key is not carried over", "")
+			r.report(finding.Fault, "import-domain", named[domain], fmt.Sprintf("invalid domain name %q", domain), "its key is not carried over", "")
 			continue
 		}
 		if top, err := publicsuffix.EffectiveTLDPlusOne(domain); esld && err == nil && top != domain {

@@ -28,7 +28,7 @@ func (r *reader) rspamdOther(s *uclObject) {
 			}
 		case "sign_inbound":
 			if v.on() {
-				lost(name, v, "signpostd does not sign mail from strangers")
+				lost(name, v, "signpostd does not sign mail from other clients")
 			}
 		case "allow_hdrfrom_multiple":
 			if v.on() {

@@ -27,7 +27,7 @@ const (
 	pattern              // some other pattern of whole domains
 	address              // single addresses
 	regexpr              // a regular expression
-	never                // nobody: the pattern fits no address
+	never                // nobody: the pattern matches no address
 )
 
 // classify reads the key of an entry. In a refile it is a pattern that the

@@ -89,7 +89,7 @@ func newStep(key Key, dir string, there *keystore.Snapshot) Step {
 		}
 	}
 	if _, err := os.Lstat(step.To); err == nil {
-		step.State, step.Why = Taken, "there is a file of that name that is no usable key"
+		step.State, step.Why = Taken, "a file of that name exists, and is not a usable key"
 	}
 	return step
 }

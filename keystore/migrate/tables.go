@@ -82,7 +82,7 @@ func (t tables) target(rule rule, domain string) (claim, error) {
 		name = domain
 	}
 	if name == "" {
-		return claim{}, fmt.Errorf("the line names no key")
+		return claim{}, fmt.Errorf("the line does not name a key")
 	}
 	i, ok := t.find(name)
 	if !ok {
@@ -186,7 +186,7 @@ func isDomain(name string) bool {
 func (r *reader) apply(t tables, rule rule, domain string) (key, signer string) {
 	c, err := t.target(rule, domain)
 	if err != nil {
-		r.report(finding.Fault, "import-table", rule.at, fmt.Sprintf("mail from %s has no key: %v", domain, err), "nothing is carried over for it", "")
+		r.fault("import-table", rule.at, fmt.Errorf("mail from %s has no key: %w", domain, err), "nothing is carried over for it")
 		return c.name, domain
 	}
 	own, err := keystore.Domain(c.domain)

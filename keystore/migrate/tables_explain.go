@@ -23,9 +23,9 @@ func (r *reader) explain(t tables, rule rule) string {
 	switch rule.class {
 	case never:
 		if rule.domain != "" {
-			return lost(fmt.Sprintf("%q is no domain name", rule.domain), "signpostd signs for domain names only", "")
+			return lost(fmt.Sprintf("invalid domain name %q", rule.domain), "signpostd signs for domain names only", "")
 		}
-		r.note("import-pattern", rule.at, "%q fits no address, so OpenDKIM signs nothing with it", rule.key)
+		r.note("import-pattern", rule.at, "%q matches no address, so OpenDKIM signs nothing with it", rule.key)
 	case address:
 		_, domain, _ := strings.Cut(rule.key, "@")
 		fix := "for all of " + domain + " to be signed, put the key into the key directory as " + domain + "/<selector>.private"

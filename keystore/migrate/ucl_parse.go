@@ -64,7 +64,7 @@ func (p *uclParser) next() byte {
 	return c
 }
 
-// skip passes over blanks and comments, and over what ends a value if told so.
+// skip skips blanks and comments, and with ends set what ends a value.
 func (p *uclParser) skip(ends bool) {
 	for p.pos < len(p.text) {
 		switch c := p.peek(); {
@@ -82,7 +82,7 @@ func (p *uclParser) skip(ends bool) {
 	}
 }
 
-// comment passes over a comment; they nest.
+// comment skips a comment; they nest.
 func (p *uclParser) comment() {
 	depth := 0
 	for p.pos < len(p.text) {
@@ -167,7 +167,7 @@ func (p *uclParser) member(into *uclObject, depth int) error {
 	return nil
 }
 
-// blanks passes over what can stand between a name and its value.
+// blanks skips what can stand between a name and its value.
 func (p *uclParser) blanks() {
 	for p.peek() == ' ' || p.peek() == '\t' || strings.HasPrefix(p.text[min(p.pos, len(p.text)):], "/*") {
 		if p.peek() == '/' {

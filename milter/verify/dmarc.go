@@ -110,8 +110,7 @@ func (j *Judgement) align(ctx context.Context, offline bool) (unknown error) {
 	return unknown
 }
 
-// related stands for alignment where no policy tells of an organizational
-// domain. A domain speaks for those below it. That one below speaks for it is
+// related stands for alignment where no policy gives the organizational domain. A domain speaks for those below it. That one below speaks for it is
 // only taken as good where the DNS was not asked: else anybody at a public suffix
 // would speak for all of it.
 func related(authenticated, author string, offline bool) bool {

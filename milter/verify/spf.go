@@ -24,9 +24,9 @@ func (j *Judgement) judgeSPF(ctx context.Context, m *Message, o Options) {
 	e := s.Envelope
 	switch {
 	case !e.IP.IsValid():
-		s.Skipped = "not checked: no Received field tells of the client"
+		s.Skipped = "not checked: no Received field names the client"
 	case e.MailFrom == "":
-		s.Skipped = "not checked: no Return-Path field tells MAIL FROM"
+		s.Skipped = "not checked: no Return-Path field has MAIL FROM"
 	default:
 		sender := e.MailFrom
 		if sender == NullSender {
