@@ -26,7 +26,7 @@ func Open(dir string) (*Dir, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, finding.WithHint(fmt.Errorf("configuration directory: %w", err),
-			"install Postfix, or name another directory with --config-dir")
+			"install Postfix, or name the directory that has main.cf")
 	}
 	if !info.IsDir() {
 		return nil, finding.WithHint(fmt.Errorf("configuration directory %s: not a directory", path),
