@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	miekg "github.com/miekg/dns"
 
@@ -19,7 +18,7 @@ func (a *audit) isLocked(ctx context.Context) bool {
 	if a.Keys == nil || a.mailFrom != a.domain {
 		return false
 	}
-	for domain, below := a.domain, true; below; _, domain, below = strings.Cut(domain, ".") {
+	for domain := range dns.Walk(a.domain) {
 		if len(a.Keys.Keys(domain)) > 0 {
 			return false
 		}

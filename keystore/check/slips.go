@@ -103,8 +103,10 @@ func (a *audit) landedElsewhere(ctx context.Context, found []finding.Finding, s 
 // that was given in full. The zone may lie above the domain.
 func doubled(name, domain string) []string {
 	var places []string
-	for zone, more := domain, true; more && strings.Contains(zone, "."); _, zone, more = strings.Cut(zone, ".") {
-		places = append(places, name+"."+zone)
+	for zone := range dns.Walk(domain) {
+		if strings.Contains(zone, ".") { // not the top level
+			places = append(places, name+"."+zone)
+		}
 	}
 	return places
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -48,8 +47,8 @@ type Reply struct {
 
 // Apex finds the zone that a name lies in, and returns it without final dot.
 func (r *Resolver) Apex(ctx context.Context, name string) (string, error) {
-	apex := Plain(name)
-	for {
+	failed := &LookupError{Name: Plain(name), Type: "SOA", Kind: Malformed, Err: errors.New("no zone holds the name")}
+	for apex := range Walk(Plain(name)) {
 		answer, err := r.Lookup(ctx, apex, dns.TypeSOA)
 		if err != nil {
 			return "", err
@@ -57,12 +56,9 @@ func (r *Resolver) Apex(ctx context.Context, name string) (string, error) {
 		if len(answer.Records) > 0 && len(answer.CNAMEs) == 0 {
 			return apex, nil
 		}
-		_, parent, found := strings.Cut(apex, ".")
-		if !found {
-			return "", &LookupError{Name: Plain(name), Type: "SOA", Kind: Malformed, Server: answer.Server, Err: errors.New("no zone holds the name")}
-		}
-		apex = parent
+		failed.Server = answer.Server
 	}
+	return "", failed
 }
 
 // NameServers finds the zone that a name lies in, and its name servers with all

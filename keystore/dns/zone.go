@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 
@@ -26,11 +27,22 @@ func NewZone(records []dns.RR) *Zone {
 	for _, rr := range records {
 		name := Plain(rr.Header().Name)
 		z.byName[name] = append(z.byName[name], rr)
-		for rest, more := name, true; more && !z.exists[rest]; _, rest, more = strings.Cut(rest, ".") {
-			z.exists[rest] = true
+		for ancestor := range Walk(name) {
+			z.exists[ancestor] = true
 		}
 	}
 	return z
+}
+
+// Walk yields a name, then its parent, and so on up to the top level.
+func Walk(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for more := true; more; _, name, more = strings.Cut(name, ".") {
+			if !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // Lookup returns the records of one type at name. CNAMEs are followed. The
