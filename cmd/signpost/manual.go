@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore/atomicfile"
 	"signpost/keystore/finding"
 )
 
@@ -56,29 +57,13 @@ func writeManual(c *cli.Context, dir string, commands []*cli.Command) error {
 		pages["signpost-"+command.Name+".1"] = commandPage(command)
 	}
 	for name, page := range pages {
-		if err := writePage(filepath.Join(dir, name), page); err != nil {
+		if err := atomicfile.Replace(filepath.Join(dir, name), 0o644, nil,
+			func(w *bufio.Writer) { w.WriteString(page) }); err != nil {
 			return fmt.Errorf("man: writing %s: %w", filepath.Join(dir, name), err)
 		}
 	}
 	fmt.Fprintf(c.App.Writer, "%d pages in %s\n", len(pages), dir)
 	return nil
-}
-
-// writePage puts a page in place of an older one, whole or not at all.
-func writePage(name, page string) error {
-	file, err := os.CreateTemp(filepath.Dir(name), ".signpost-*")
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(page)
-	err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), name)
-	}
-	if err != nil {
-		os.Remove(file.Name())
-	}
-	return err
 }
 
 func appPage(app *cli.App, commands []*cli.Command) string {

@@ -119,7 +119,12 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	for _, warning := range s.Warnings {
-		log.Warn(warning)
+		what, hint := finding.Split(warning)
+		if hint == "" {
+			log.Warn(what)
+			continue
+		}
+		log.Warn(what, "hint", hint)
 	}
 	if s.Autogenerate && !check {
 		if err := generate(ctx, s, log); err != nil {

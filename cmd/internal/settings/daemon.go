@@ -36,7 +36,7 @@ type Daemon struct {
 	Drain        time.Duration
 	LogFormat    LogFormat
 	LogLevel     slog.Level
-	Warnings     []string // of variables that mean something else, or nothing
+	Warnings     []error // of variables that mean something else, or nothing
 }
 
 // ReadDaemon reads the settings of ForDaemon.

@@ -1,18 +1,20 @@
 package settings
 
 import (
-	"fmt"
+	"errors"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // images honours the variables of the images we slot into as they do, and warns
 // of those that mean something else here, or nothing.
 func (r *reader) images(d *Daemon) {
-	warn := func(format string, args ...any) {
-		d.Warnings = append(d.Warnings, fmt.Sprintf(format, args...))
+	warn := func(what, hint string) {
+		d.Warnings = append(d.Warnings, finding.WithHint(errors.New(what), hint))
 	}
 
 	// Any value but the empty one is on in that image.
@@ -39,22 +41,22 @@ func (r *reader) images(d *Daemon) {
 			// Kubernetes sets these for a Service of the name.
 		case name == modeVariable:
 			if strings.Contains(value, "v") {
-				warn("%s=%s: signpostd signs and does not verify", name, value)
+				warn(name+"="+value+": signpostd signs and does not verify", "")
 			}
 		case name == "OPENDKIM_LogWhy":
 			// The log always says why.
 		case strings.HasPrefix(name, "OPENDKIM_") && !known(name):
-			warn("%s is not honoured; hint: see signpostd --help for what there is", name)
+			warn(name+" is ignored", "see signpostd --help for the variables that have an effect")
 		case strings.HasPrefix(name, "SIGNPOST_") && !known(name):
-			warn("%s is no variable of signpostd; hint: see signpostd --help for those there are", name)
+			warn(name+" is not a variable of signpostd", "see signpostd --help for the list")
 		}
 	}
 }
 
 // warnIfOff warns of a variable that looks as if it were off, and is on.
-func warnIfOff(warn func(string, ...any), name, value string) {
+func warnIfOff(warn func(what, hint string), name, value string) {
 	if on, err := ParseSwitch(value); err == nil && !on {
-		warn("%s=%s means on, as any value does; hint: leave it empty to turn it off", name, value)
+		warn(name+"="+value+" means on, as any value does", "leave it empty to turn it off")
 	}
 }
 
