@@ -11,7 +11,10 @@ RSA       ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-export DOMAINS ENGINE VERSION RSA
+# What was compiled for one clone is good for the next.
+GOFLAGS += -trimpath
+
+export DOMAINS ENGINE GOFLAGS VERSION RSA
 
 .PHONY: help setup build images up down test lint bench microbench fuzz clean go
 

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,10 +16,7 @@ import (
 // to the server as an update, and check finds it there as it should be.
 func TestCheckFindsWhatWasPublished(t *testing.T) {
 	t.Parallel()
-	signpost := filepath.Join(t.TempDir(), "signpost")
-	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", signpost, "signpost/cmd/signpost").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	signpost := os.Getenv(programEnv)
 	keys := t.TempDir()
 	run(t, signpost, "keygen", "--keys", keys, "--type", "both", "example.org")
 	update := run(t, signpost, "dns", "--keys", keys, "--format", "nsupdate", "--policy", "reject", "--rua", "none", "example.org")

@@ -43,8 +43,7 @@ const route53Script = "../../keystore/publish/examples/route53.sh"
 // Keys take turns at them. When the provider fails nothing else changes.
 func TestRotateThroughProviders(t *testing.T) {
 	t.Parallel()
-	signpost := filepath.Join(t.TempDir(), "signpost")
-	run(t, "go", "build", "-ldflags=-s -w", "-o", signpost, "signpost/cmd/signpost")
+	signpost := os.Getenv(programEnv)
 	for name, provider := range providers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

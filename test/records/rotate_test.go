@@ -20,8 +20,7 @@ const nsupdateScript = "../../keystore/publish/examples/nsupdate.sh"
 // and the next run goes on.
 func TestRotateByItself(t *testing.T) {
 	t.Parallel()
-	signpost := filepath.Join(t.TempDir(), "signpost")
-	run(t, "go", "build", "-ldflags=-s -w", "-o", signpost, "signpost/cmd/signpost")
+	signpost := os.Getenv(programEnv)
 	for _, way := range []string{"named/rfc2136", "named/nsupdate", "knotd/rfc2136", "knotd/nsupdate"} {
 		server, client, _ := strings.Cut(way, "/")
 		primary := nameserver.Primaries()[server]

@@ -1,7 +1,9 @@
 package records
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -9,6 +11,26 @@ import (
 
 	"signpost/test/lab/nameserver"
 )
+
+// runTests builds the companion once, for all tests.
+func runTests(m *testing.M) (code int) {
+	dir, err := os.MkdirTemp("", "records")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		os.Setenv(programEnv, filepath.Join(dir, "signpost"))
+		build := exec.Command("go", "build", "-ldflags=-s -w", "-o", os.Getenv(programEnv), "signpost/cmd/signpost")
+		build.Stderr = os.Stderr
+		err = build.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "records tests: go build:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// programEnv names the variable with the path of the companion.
+const programEnv = "RECORDS_TEST_SIGNPOST"
 
 // serve starts a primary server of a zone until the test ends, and returns its
 // port on 127.0.0.1.
