@@ -67,7 +67,7 @@ func TestFixOfAlias(t *testing.T) {
 		"_dmarc CNAME policies", `policies TXT "v=DMARC1; p=none"`}, func(o *Options) {})
 	for code, target := range map[string]string{"dkim-cname-dangling": "keys.clean.test", "dmarc-no-reports": "policies.alias.test"} {
 		got := strings.Join(fixes(report, code), "")
-		if strings.Contains(got, "publish this TXT record at") || !strings.Contains(got, " at "+target) || !strings.Contains(got, "in the place of that CNAME") {
+		if strings.Contains(got, "publish this TXT record at") || !strings.Contains(got, " at "+target) || !strings.Contains(got, "in place of that CNAME") {
 			t.Errorf("%s: %q%s", code, got, told(report))
 		}
 	}

@@ -50,7 +50,7 @@ func (a *audit) checkPTR(ctx context.Context, s *section, addr netip.Addr) {
 	if host == "" {
 		host = "mail." + a.domain
 	}
-	const refused = "large receivers refuse mail from such an address, or take it for spam"
+	const refused = "large receivers refuse mail from such an address, or treat it as spam"
 	if len(names) == 0 {
 		s.add(finding.Fault, "ptr-missing", addr.String(), fmt.Sprintf("the sending address has no PTR record at %s: %s", reverse, nothing(answer)),
 			refused, "ask who gives you the address to set its reverse name (PTR) to "+host)
@@ -100,7 +100,7 @@ func (a *audit) checkHelo(ctx context.Context, s *section) {
 			"", "name it with --helo; Postfix says it with: postconf -xh smtp_helo_name")
 		return
 	}
-	const effect = "receivers refuse such a name, or take the mail for spam"
+	const effect = "receivers refuse such a name, or treat the mail as spam"
 	if strings.HasPrefix(helo, "[") || isAddress(helo) {
 		s.add(finding.Warning, "helo-address", helo, "the HELO name is an address", effect, "give the host a name: myhostname in Postfix's main.cf")
 		return

@@ -36,7 +36,7 @@ func (a *audit) checkMX(ctx context.Context, s *section) {
 	for _, mx := range records {
 		if mx.Mx == "." {
 			s.add(finding.Fault, "mx-null-several", a.domain, `one of several MX records is ".", which says that it takes no mail`,
-				"senders take the domain for one without mail, or not, as it comes (RFC 7505, section 3)", `remove the MX record "."`)
+				"some senders treat the domain as one without mail, and some do not (RFC 7505, section 3)", `remove the MX record "."`)
 			continue
 		}
 		if len(a.mx) == mostNames {

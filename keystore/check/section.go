@@ -33,7 +33,7 @@ func (s *section) has(code string) bool {
 	return slices.ContainsFunc(s.findings, func(f finding.Finding) bool { return f.Code == code })
 }
 
-// failed says that a look-up gave no answer, which is never "not published".
+// failed says that a lookup gave no answer, which is never "not published".
 // Only CNAMEs in a circle are a fault for certain.
 func (s *section) failed(name string, err error, effect string) {
 	code, level := "dns-failed", finding.Unknown

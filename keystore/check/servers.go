@@ -64,7 +64,7 @@ func (a *audit) serverFailed(s *section, reply dns.Reply) {
 	case reply.Server.Addr == "":
 		code = "dns-server-no-address"
 	case failed.Kind == dns.Lame, failed.Kind == dns.Refused:
-		code, what = "dns-server-lame", "the name server does not serve the zone that it is named for: "+reply.Err.Error()
+		code, what = "dns-server-lame", "the name server does not serve the zone: "+reply.Err.Error()
 		fix = "set the zone up there, or take the server out of the zone's NS records and of the delegation"
 	}
 	s.add(finding.Warning, code, reply.Server.String(), what, effect, fix)
@@ -101,7 +101,7 @@ func (a *audit) compare(ctx context.Context, s *section, replies []dns.Reply) {
 	}
 	s.add(finding.Fault, "dns-differs", first.Name,
 		fmt.Sprintf("%s: the name servers differ: %s", miekg.TypeToString[first.Type], strings.Join(parts, "; ")),
-		"receivers get the one or the other, as it comes",
+		"receivers get the one or the other by chance",
 		"wait until all of them have the same zone, or have its transfer repaired"+a.serials(ctx))
 }
 

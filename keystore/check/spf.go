@@ -105,7 +105,7 @@ func (a *audit) missingSPF(ctx context.Context, found []finding.Finding) []findi
 	if old, err := a.resolver.Lookup(ctx, a.mailFrom, miekg.TypeSPF); err == nil && len(old.Records) > 0 {
 		for i := range found {
 			if found[i].Code == "spf-missing" {
-				found[i].Code, found[i].What = "spf-wrong-type", "the SPF record is published as type SPF, which nobody reads any more; it must be TXT"
+				found[i].Code, found[i].What = "spf-wrong-type", "the SPF record is published as type SPF, which receivers no longer read; it must be TXT"
 			}
 		}
 	}
@@ -131,8 +131,8 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, linted []finding.Fi
 
 func (a *audit) tellSPF(s *section, state spfState, fix string, publish *finding.Record) {
 	addr, r := state.addr, state.result
-	counts := fmt.Sprintf("%d of %d look-ups, %d of %d without result", r.Lookups, record.MaxLookups, r.Void, record.MaxVoid)
-	const fails = "receivers take mail from this address for forged, unless DKIM speaks for it"
+	counts := fmt.Sprintf("%d of %d lookups, %d of %d without result", r.Lookups, record.MaxLookups, r.Void, record.MaxVoid)
+	const fails = "receivers treat mail from this address as forged, unless DKIM passes"
 	switch r.Result {
 	case policy.Pass:
 		s.ok(a.mailFrom, "SPF passes for %s by %s (%s)", addr, r.Term, counts)

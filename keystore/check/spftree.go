@@ -129,6 +129,6 @@ func (t *spfTree) conclude() {
 			"receivers that come to the one too many end with an error (permerror), which is no pass (RFC 7208, section 4.6.4)",
 			"replace include, a and mx terms by the ip4 and ip6 terms that they stand for, until 10 are left")
 	case !t.cut && !t.section.has("spf-lookups"):
-		t.section.ok(t.mailFrom, "the SPF record is valid: %s (%d of %d look-ups in all)", t.record, t.lookups, record.MaxLookups)
+		t.section.ok(t.mailFrom, "the SPF record is valid: %s (%d of %d lookups in all)", t.record, t.lookups, record.MaxLookups)
 	}
 }

@@ -97,9 +97,9 @@ func treatment(policy string) string {
 	case "reject":
 		return "refuse it (p=reject)"
 	case "quarantine":
-		return "take it for spam (p=quarantine)"
+		return "treat it as spam (p=quarantine)"
 	}
-	return "take it all the same (p=none)"
+	return "deliver it all the same (p=none)"
 }
 
 // judgeDKIM: one signature that verifies and is aligned is enough.

@@ -14,7 +14,7 @@ import (
 // Kind says why there was no answer.
 type Kind string
 
-// The ways in which a look-up fails. That a name does not exist, or has no
+// The ways in which a lookup fails. That a name does not exist, or has no
 // record of a type, is an answer and no failure.
 const (
 	Timeout     Kind = "timeout"     // nothing came back in time

@@ -30,7 +30,7 @@ type Resolver struct {
 	Patience time.Duration // how long to wait for one reply
 	Attempts int           // how often to go through Servers
 
-	memory *memory // nil: every look-up asks
+	memory *memory // nil: every lookup asks
 	direct *direct // nil: nothing goes to name servers
 }
 

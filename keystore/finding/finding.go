@@ -80,7 +80,7 @@ func (r Record) String() string {
 			r.Name + " is:\n" + r.Value
 	case r.Alias != "":
 		where = "have this TXT record published at " + r.Alias + ", where the CNAME at " + r.Name +
-			" leads, or put it in the place of that CNAME"
+			" leads, or put it in place of that CNAME"
 	}
 	return where + ", in one line and without quotes:\n" + r.Value
 }

@@ -182,7 +182,7 @@ func TestDMARCFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := p.Aligned(context.Background(), "other.test", false); err == nil {
-		t.Error("alignment needs a look-up that failed: got no error")
+		t.Error("alignment needs a lookup that failed: got no error")
 	}
 }
 

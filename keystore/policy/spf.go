@@ -129,7 +129,7 @@ func (e *spfEvaluation) inWords(err error) error {
 	case errors.Is(err, spf.ErrLookupLimitReached):
 		return fmt.Errorf("more than %d terms look something up, which is all that RFC 7208 allows", record.MaxLookups)
 	case errors.Is(err, spf.ErrVoidLookupLimitReached):
-		return fmt.Errorf("more than %d look-ups find nothing, which is all that RFC 7208 allows", record.MaxVoid)
+		return fmt.Errorf("more than %d lookups find nothing, which is all that RFC 7208 allows", record.MaxVoid)
 	case errors.Is(err, spf.ErrTooManyMXRecords):
 		return fmt.Errorf("mx at %s finds over 10 mail exchangers", at)
 	case errors.Is(err, spf.ErrMultipleRecords):

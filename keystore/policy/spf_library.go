@@ -29,8 +29,8 @@ type spfEvaluation struct {
 	reads   int            // how many were asked for
 	lookups int            // terms that looked something up
 	void    int            // of them, those that found nothing
-	aside   map[string]int // look-ups to come that belong to an mx or ptr term
-	failed  error          // the look-up that failed
+	aside   map[string]int // lookups to come that belong to an mx or ptr term
+	failed  error          // the lookup that failed
 	events  []spfEvent
 }
 

@@ -109,7 +109,7 @@ func TestSPF(t *testing.T) {
 		{name: "case", record: "V=SPF1 IP4:192.0.2.2 -ALL", ip: "192.0.2.2", want: "pass", term: "IP4:192.0.2.2"},
 		{name: "two records", record: `v=spf1 +all" ` + "\np.test. TXT \"v=spf1 -all", ip: "192.0.2.2", want: "permerror", why: "p.test has more than one SPF record"},
 		// RFC 7208, section 4.6: all of the record must be valid. The library stops at the first match.
-		{name: "fault after the match", record: "v=spf1 ip4:192.0.2.2 ipv4:192.0.2.3 -all", ip: "192.0.2.2", want: "permerror", why: `"ipv4" is no mechanism`},
+		{name: "fault after the match", record: "v=spf1 ip4:192.0.2.2 ipv4:192.0.2.3 -all", ip: "192.0.2.2", want: "permerror", why: `"ipv4" is not an SPF mechanism`},
 		{name: "fault in an include", record: "v=spf1 include:b.test -all", ip: "192.0.2.2", want: "permerror", lookups: 1, why: `record at b.test: "ip4:x"`, more: `b.test. TXT "v=spf1 ip4:x -all"`},
 		{name: "ip4 with IPv6", record: "v=spf1 ip4:2001:db8::1 -all", ip: "2001:db8::1", want: "permerror", why: "an IPv6 address belongs after"},
 		{name: "include of nothing", record: "v=spf1 include:gone.test -all", ip: "192.0.2.2", want: "permerror", lookups: 1, why: "gone.test has no SPF record"},
@@ -119,7 +119,7 @@ func TestSPF(t *testing.T) {
 		{name: "ten terms", record: "v=spf1 " + many + "-all", ip: "192.0.2.2", want: "fail", term: "all", lookups: 10},
 		{name: "eleven terms", record: "v=spf1 " + many + "mx -all", ip: "192.0.2.2", want: "permerror", lookups: 11, why: "more than 10 terms"},
 		{name: "two void", record: "v=spf1 a:x.test a:y.test -all", ip: "192.0.2.2", want: "fail", term: "all", lookups: 2, void: 2},
-		{name: "three void", record: "v=spf1 a:x.test mx:y.test exists:z.test +all", ip: "192.0.2.2", want: "permerror", lookups: 3, void: 3, why: "more than 2 look-ups find nothing"},
+		{name: "three void", record: "v=spf1 a:x.test mx:y.test exists:z.test +all", ip: "192.0.2.2", want: "permerror", lookups: 3, void: 3, why: "more than 2 lookups find nothing"},
 		{name: "eleven exchangers", record: "v=spf1 mx:m.test -all", ip: "192.0.2.2", want: "permerror", lookups: 1, why: "over 10 mail exchangers", more: strings.Join(exchangers(11), "\n")},
 		{name: "null mx", record: "v=spf1 mx:m.test -all", ip: "192.0.2.2", want: "fail", term: "all", lookups: 1, more: "m.test. MX 0 ."},
 		// Families.
@@ -149,7 +149,7 @@ func TestSPF(t *testing.T) {
 			}
 			r := SPF(context.Background(), zone, netip.MustParseAddr(test.ip), test.helo, from)
 			if string(r.Result) != test.want || r.Term != test.term || r.Lookups != test.lookups || r.Void != test.void {
-				t.Errorf("got %s by %q, %d look-ups, %d void; want %s by %q, %d, %d (%v)",
+				t.Errorf("got %s by %q, %d lookups, %d void; want %s by %q, %d, %d (%v)",
 					r.Result, r.Term, r.Lookups, r.Void, test.want, test.term, test.lookups, test.void, r.Err)
 			}
 			if (test.why == "") != (r.Err == nil) || r.Err != nil && !strings.Contains(r.Err.Error(), test.why) {

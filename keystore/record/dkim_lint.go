@@ -35,7 +35,7 @@ func LintDKIM(name string, published []TXT, want DKIM) []finding.Finding {
 	if len(published) > 1 {
 		l.wrongBut("remove the others, and", finding.Fault, "dkim-several",
 			fmt.Sprintf("there are %d TXT records at one name: %s", len(published), quoteAll(published)),
-			"verifiers take any of them, or none: signatures fail now and then (RFC 6376, section 3.6.2.2)")
+			"verifiers use any of them, or none: signatures fail now and then (RFC 6376, section 3.6.2.2)")
 	}
 	l.record(l.likeliest(published))
 	return l.findings
@@ -136,11 +136,11 @@ func (l *dkimLinter) list(tags []Tag) {
 		count[t.Name]++
 		switch {
 		case t.Name == "" && t.Value == "":
-			l.wrong(finding.Fault, "dkim-empty-tag", "there is nothing between two semicolons", "strict verifiers take the whole record for invalid")
+			l.wrong(finding.Fault, "dkim-empty-tag", "there is nothing between two semicolons", "strict verifiers treat the whole record as invalid")
 		case t.Name == "" || !isTagName(t.Name):
-			l.wrong(finding.Fault, "dkim-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is no tag=value", "strict verifiers take the whole record for invalid")
+			l.wrong(finding.Fault, "dkim-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is not tag=value", "strict verifiers treat the whole record as invalid")
 		case count[t.Name] == 2:
-			l.wrong(finding.Fault, "dkim-duplicate-tag", "tag "+t.Name+"= is there more than once", "verifiers take the whole record for invalid")
+			l.wrong(finding.Fault, "dkim-duplicate-tag", "tag "+t.Name+"= is there more than once", "verifiers treat the whole record as invalid")
 		}
 	}
 }

@@ -19,7 +19,7 @@ func (l *dkimLinter) keyTag(text string, tags []Tag) {
 	}
 	value := tags[at].Value
 	if value == "" {
-		l.wrong(finding.Fault, "dkim-revoked", "p= is empty: the key is revoked", "verifiers take every signature with it for worthless")
+		l.wrong(finding.Fault, "dkim-revoked", "p= is empty: the key is revoked", "verifiers reject every signature with it")
 		return
 	}
 	if strings.Contains(value, "-----") {

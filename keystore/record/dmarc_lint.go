@@ -30,7 +30,7 @@ func LintDMARC(name string, published []TXT) []finding.Finding {
 	case len(records) > 1:
 		l.want(mildest(records).String())
 		l.wrongBut("remove all of them, and", finding.Fault, "dmarc-several",
-			fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)), "receivers take none of them: "+noDMARC)
+			fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)), "receivers use none of them: "+noDMARC)
 	case len(records) == 1:
 		l.record(records[0])
 	case len(misspelt) == 0:
@@ -122,9 +122,9 @@ func (l *dmarcLinter) list(tags []Tag) {
 		case t.Name == "" && t.Value == "":
 			l.wrong(finding.Warning, "dmarc-syntax", "there is nothing between two semicolons", "strict receivers may ignore the record")
 		case t.Name == "" || !isTagName(t.Name):
-			l.wrong(finding.Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is no tag=value", "receivers ignore it, or the whole record")
+			l.wrong(finding.Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is not tag=value", "receivers ignore it, or the whole record")
 		case count[t.Name] == 2:
-			l.wrong(finding.Fault, "dmarc-duplicate-tag", "tag "+t.Name+"= is there more than once", "receivers take the record for invalid, or either value for the right one")
+			l.wrong(finding.Fault, "dmarc-duplicate-tag", "tag "+t.Name+"= is there more than once", "receivers treat the record as invalid, or use either value")
 		}
 	}
 }
@@ -137,7 +137,7 @@ func (l *dmarcLinter) policy(r DMARC, text string, tags []Tag) {
 	at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "p" })
 	none := at >= 0 && strings.EqualFold(tags[at].Value, "none")
 	if !has("p") {
-		effect := "receivers take it for p=none (RFC 9989, section 4.10.1), and older ones ignore the record"
+		effect := "receivers treat it as p=none (RFC 9989, section 4.10.1), and older ones ignore the record"
 		if r.Policy == "" {
 			effect = noDMARC
 		}

@@ -115,7 +115,7 @@ func toASCII(text string) (plain, what string) {
 		case strings.ContainsRune("‘’‚‛′", c):
 			what, replacement = fmt.Sprintf("it has a typographic quote, %c", c), `'`
 		case '\u2010' <= c && c <= '\u2015' || c == '\u2212':
-			what, replacement = fmt.Sprintf("it has a dash in the place of a hyphen, %c", c), "-"
+			what, replacement = fmt.Sprintf("it has a dash in place of a hyphen, %c", c), "-"
 		case c == '\uff1b' || c == '\u037e':
 			what, replacement = fmt.Sprintf("it has a semicolon that is not the plain one (U+%04X)", c), ";"
 		case c == '\uff1d':

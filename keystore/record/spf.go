@@ -132,7 +132,7 @@ func parseTerm(text string) (t Term, err error) {
 	if strings.HasPrefix(rest, "=") {
 		t.Modifier, t.Value = true, rest[1:]
 		if !isModifierName(t.Name) {
-			return t, fmt.Errorf("%s is no name of a modifier", quote(text[:end]))
+			return t, fmt.Errorf("%s is not the name of a modifier", quote(text[:end]))
 		}
 		if t.Name == "redirect" || t.Name == "exp" {
 			return t, checkDomainSpec(t.Value)
@@ -170,7 +170,7 @@ func parseTerm(text string) (t Term, err error) {
 	case "ip4", "ip6":
 		return parseIP(t, value)
 	}
-	return t, fmt.Errorf("%s is no mechanism of SPF", quote(t.Name))
+	return t, fmt.Errorf("%s is not an SPF mechanism", quote(t.Name))
 }
 
 // parseIP reads the network of ip4: and ip6: (RFC 7208, section 5.6).
@@ -184,13 +184,13 @@ func parseIP(t Term, value string) (Term, error) {
 	}
 	switch {
 	case err != nil || ip.Zone() != "":
-		return t, fmt.Errorf("%s is no address", quote(address))
+		return t, fmt.Errorf("%s is not an address", quote(address))
 	case ip.Is4() && t.Name == "ip6":
 		return t, errors.New(`an IPv4 address belongs after "ip4:"`)
 	case !ip.Is4() && t.Name == "ip4":
 		return t, errors.New(`an IPv6 address belongs after "ip6:"`)
 	case found && !isPrefixLength(t.CIDR[1:], most):
-		return t, fmt.Errorf("%s is no prefix length of 0 to %d", quote(t.CIDR), most)
+		return t, fmt.Errorf("%s is not a prefix length of 0 to %d", quote(t.CIDR), most)
 	}
 	return t, nil
 }
@@ -214,10 +214,10 @@ func cutCIDR(value string) (domain, cidr string) {
 func checkCIDR(cidr string) error {
 	four, six, found := strings.Cut(cidr, "//")
 	if found && !isPrefixLength(six, 128) {
-		return fmt.Errorf("%s is no prefix length of 0 to 128", quote("//"+six))
+		return fmt.Errorf("%s is not a prefix length of 0 to 128", quote("//"+six))
 	}
 	if four != "" && !isPrefixLength(four[1:], 32) {
-		return fmt.Errorf("%s is no prefix length of 0 to 32", quote(four))
+		return fmt.Errorf("%s is not a prefix length of 0 to 32", quote(four))
 	}
 	return nil
 }

@@ -178,7 +178,7 @@ func isAll(t Term) bool { return !t.Modifier && t.Name == "all" }
 func lintTerm(l *linter, t Term) {
 	switch {
 	case t.Modifier && isMechanism(t.Name):
-		l.wrong(finding.Fault, "spf-modifier", quote(t.String())+" is written with \"=\" in the place of \":\"", "receivers ignore it: SPF does not pass for what it names")
+		l.wrong(finding.Fault, "spf-modifier", quote(t.String())+" is written with \"=\" in place of \":\"", "receivers ignore it: SPF does not pass for what it names")
 	case t.Modifier && !slices.Contains([]string{"redirect", "exp", "ra", "rp", "rr"}, t.Name):
 		l.note("spf-unknown-modifier", quote(t.String())+" is not known", "receivers ignore it")
 	case !t.Modifier && t.Name == "ptr":

@@ -35,7 +35,7 @@ func checkDomainSpec(spec string) error {
 	name := strings.TrimSuffix(spec, ".")
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 || !isTopLabel(name[dot+1:]) {
-		return fmt.Errorf("%s is no domain name", quote(spec))
+		return fmt.Errorf("%s is not a domain name", quote(spec))
 	}
 	return nil
 }
