@@ -63,13 +63,12 @@ const (
 	NotKnown Outcome = "unknown"
 )
 
-// mostWaits bounds how long the check of one domain takes, in times that the
-// resolver waits for a reply: its name servers, and those of whoever it
-// includes, may answer some questions, and leave us waiting for all others.
+// mostWaits bounds how long the check of one domain takes, as a multiple of the
+// resolver's time-out: a name server may answer some queries and ignore the others.
 const mostWaits = 20
 
-// mostNames bounds how many of the names in one answer are looked at: more is
-// nothing that a mail domain has.
+// mostNames bounds how many names of one answer are checked. No mail domain has
+// more.
 const mostNames = 20
 
 // audit is the state of one domain's check. Its parts run at once, and each
@@ -120,8 +119,8 @@ func Domain(ctx context.Context, options Options, domain string) *Report {
 	return a.report(ctx, &start, &sections[0], &sections[1], &sections[2], &alignment, &exchangers, &sections[3], &servers)
 }
 
-// start finds out whether the DNS answers at all, so that a dead resolver is
-// told of once and not for every record.
+// start checks whether the DNS answers at all, so that a dead resolver is reported
+// once and not for every record.
 func (a *audit) start(ctx context.Context, s *section) bool {
 	answer, err := a.resolver.Lookup(ctx, a.domain, miekg.TypeSOA)
 	if err == nil && a.Authoritative {
@@ -140,8 +139,8 @@ func (a *audit) start(ctx context.Context, s *section) bool {
 	return true
 }
 
-// report puts the sections together. A question that came up in several of them
-// failed for each: that is told once.
+// report puts the sections together. A query that failed in several of them is
+// reported once.
 func (a *audit) report(ctx context.Context, sections ...*section) *Report {
 	r := &Report{Domain: a.domain, Good: []Good{}, Findings: []finding.Finding{}}
 	told := make(map[finding.Finding]bool)

@@ -158,8 +158,8 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sta
 	return state
 }
 
-// levelFor takes a fault for a warning where the key does not sign. Findings
-// of ours come without a level.
+// levelFor makes a fault a warning where the key does not sign. Findings of this
+// package come without a level.
 func levelFor(f finding.Finding, signs bool) finding.Level {
 	switch {
 	case f.Level != "" && f.Level != finding.Fault:

@@ -70,7 +70,7 @@ func (a *audit) serverFailed(s *section, reply dns.Reply) {
 	s.add(finding.Warning, code, reply.Server.String(), what, effect, fix)
 }
 
-// compare tells of name servers that differ in what they hold. Addresses may
+// compare reports name servers that hold different records. Addresses may
 // differ on purpose, by where the question comes from.
 func (a *audit) compare(ctx context.Context, s *section, replies []dns.Reply) {
 	var kinds []string              // the different answers, as first seen

@@ -15,8 +15,8 @@ import (
 	"signpost/keystore/record"
 )
 
-// spfTree follows a record and all that it includes, whoever sends. What one
-// address makes of it shows only the part before the term that matches.
+// spfTree follows a record and all that it includes. The evaluation for one address
+// ends at the term that matches, and so sees only a part of them.
 type spfTree struct {
 	*audit
 	section *section
@@ -116,7 +116,7 @@ func (t *spfTree) finds(ctx context.Context, term record.Term, target, domain st
 		"with more than two such terms receivers end with an error (permerror), which is no pass", "remove the term, or publish what it looks for")
 }
 
-// conclude tells how much of what is allowed the whole takes.
+// conclude reports how many of the allowed lookups the record needs.
 func (t *spfTree) conclude() {
 	switch {
 	case t.lookups > record.MaxLookups && !t.section.has("spf-lookups"):

@@ -10,7 +10,7 @@ import (
 	"signpost/keystore/policy"
 )
 
-// part is what one of the two ways to pass DMARC comes to.
+// part is the outcome of one of the two ways to pass DMARC.
 type part struct {
 	passes Outcome
 	why    string

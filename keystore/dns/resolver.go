@@ -1,6 +1,5 @@
-// Package dns says what the DNS really holds: it looks records up, from
-// a resolver or from each name server of a zone, and checks what a sending
-// domain has published.
+// Package dns looks records up, from a resolver or from each name server of a zone,
+// and says whether the record of a key is there.
 //
 // Only a clear answer counts as "not published". Whatever else happens is a
 // LookupError, and each way of failing is told apart.

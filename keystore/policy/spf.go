@@ -29,7 +29,7 @@ const (
 	PermError Result = "permerror"
 )
 
-// Evaluation is what a receiver makes of a client and a sender.
+// Evaluation is the result of SPF for a client and a sender.
 type Evaluation struct {
 	Result Result
 	Sender string // who was checked: MAIL FROM, or postmaster at the HELO name
