@@ -166,7 +166,8 @@ func parseClient(address, login string) (milter.Client, error) {
 	plain := strings.TrimPrefix(strings.Trim(address, "[]"), "IPv6:")
 	addr, err := netip.ParseAddr(plain)
 	if err != nil {
-		return client, finding.WithHint(fmt.Errorf("--client: invalid IP address %q", address), "give an address like 192.0.2.1 or 2001:db8::1, or local for sendmail(1)")
+		return client, finding.WithHint(fmt.Errorf("--client: invalid IP address %q", address),
+			"give an address like 192.0.2.1 or 2001:db8::1, or local for sendmail(1)")
 	}
 	client.Addr = addr
 	return client, nil

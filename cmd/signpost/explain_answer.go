@@ -118,7 +118,8 @@ func (a explained) print(c *cli.Context) {
 		line("hint:", a.Hint)
 	}
 	for _, sig := range a.Signatures {
-		line("with", fmt.Sprintf("d=%s s=%s, %s, %d bits, %s, key %s", sig.Domain, sig.Selector, sig.Algorithm, sig.Bits, sig.Canonicalization, sig.File))
+		line("with", fmt.Sprintf("d=%s s=%s, %s, %d bits, %s, key %s", sig.Domain, sig.Selector, sig.Algorithm,
+			sig.Bits, sig.Canonicalization, sig.File))
 	}
 	if len(a.Keys) > 0 {
 		line("keys", chosen{keys: a.Keys}.words())

@@ -27,7 +27,8 @@ func importCommand() *cli.Command {
 			selectorFlag(),
 			&cli.StringFlag{Name: "from", Usage: "`KIND` of what is read: opendkim, rspamd or keys"},
 			&cli.StringFlag{Name: "root", Usage: "put `DIR` before absolute paths in the configuration"},
-			&cli.StringFlag{Name: "signing-table", Usage: "the signing table of a key table: `FILE`, file:FILE or refile:FILE"},
+			&cli.StringFlag{Name: "signing-table",
+				Usage: "the signing table of a key table: `FILE`, file:FILE or refile:FILE"},
 			jsonFlag(),
 		},
 		Action: importAction,
@@ -75,7 +76,8 @@ func importAction(c *cli.Context) error {
 func readPlans(c *cli.Context) ([]*migrate.Plan, error) {
 	paths := c.Args().Slice()
 	if len(paths) == 0 {
-		return nil, finding.WithHint(usageError("what is to be imported?"), "signpost import --dry-run /etc/opendkim.conf")
+		return nil, finding.WithHint(usageError("what is to be imported?"),
+			"signpost import --dry-run /etc/opendkim.conf")
 	}
 	if len(paths) > 1 && c.IsSet("signing-table") {
 		return nil, usageError("--signing-table is for one key table, and there are %d arguments", len(paths))
@@ -118,7 +120,9 @@ func install(c *cli.Context, steps []migrate.Step, results []importedKey) []find
 		_, err := keystore.Install(c.String("keys"), step.Domain, step.Selector, step.Data, step.Time)
 		if err != nil {
 			results[i].State = "failed"
-			findings = append(findings, failure(step.To, "import-write", err, "this key is not carried over; those shown as copied are"))
+			findings = append(findings,
+				failure(step.To, "import-write", err,
+					"this key is not carried over; those shown as copied are"))
 			continue
 		}
 		results[i].State = "copied"
@@ -135,7 +139,8 @@ func install(c *cli.Context, steps []migrate.Step, results []importedKey) []find
 			continue
 		}
 		signing, err := after.Signing(step.Domain)
-		if !slices.ContainsFunc(signing, func(key *keystore.Key) bool { return key.Equal(&step.Key.Key) }) && err == nil {
+		if !slices.ContainsFunc(signing,
+			func(key *keystore.Key) bool { return key.Equal(&step.Key.Key) }) && err == nil {
 			err = fmt.Errorf("another key of %s is newer", step.Domain)
 		}
 		if err != nil {

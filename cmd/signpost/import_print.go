@@ -64,7 +64,8 @@ func sources(plans []*migrate.Plan) []importSource {
 
 func keyResults(steps []migrate.Step) []importedKey {
 	list := []importedKey{}
-	states := map[migrate.State]string{migrate.New: "would copy", migrate.There: "there already", migrate.Taken: "refused"}
+	states := map[migrate.State]string{migrate.New: "would copy", migrate.There: "there already",
+		migrate.Taken: "refused"}
 	for _, step := range steps {
 		key := importedKey{
 			Domain: step.Domain, Selector: step.Selector, Type: string(step.Algorithm), Bits: step.Bits, Signs: step.Signs,
@@ -141,7 +142,8 @@ func printImport(c *cli.Context, result importResult) {
 			domains[i] = d.Domain
 			fmt.Fprintf(w, "%s: keep %s\n", d.Domain, strings.Join(d.Records, " "))
 		}
-		fmt.Fprintf(w, "\nto see that records and keys fit:\n\nsignpost check --keys %s %s\n", c.String("keys"), strings.Join(domains, " "))
+		fmt.Fprintf(w, "\nto see that records and keys fit:\n\nsignpost check --keys %s %s\n", c.String("keys"),
+			strings.Join(domains, " "))
 	}
 	if result.DryRun {
 		fmt.Fprintf(w, "\nnothing was changed\n")

@@ -18,18 +18,23 @@ func sendCommand() *cli.Command {
 		Usage:     "send a test message and show the dialogue",
 		UsageText: "signpost send --from ADDRESS --to ADDRESS [options]\nsignpost send [options] FILE",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "server", Value: "localhost:587", Usage: "submit to `HOST:PORT`; without a port 587, or 465 with --tls implicit"},
+			&cli.StringFlag{Name: "server", Value: "localhost:587",
+				Usage: "submit to `HOST:PORT`; without a port 587, or 465 with --tls implicit"},
 			&cli.StringFlag{Name: "from", Usage: "sender `ADDRESS`; with FILE the default is its From field"},
-			&cli.StringSliceFlag{Name: "to", Usage: "recipient `ADDRESS`, once or more; with FILE the default is its To, Cc and Bcc fields"},
+			&cli.StringSliceFlag{Name: "to",
+				Usage: "recipient `ADDRESS`, once or more; with FILE the default is its To, Cc and Bcc fields"},
 			&cli.StringFlag{Name: "subject", Usage: "`TEXT` of the Subject field"},
 			&cli.StringFlag{Name: "body", Usage: "`TEXT` of the message in place of ours"},
-			&cli.StringFlag{Name: "user", Usage: "log in as `USER` (SMTP AUTH), with the password in $SIGNPOST_PASSWORD"},
+			&cli.StringFlag{Name: "user",
+				Usage: "log in as `USER` (SMTP AUTH), with the password in $SIGNPOST_PASSWORD"},
 			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE`"},
-			&cli.StringFlag{Name: "tls", Usage: "`MODE`: starttls, implicit (TLS from the first byte), opportunistic (STARTTLS where it is offered) or off",
+			&cli.StringFlag{Name: "tls",
+				Usage:       "`MODE`: starttls, implicit (TLS from the first byte), opportunistic (STARTTLS where it is offered) or off",
 				DefaultText: "implicit on port 465, starttls with --user, else opportunistic"},
 			&cli.StringFlag{Name: "ca", Usage: "trust the certificates in the PEM `FILE`, in place of the system's"},
 			&cli.BoolFlag{Name: "insecure", Usage: "do not check the server's certificate"},
-			&cli.StringFlag{Name: "helo", Usage: "`NAME` to say in EHLO", DefaultText: "the name of this host, or its address"},
+			&cli.StringFlag{Name: "helo", Usage: "`NAME` to say in EHLO",
+				DefaultText: "the name of this host, or its address"},
 			timeoutFlag(time.Minute),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show the dialogue"},
 			jsonFlag(),
@@ -70,7 +75,8 @@ type sending struct {
 }
 
 func planSending(c *cli.Context) (*sending, error) {
-	p := &sending{user: c.String("user"), helo: c.String("helo"), timeout: c.Duration("timeout"), dialogue: &dialogue{}}
+	p := &sending{user: c.String("user"), helo: c.String("helo"), timeout: c.Duration("timeout"),
+		dialogue: &dialogue{}}
 	if !c.Bool("quiet") && !c.Bool("json") {
 		p.dialogue.out, p.dialogue.style = c.App.Writer, styleOf(c)
 	}
@@ -105,11 +111,14 @@ func serverAddress(text, mode string) (address, host string, err error) {
 			port = "465"
 		}
 	}
-	if host == "" || port == "" || strings.ContainsAny(host+port, " \t\r\n/@") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		return "", "", finding.WithHint(usageError("--server: invalid server %q", text), "write it like mail.example.org:587 or [2001:db8::1]:587")
+	if host == "" || port == "" || strings.ContainsAny(host+port, " \t\r\n/@") ||
+		strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		return "", "", finding.WithHint(usageError("--server: invalid server %q", text),
+			"write it like mail.example.org:587 or [2001:db8::1]:587")
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return "", "", finding.WithHint(usageError("--server: invalid port %q", port), "give a number, such as 587, 465 or 25")
+		return "", "", finding.WithHint(usageError("--server: invalid port %q", port),
+			"give a number, such as 587, 465 or 25")
 	}
 	return net.JoinHostPort(host, port), host, nil
 }
@@ -134,7 +143,8 @@ func (p *sending) readPassword(c *cli.Context) error {
 		p.password = strings.TrimSuffix(p.password, "\r")
 	}
 	if p.password == "" {
-		return finding.WithHint(usageError("no password for --user %s", p.user), "put it into $SIGNPOST_PASSWORD, or into a file for --password-file")
+		return finding.WithHint(usageError("no password for --user %s", p.user),
+			"put it into $SIGNPOST_PASSWORD, or into a file for --password-file")
 	}
 	p.dialogue.hide(p.user, p.password)
 	return nil

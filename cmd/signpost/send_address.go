@@ -13,7 +13,8 @@ import (
 func (p *sending) address(flag, text string) (string, error) {
 	parsed, err := mail.ParseAddress(text)
 	if err != nil {
-		return "", finding.WithHint(usageError("%s: invalid mail address %q", flag, text), "write it like user@example.org")
+		return "", finding.WithHint(usageError("%s: invalid mail address %q", flag, text),
+			"write it like user@example.org")
 	}
 	address := parsed.Address
 	at := strings.LastIndexByte(address, '@')

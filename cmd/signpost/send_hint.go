@@ -82,7 +82,8 @@ func hintFor(e *stageError, p *sending) string {
 			return fmt.Sprintf("no greeting within %v; a port for TLS from the first byte waits for the client: try --tls implicit", p.timeout)
 		}
 		return fmt.Sprintf("no answer within %v; give it longer with --timeout", p.timeout)
-	case errors.Is(e.err, io.EOF), errors.Is(e.err, io.ErrUnexpectedEOF), errors.Is(e.err, syscall.ECONNRESET), errors.Is(e.err, syscall.EPIPE):
+	case errors.Is(e.err, io.EOF), errors.Is(e.err, io.ErrUnexpectedEOF),
+		errors.Is(e.err, syscall.ECONNRESET), errors.Is(e.err, syscall.EPIPE):
 		return "the server closed the connection; its log says why"
 	case e.stage == "greeting":
 		return "is that the port of an SMTP server?"
@@ -159,7 +160,8 @@ func certificateHint(err error, p *sending) string {
 	case errors.As(err, &unknown):
 		return fmt.Sprintf("nobody whom this host trusts has signed the certificate for %s; give its authority with --ca, or take --insecure for a test", namesIn(err))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Sprintf("the certificate for %s is good from %s to %s; renew it, or set the clock", certificateNames(invalid.Cert),
+		return fmt.Sprintf("the certificate for %s is good from %s to %s; renew it, or set the clock",
+			certificateNames(invalid.Cert),
 			invalid.Cert.NotBefore.Format("2006-01-02"), invalid.Cert.NotAfter.Format("2006-01-02"))
 	}
 	return "take --insecure for a test"

@@ -61,7 +61,8 @@ func (r *sent) fail(err error, p *sending) {
 	case err == nil:
 		first := r.refused()[0]
 		r.Stage = "RCPT"
-		r.Error = fmt.Sprintf("the server takes the message, but not for %d of %d recipients", len(r.refused()), len(r.Recipients))
+		r.Error = fmt.Sprintf("the server takes the message, but not for %d of %d recipients", len(r.refused()),
+			len(r.Recipients))
 		r.Hint = hintFor(&stageError{stage: "RCPT", reply: parsedReply(first.Reply)}, p)
 		r.code = exitUnknown
 		for _, recipient := range r.refused() {

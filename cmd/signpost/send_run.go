@@ -149,7 +149,8 @@ func (p *sending) envelope(s *smtpConn, result *sent) error {
 		if s.offers("8BITMIME") {
 			line += " BODY=8BITMIME"
 		} else {
-			p.dialogue.say("-", "the message is not all ASCII and the server does not offer 8BITMIME; it goes out as it is")
+			p.dialogue.say("-",
+				"the message is not all ASCII and the server does not offer 8BITMIME; it goes out as it is")
 		}
 	}
 	if p.needsSMTPUTF8 {
@@ -169,7 +170,8 @@ func (p *sending) envelope(s *smtpConn, result *sent) error {
 			return err
 		}
 		good := r.code == 250 || r.code == 251
-		result.Recipients = append(result.Recipients, sentRecipient{Address: address, Accepted: good, Reply: r.String()})
+		result.Recipients = append(result.Recipients,
+			sentRecipient{Address: address, Accepted: good, Reply: r.String()})
 		if good {
 			taken++
 			continue

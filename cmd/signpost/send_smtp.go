@@ -141,7 +141,8 @@ func (s *smtpConn) offers(extension string) bool {
 func (s *smtpConn) startTLS(ctx context.Context, config *tls.Config) error {
 	// What came in clear after the reply to STARTTLS is somebody else's.
 	if s.in.Buffered() > 0 {
-		return &stageError{stage: "TLS", err: errors.New("the server sent something in clear text after its reply to STARTTLS")}
+		return &stageError{stage: "TLS",
+			err: errors.New("the server sent something in clear text after its reply to STARTTLS")}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -156,7 +157,8 @@ func (s *smtpConn) startTLS(ctx context.Context, config *tls.Config) error {
 	if config.InsecureSkipVerify {
 		checked = "certificate not checked"
 	}
-	s.dialogue.say("-", "%s, %s, %s for %s", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), checked, certificateNames(state.PeerCertificates[0]))
+	s.dialogue.say("-", "%s, %s, %s for %s", tls.VersionName(state.Version),
+		tls.CipherSuiteName(state.CipherSuite), checked, certificateNames(state.PeerCertificates[0]))
 	return nil
 }
 

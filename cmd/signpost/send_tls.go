@@ -35,7 +35,8 @@ func planTLS(c *cli.Context) (tlsPlan, error) {
 		}
 		p.roots = x509.NewCertPool()
 		if !p.roots.AppendCertsFromPEM(data) {
-			return p, finding.WithHint(usageError("--ca: %s has no certificate in PEM form", file), "it has lines with BEGIN CERTIFICATE")
+			return p, finding.WithHint(usageError("--ca: %s has no certificate in PEM form", file),
+				"it has lines with BEGIN CERTIFICATE")
 		}
 	}
 	return p, nil

@@ -25,14 +25,16 @@ signpost verify --keys DIR|--record FILE [options] [FILE...]`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "ip", Usage: "the client had this `ADDRESS`, in place of what Received tells"},
 			&cli.StringFlag{Name: "helo", Usage: "the client called itself `NAME`"},
-			&cli.StringFlag{Name: "mail-from", Usage: "MAIL FROM was `ADDRESS`, in place of Return-Path; \"<>\" is a bounce"},
+			&cli.StringFlag{Name: "mail-from",
+				Usage: "MAIL FROM was `ADDRESS`, in place of Return-Path; \"<>\" is a bounce"},
 			&cli.StringFlag{Name: "keys", Usage: "take the keys in `DIR` as published, and ask no DNS"},
 			selectorFlag(),
 			&cli.StringFlag{Name: "record", Usage: "take the records in `FILE` as published, and ask no DNS"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the record in --record, when the file does not say it"},
 			resolverFlag(),
 			&cli.StringFlag{Name: "time", Usage: "verify as of `TIME`, such as 2026-11-22 or 2026-11-22T20:00:00Z"},
-			&cli.StringFlag{Name: "authserv-id", Usage: "`NAME` of the receiver in Authentication-Results; else this host's"},
+			&cli.StringFlag{Name: "authserv-id",
+				Usage: "`NAME` of the receiver in Authentication-Results; else this host's"},
 			timeoutFlag(20 * time.Second),
 			jsonFlag(),
 		},
@@ -52,7 +54,8 @@ func verifyMessage(c *cli.Context) error {
 		}
 	}
 	if strings.ContainsAny(server, " \t\r\n;\"()") {
-		return finding.WithHint(usageError("--authserv-id: invalid server name %q", server), "give it as mx.example.org")
+		return finding.WithHint(usageError("--authserv-id: invalid server name %q", server),
+			"give it as mx.example.org")
 	}
 	files, err := inputs(c)
 	if err != nil {
@@ -109,7 +112,8 @@ func verifyOptions(c *cli.Context) (verify.Options, error) {
 	var err error
 	if text := c.String("ip"); text != "" {
 		if options.Envelope.IP, err = netip.ParseAddr(strings.Trim(text, "[]")); err != nil {
-			return options, finding.WithHint(usageError("--ip: invalid IP address %q", text), "give it as 192.0.2.1 or 2001:db8::1")
+			return options, finding.WithHint(usageError("--ip: invalid IP address %q", text),
+				"give it as 192.0.2.1 or 2001:db8::1")
 		}
 	}
 	options.Envelope.Helo = c.String("helo")
@@ -127,7 +131,8 @@ func verifyOptions(c *cli.Context) (verify.Options, error) {
 		return options, usageError("--name is the name of the record in --record, which is not given")
 	}
 	if c.String("keys") != "" || c.String("record") != "" {
-		if c.IsSet("resolver") && c.String("resolver") != "" && !fromEnvironment("SIGNPOST_RESOLVER", c.String("resolver")) {
+		if c.IsSet("resolver") && c.String("resolver") != "" &&
+			!fromEnvironment("SIGNPOST_RESOLVER", c.String("resolver")) {
 			return options, usageError("--resolver cannot go with --keys or --record: with these no DNS is asked")
 		}
 		options.Offline = true
@@ -155,8 +160,10 @@ func mailFrom(text string) (string, error) {
 	if address == "" {
 		return verify.NullSender, nil
 	}
-	if at := strings.LastIndexByte(address, '@'); at < 0 || at == len(address)-1 || strings.ContainsAny(address, " \t\r\n<>") {
-		return "", finding.WithHint(usageError("--mail-from: invalid mail address %q", text), "give it as user@example.org, or \"<>\" for a bounce")
+	if at := strings.LastIndexByte(address, '@'); at < 0 || at == len(address)-1 ||
+		strings.ContainsAny(address, " \t\r\n<>") {
+		return "", finding.WithHint(usageError("--mail-from: invalid mail address %q", text),
+			"give it as user@example.org, or \"<>\" for a bounce")
 	}
 	return address, nil
 }
@@ -171,5 +178,6 @@ func parseMoment(text string) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(strings.TrimPrefix(text, "@"), 10, 64); err == nil {
 		return time.Unix(seconds, 0), nil
 	}
-	return time.Time{}, finding.WithHint(usageError("--time: invalid time %q", text), "give it as 2026-11-22 or 2026-11-22T20:00:00Z")
+	return time.Time{}, finding.WithHint(usageError("--time: invalid time %q", text),
+		"give it as 2026-11-22 or 2026-11-22T20:00:00Z")
 }

@@ -70,16 +70,20 @@ type verifyDMARC struct {
 }
 
 func newVerifyAnswer(file string, j *verify.Judgement, server string) verifyAnswer {
-	a := verifyAnswer{File: file, Verdict: verdictWord(j), Notes: append([]string{}, j.Notes...), Signatures: []verifySignature{}, Results: j.AuthenticationResults(server)}
+	a := verifyAnswer{File: file, Verdict: verdictWord(j), Notes: append([]string{}, j.Notes...),
+		Signatures: []verifySignature{}, Results: j.AuthenticationResults(server)}
 	for _, s := range j.Signatures {
 		a.Signatures = append(a.Signatures, verifySignature{
 			Line: s.Line, Domain: s.Domain, Selector: s.Selector, Identity: s.Identity, Algorithm: s.Algorithm, Canonicalization: s.Canonicalization,
-			KeyBits: s.KeyBits, Signed: append([]string{}, s.Signed...), Time: timestamp(s.Time), Expires: timestamp(s.Expires),
-			Result: string(s.Result), Where: s.Where, Reason: s.Reason, Notes: append([]string{}, s.Notes...), Aligned: s.Aligned,
+			KeyBits: s.KeyBits, Signed: append([]string{},
+				s.Signed...), Time: timestamp(s.Time), Expires: timestamp(s.Expires),
+			Result: string(s.Result), Where: s.Where, Reason: s.Reason, Notes: append([]string{},
+				s.Notes...), Aligned: s.Aligned,
 		})
 	}
 	spf := j.SPF
-	a.SPF = verifySPF{Result: string(spf.Result), Reason: spf.Skipped, Helo: spf.Envelope.Helo, Sender: spf.Sender, Domain: spf.Domain,
+	a.SPF = verifySPF{Result: string(spf.Result), Reason: spf.Skipped, Helo: spf.Envelope.Helo,
+		Sender: spf.Sender, Domain: spf.Domain,
 		Record: spf.Record, Term: spf.Term, Lookups: spf.Lookups, Void: spf.Void, Aligned: spf.Aligned}
 	if spf.Envelope.IP.IsValid() {
 		a.SPF.IP = spf.Envelope.IP.String()
@@ -88,7 +92,8 @@ func newVerifyAnswer(file string, j *verify.Judgement, server string) verifyAnsw
 		a.SPF.Reason = spf.Err.Error()
 	}
 	d := j.DMARC
-	a.DMARC = verifyDMARC{Result: string(d.Result), Reason: d.Reason, AuthorDomain: d.AuthorDomain, DKIM: append([]string{}, d.DKIM...), SPF: d.SPF, Disposition: d.Disposition}
+	a.DMARC = verifyDMARC{Result: string(d.Result), Reason: d.Reason, AuthorDomain: d.AuthorDomain,
+		DKIM: append([]string{}, d.DKIM...), SPF: d.SPF, Disposition: d.Disposition}
 	if p := d.Policy; p != nil {
 		a.DMARC.Organizational, a.DMARC.Record, a.DMARC.Policy = p.Organizational, p.Text, p.Policy
 		a.DMARC.Tag, a.DMARC.Published = p.Tag, p.Published

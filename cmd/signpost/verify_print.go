@@ -120,15 +120,19 @@ func verifySentence(j *verify.Judgement) string {
 	d := j.DMARC
 	switch good, unknown := j.Good(); {
 	case good && d.Result == verify.Pass:
-		return fmt.Sprintf("This message passes DMARC for %s, because %s.", d.AuthorDomain, passes(d)+" aligned"+forwarding(d))
+		return fmt.Sprintf("This message passes DMARC for %s, because %s.", d.AuthorDomain,
+			passes(d)+" aligned"+forwarding(d))
 	case good:
-		return fmt.Sprintf("This message is authenticated for %s, because %s aligned; %s.", d.AuthorDomain, passes(d), withoutPolicy(d))
+		return fmt.Sprintf("This message is authenticated for %s, because %s aligned; %s.", d.AuthorDomain,
+			passes(d), withoutPolicy(d))
 	case unknown:
 		return fmt.Sprintf("It could not be found out whether this message passes DMARC for %s; try again later.", d.AuthorDomain)
 	case d.Result == verify.Fail && d.Disposition == "none":
-		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to take no action.", d.Reason, d.AuthorDomain)
+		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to take no action.",
+			d.Reason, d.AuthorDomain)
 	case d.Result == verify.Fail:
-		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to %s it.", d.Reason, d.AuthorDomain, d.Disposition)
+		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to %s it.",
+			d.Reason, d.AuthorDomain, d.Disposition)
 	case d.Result == verify.PermError:
 		return fmt.Sprintf("This message cannot pass DMARC: %s.", d.Reason)
 	}

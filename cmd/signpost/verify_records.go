@@ -96,7 +96,8 @@ func recordName(name string) (string, error) {
 		return "", nil
 	}
 	if _, ok := miekg.IsDomainName(name); !ok || strings.ContainsAny(name, " \t@/\\") || !strings.Contains(name, ".") {
-		return "", finding.WithHint(usageError("--name: invalid DNS name %q", name), "give it as s1._domainkey.example.org")
+		return "", finding.WithHint(usageError("--name: invalid DNS name %q", name),
+			"give it as s1._domainkey.example.org")
 	}
 	return name, nil
 }

@@ -52,13 +52,17 @@ func (r *reader) dataset(spec string, at Place) (dataset, error) {
 		}
 		return parseTable(kind, path, data), nil
 	case "db", "bdb":
-		return dataset{}, finding.WithHint(errors.New("a Berkeley database is not read"), "export it as text with db_dump -p and give a file")
+		return dataset{}, finding.WithHint(errors.New("a Berkeley database is not read"),
+			"export it as text with db_dump -p and give a file")
 	case "dsn":
-		return dataset{}, finding.WithHint(errors.New("an SQL database is not queried"), "export the table as text and give a file")
+		return dataset{}, finding.WithHint(errors.New("an SQL database is not queried"),
+			"export the table as text and give a file")
 	case "ldap", "ldaps", "ldapi":
-		return dataset{}, finding.WithHint(errors.New("LDAP is not queried"), "export the table as text and give a file")
+		return dataset{}, finding.WithHint(errors.New("LDAP is not queried"),
+			"export the table as text and give a file")
 	case "lua", "memcache", "erlang", "mdb", "socket", "repute":
-		return dataset{}, finding.WithHint(fmt.Errorf("a data set of type %s is not queried", kind), "export the table as text and give a file")
+		return dataset{}, finding.WithHint(fmt.Errorf("a data set of type %s is not queried", kind),
+			"export the table as text and give a file")
 	}
 	return dataset{}, finding.WithHint(fmt.Errorf("%q is not a type of data set, and OpenDKIM does not start with it", kind), "put csl: before a list")
 }

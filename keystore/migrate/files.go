@@ -135,7 +135,8 @@ func (f files) expand(name, hole string, valid func(string) bool) ([]string, err
 		}
 		if plainTail := !strings.Contains(tail, hole); plainTail {
 			value, ok = strings.CutSuffix(value, tail)
-		} else if n := (len(value) - len(strings.ReplaceAll(tail, hole, ""))) / (1 + strings.Count(tail, hole)); n >= 0 && n <= len(value) {
+		} else if n := (len(value) - len(strings.ReplaceAll(tail, hole, ""))) /
+			(1 + strings.Count(tail, hole)); n >= 0 && n <= len(value) {
 			value = value[:n]
 		}
 		if !ok || head+value+strings.ReplaceAll(tail, hole, value) != entry || !valid(value) {

@@ -75,7 +75,8 @@ type claim struct {
 // load reads the key of a claim. What is wrong is reported.
 func (r *reader) load(c claim, signs bool) (Key, bool) {
 	fail := func(err error) (Key, bool) {
-		r.fault("import-key", c.at, fmt.Errorf("the key for %s, selector %q: %w", c.domain, c.selector, err), "the key is not carried over")
+		r.fault("import-key", c.at, fmt.Errorf("the key for %s, selector %q: %w", c.domain, c.selector, err),
+			"the key is not carried over")
 		return Key{}, false
 	}
 	domain, err := keystore.Domain(c.domain)
@@ -102,7 +103,8 @@ func (r *reader) load(c claim, signs bool) (Key, bool) {
 	}
 	signer, data, err := parseKey(raw)
 	if err != nil && c.file == "" && len(c.inline) < 200 {
-		return fail(finding.WithHint(fmt.Errorf("%q is not a key", c.inline), "OpenDKIM treats it as a path only if it begins with / or ./"))
+		return fail(finding.WithHint(fmt.Errorf("%q is not a key", c.inline),
+			"OpenDKIM treats it as a path only if it begins with / or ./"))
 	}
 	if err != nil {
 		return fail(fmt.Errorf("%s: %w", shown, err))
@@ -136,7 +138,8 @@ func (r *reader) add(key Key) {
 		}
 		if have.Signs && key.Signs && have.Algorithm == key.Algorithm {
 			r.report(finding.Warning, "import-two-signatures", key.Named,
-				fmt.Sprintf("mail from %s is signed with two %s keys, %q and %q", key.Domain, key.Algorithm, have.Selector, key.Selector),
+				fmt.Sprintf("mail from %s is signed with two %s keys, %q and %q", key.Domain, key.Algorithm,
+					have.Selector, key.Selector),
 				fmt.Sprintf("signpostd signs once for each type of key: with %q", have.Selector), "")
 			key.Signs = false
 		}

@@ -35,7 +35,8 @@ func (r *reader) keyFiles(dir string) error {
 				}
 				r.add(Key{Key: *key, Data: data, Signs: signs})
 				if !signs {
-					r.note("import-newest", Place{File: key.File}, "there are several %s keys for %s; the newest file signs, as in signpostd", key.Algorithm, domain)
+					r.note("import-newest", Place{File: key.File},
+						"there are several %s keys for %s; the newest file signs, as in signpostd", key.Algorithm, domain)
 				}
 			}
 		}
@@ -62,7 +63,8 @@ func (r *reader) mailserverRspamd(dir string) error {
 		selector, domain, err := r.splitName(name[1], strings.TrimSuffix(file, ".private.txt")+".public.txt")
 		if err != nil {
 			r.fault("import-key", Place{File: file},
-				finding.WithHint(err, "copy it as <domain>/<selector>.private and import that"), "the key is not carried over")
+				finding.WithHint(err,
+					"copy it as <domain>/<selector>.private and import that"), "the key is not carried over")
 			continue
 		}
 		c := claim{domain: domain, selector: selector, file: file, at: Place{File: file}}

@@ -17,7 +17,8 @@ func (r *reader) trusted(d directive, from string) {
 	}
 	networks := r.networks(set.entries, d.name)
 	if len(networks) > 0 {
-		r.set("SIGNPOST_TRUSTED_NETWORKS", strings.Join(networks, ","), from, "clients whose mail is signed without a login")
+		r.set("SIGNPOST_TRUSTED_NETWORKS", strings.Join(networks, ","), from,
+			"clients whose mail is signed without a login")
 	}
 }
 
@@ -47,10 +48,12 @@ func (r *reader) networks(entries []entry, list string) []string {
 			add("127.0.0.1")
 			add("::1")
 		case strings.HasPrefix(plain, "!"):
-			r.report(finding.Warning, "import-host", e.at, fmt.Sprintf("%s: an exception %q cannot be carried over", list, e.key),
+			r.report(finding.Warning, "import-host", e.at,
+				fmt.Sprintf("%s: an exception %q cannot be carried over", list, e.key),
 				"signpostd trusts whole networks", "write the networks without the exception")
 		default:
-			r.report(finding.Warning, "import-host", e.at, fmt.Sprintf("%s: the host name %q cannot be carried over", list, e.key),
+			r.report(finding.Warning, "import-host", e.at,
+				fmt.Sprintf("%s: the host name %q cannot be carried over", list, e.key),
 				"signpostd trusts addresses and networks only", "add the addresses of that host to SIGNPOST_TRUSTED_NETWORKS")
 		}
 	}

@@ -89,7 +89,8 @@ func (r *reader) single(conf directives) {
 	selector, hasSelector := conf.get("Selector")
 	file, hasFile := conf.get("KeyFile")
 	if !hasDomain || !hasSelector || !hasFile {
-		r.report(finding.Fault, "import-table", Place{File: r.plan.Path}, "there is neither a KeyTable nor all of Domain, Selector and KeyFile",
+		r.report(finding.Fault, "import-table", Place{File: r.plan.Path},
+			"there is neither a KeyTable nor all of Domain, Selector and KeyFile",
 			"OpenDKIM signs nothing with it, and there is no key to carry over", "")
 		return
 	}
@@ -101,7 +102,8 @@ func (r *reader) single(conf directives) {
 	subdomains, _ := conf.get("SubDomains")
 	for _, e := range set.entries {
 		if strings.Contains(e.key, "*") {
-			r.report(finding.Fault, "import-pattern", e.at, fmt.Sprintf("Domain %q signs in the name of whatever domain the author has", e.key),
+			r.report(finding.Fault, "import-pattern", e.at,
+				fmt.Sprintf("Domain %q signs in the name of whatever domain the author has", e.key),
 				"the domains are written nowhere, so no key is carried over for them",
 				"copy the key for each domain you send from, as <domain>/"+selector.value+".private")
 			continue

@@ -62,7 +62,8 @@ func (r *reader) conf(path string, depth int) (directives, error) {
 	var all directives
 	for _, d := range parseConf(path, data) {
 		if d.value == "" {
-			r.report(finding.Fault, "import-syntax", d.at, fmt.Sprintf("%s has no value", d.name), "OpenDKIM does not start with it", "")
+			r.report(finding.Fault, "import-syntax", d.at, fmt.Sprintf("%s has no value", d.name),
+				"OpenDKIM does not start with it", "")
 			continue
 		}
 		if !strings.EqualFold(d.name, "Include") {
@@ -70,12 +71,14 @@ func (r *reader) conf(path string, depth int) (directives, error) {
 			continue
 		}
 		if depth == mostNested {
-			r.report(finding.Fault, "import-include", d.at, "files are included more than five deep", "what is in "+d.value+" is not carried over", "")
+			r.report(finding.Fault, "import-include", d.at, "files are included more than five deep",
+				"what is in "+d.value+" is not carried over", "")
 			continue
 		}
 		included, err := r.conf(r.path(d.value), depth+1)
 		if err != nil {
-			r.report(finding.Fault, "import-include", d.at, fmt.Sprintf("Include %s: %v", d.value, err), "what is in it is not carried over", "")
+			r.report(finding.Fault, "import-include", d.at, fmt.Sprintf("Include %s: %v", d.value, err),
+				"what is in it is not carried over", "")
 			continue
 		}
 		all = append(all, included...)

@@ -62,19 +62,23 @@ func (r *reader) settings(conf directives) {
 		fate, known := fateOf(d.name)
 		switch {
 		case !known:
-			r.report(finding.Warning, "import-unknown", d.at, fmt.Sprintf("%s is not a known setting of OpenDKIM", d.name), "it is left out", "")
+			r.report(finding.Warning, "import-unknown", d.at,
+				fmt.Sprintf("%s is not a known setting of OpenDKIM", d.name), "it is left out", "")
 		case fate == process:
 			forProcess = append(forProcess, named)
 		case fate == verifying:
 			forVerifying = append(forVerifying, named)
 		case fate == losing, fate == switchLost && d.on():
-			r.report(finding.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value), "signpostd has no such setting", "")
+			r.report(finding.Warning, "import-setting", d.at,
+				fmt.Sprintf("%s %s cannot be carried over", d.name,
+					d.value), "signpostd has no such setting", "")
 		case fate == carried:
 			r.setting(d)
 		}
 	}
 	if _, ok := conf.get("InternalHosts"); !ok {
-		r.set("SIGNPOST_TRUSTED_NETWORKS", "127.0.0.1,::1", "InternalHosts, which is not set", "OpenDKIM then signs for this host and for logins; signpostd would trust private networks too")
+		r.set("SIGNPOST_TRUSTED_NETWORKS", "127.0.0.1,::1", "InternalHosts, which is not set",
+			"OpenDKIM then signs for this host and for logins; signpostd would trust private networks too")
 	}
 	whole := Place{File: r.plan.Path}
 	if mode, ok := conf.get("Mode"); !ok || strings.Contains(mode.value, "v") {
@@ -84,7 +88,8 @@ func (r *reader) settings(conf directives) {
 		r.note("import-verify", whole, "about checking incoming mail, left out: %s", strings.Join(forVerifying, ", "))
 	}
 	if len(forProcess) > 0 {
-		r.note("import-process", whole, "about the process and its logs, not needed here: %s", strings.Join(forProcess, ", "))
+		r.note("import-process", whole, "about the process and its logs, not needed here: %s",
+			strings.Join(forProcess, ", "))
 	}
 }
 
@@ -103,7 +108,8 @@ func (r *reader) setting(d directive) {
 		r.headers(d, from)
 	case "minimumkeybits":
 		if numberErr == nil && number > 1024 {
-			r.set("SIGNPOST_MIN_KEY_BITS", d.value, from, "in OpenDKIM it is about incoming mail; here it is about your own keys")
+			r.set("SIGNPOST_MIN_KEY_BITS", d.value, from,
+				"in OpenDKIM it is about incoming mail; here it is about your own keys")
 		}
 	case "maximumheaders":
 		if numberErr == nil && number >= 16<<10 {
@@ -122,7 +128,8 @@ func (r *reader) setting(d directive) {
 	case "internalhosts":
 		r.trusted(d, from)
 	case "externalignorelist":
-		r.note("import-setting", d.at, "ExternalIgnoreList only keeps OpenDKIM from logging; signpostd has no need of it")
+		r.note("import-setting", d.at,
+			"ExternalIgnoreList only keeps OpenDKIM from logging; signpostd has no need of it")
 	case "signaturealgorithm":
 		if strings.EqualFold(d.value, "rsa-sha1") {
 			r.report(finding.Warning, "import-setting", d.at, "SignatureAlgorithm rsa-sha1 is not carried over",
@@ -130,7 +137,8 @@ func (r *reader) setting(d directive) {
 		}
 	case "on-default", "on-internalerror", "on-security", "on-signatureerror":
 		if !strings.HasPrefix(strings.ToLower(d.value), "t") {
-			r.report(finding.Warning, "import-setting", d.at, fmt.Sprintf("%s %s cannot be carried over", d.name, d.value),
+			r.report(finding.Warning, "import-setting", d.at,
+				fmt.Sprintf("%s %s cannot be carried over", d.name, d.value),
 				"mail that must be signed and cannot be is deferred by signpostd (451)", "")
 		}
 	}

@@ -79,7 +79,8 @@ func (r *reader) file(path string) error {
 		r.plan.Kind, r.plan.What = OpenDKIM, "OpenDKIM's key table and signing table"
 		return r.keyTable(path, r.options.SigningTable)
 	case strings.HasPrefix(letters, "keytable") && kind != Rspamd:
-		return finding.WithHint(fmt.Errorf("%s is a key table, which does not say what signs", path), "give --signing-table FILE too")
+		return finding.WithHint(fmt.Errorf("%s is a key table, which does not say what signs", path),
+			"give --signing-table FILE too")
 	case kind == Rspamd, kind == "" && strings.Contains(letters, "dkimsigning"):
 		r.plan.Kind, r.plan.What = Rspamd, "rspamd's dkim_signing.conf"
 		if parent := filepath.Base(filepath.Dir(path)); parent == "local.d" || parent == "override.d" || parent == "modules.d" {
@@ -91,7 +92,8 @@ func (r *reader) file(path string) error {
 		r.plan.Kind, r.plan.What = OpenDKIM, "OpenDKIM's configuration"
 		return r.openDKIM(path)
 	}
-	return finding.WithHint(fmt.Errorf("%s: %w: neither opendkim.conf nor dkim_signing.conf by its name", path, ErrUnknown), "say what it is with --from")
+	return finding.WithHint(fmt.Errorf("%s: %w: neither opendkim.conf nor dkim_signing.conf by its name", path,
+		ErrUnknown), "say what it is with --from")
 }
 
 // directory finds out what a directory holds.
@@ -120,7 +122,8 @@ func (r *reader) directory(dir string) error {
 		case 1:
 			kind = found[0]
 		default:
-			return finding.WithHint(fmt.Errorf("%s has configurations of both OpenDKIM and rspamd", dir), "say which with --from")
+			return finding.WithHint(fmt.Errorf("%s has configurations of both OpenDKIM and rspamd", dir),
+				"say which with --from")
 		}
 	}
 	if kind != KeyFiles && !slices.Contains(found, kind) {
@@ -142,7 +145,8 @@ func (r *reader) directory(dir string) error {
 
 // openDKIMDirectory reads a directory that was /etc/opendkim, or is.
 func (r *reader) openDKIMDirectory(dir string, has func(...string) bool) error {
-	if r.root == "" && filepath.Clean(dir) != "/etc/opendkim" && (has("KeyTable") || r.isDir(filepath.Join(dir, "keys"))) {
+	if r.root == "" && filepath.Clean(dir) != "/etc/opendkim" &&
+		(has("KeyTable") || r.isDir(filepath.Join(dir, "keys"))) {
 		r.stands, r.etc = dir, "/etc/opendkim"
 		r.note("import-stands", Place{File: dir}, "what the configuration names below /etc/opendkim is read here")
 	}
@@ -174,7 +178,8 @@ func (r *reader) keyDirectory(dir string) error {
 	if len(r.plan.byDomain)+len(r.plan.Findings) > 0 {
 		return nil
 	}
-	r.report(finding.Fault, "import-empty", Place{File: dir}, "it has neither keys nor a configuration", "there is nothing to carry over",
+	r.report(finding.Fault, "import-empty", Place{File: dir}, "it has neither keys nor a configuration",
+		"there is nothing to carry over",
 		"key files are called <domain>.private, <domain>/<selector>.private or <domain>.<selector>.key")
 	return nil
 }

@@ -20,7 +20,8 @@ const (
 // rspamdSettings takes the keys and settings of the module into the plan.
 func (r *reader) rspamdSettings(s *uclObject) {
 	if enabled, ok := s.get("enabled"); ok && !enabled.on() {
-		r.report(finding.Fault, "import-mode", enabled.at, "the module is not enabled", "no key is carried over: signpostd would sign with it", "")
+		r.report(finding.Fault, "import-mode", enabled.at, "the module is not enabled",
+			"no key is carried over: signpostd would sign with it", "")
 		return
 	}
 	r.rspamdOther(s)
@@ -97,7 +98,8 @@ func (r *reader) rspamdDomains(s *uclObject) {
 	if fallback {
 		listed, err := r.expand(strings.ReplaceAll(defaultPath, "$selector", defaultSelector), "$domain", isDomain)
 		if _, set := s.get("path"); err != nil && (set || len(domains) == 0) {
-			r.report(finding.Fault, "import-list", Place{File: r.plan.Path}, fmt.Sprintf("looking for what $domain stands for in %s: %v", defaultPath, err),
+			r.report(finding.Fault, "import-list", Place{File: r.plan.Path},
+				fmt.Sprintf("looking for what $domain stands for in %s: %v", defaultPath, err),
 				"the domains of these keys are not known", "")
 		}
 		for _, domain := range listed {
@@ -110,7 +112,8 @@ func (r *reader) rspamdDomains(s *uclObject) {
 	}
 	for _, domain := range domains {
 		if !isDomain(domain) {
-			r.report(finding.Fault, "import-domain", named[domain], fmt.Sprintf("invalid domain name %q", domain), "its key is not carried over", "")
+			r.report(finding.Fault, "import-domain", named[domain],
+				fmt.Sprintf("invalid domain name %q", domain), "its key is not carried over", "")
 			continue
 		}
 		if top, err := publicsuffix.EffectiveTLDPlusOne(domain); esld && err == nil && top != domain {
@@ -122,7 +125,8 @@ func (r *reader) rspamdDomains(s *uclObject) {
 		r.rspamdDomain(asked, domain, named[domain])
 	}
 	if esld && len(r.plan.byDomain) > 0 {
-		r.set("SIGNPOST_SUBDOMAINS", "yes", "use_esld", "the key of a domain signs for its subdomains; rspamd does so unless use_esld is false")
+		r.set("SIGNPOST_SUBDOMAINS", "yes", "use_esld",
+			"the key of a domain signs for its subdomains; rspamd does so unless use_esld is false")
 	}
 }
 
@@ -150,7 +154,8 @@ func (r *reader) rspamdDomain(asked rspamdKeys, domain string, at Place) {
 			continue
 		}
 		file := strings.ReplaceAll(template, "$selector", selector)
-		if key, ok := r.load(claim{domain: domain, selector: selector, file: file, at: Place{File: r.path(file)}}, false); ok {
+		if key, ok := r.load(claim{domain: domain, selector: selector, file: file,
+			at: Place{File: r.path(file)}}, false); ok {
 			r.spare(key)
 		}
 	}

@@ -38,7 +38,8 @@ func (r *reader) rspamd(name string, dir bool) error {
 		for _, m := range layer.members {
 			if part == "override.d" {
 				// It replaces whole sections.
-				settings.members = slices.DeleteFunc(settings.members, func(have uclMember) bool { return strings.EqualFold(have.name, m.name) })
+				settings.members = slices.DeleteFunc(settings.members,
+					func(have uclMember) bool { return strings.EqualFold(have.name, m.name) })
 			}
 			settings.add(m.name, m.value)
 		}
@@ -84,27 +85,32 @@ func (r *reader) rspamdMacro(at Place, name, args, text string, section *uclObje
 	try := strings.Contains(args, "try=true") || name == "try_include"
 	switch {
 	case name != "include" && name != "try_include" && name != "includes":
-		r.report(finding.Warning, "import-include", at, fmt.Sprintf(".%s is not known here", name), "what it does is left out", "")
+		r.report(finding.Warning, "import-include", at, fmt.Sprintf(".%s is not known here", name),
+			"what it does is left out", "")
 		return nil
 	case filepath.Base(filepath.Dir(at.File)) == "modules.d" && path.Base(file) == "dkim_signing.conf":
 		return nil
 	case strings.Contains(file, "://"), strings.ContainsAny(file, "*?["):
-		r.report(finding.Fault, "import-include", at, fmt.Sprintf("what %s includes is not read", text), "the keys that it names are not carried over", "")
+		r.report(finding.Fault, "import-include", at, fmt.Sprintf("what %s includes is not read", text),
+			"the keys that it names are not carried over", "")
 		return nil
 	case depth == 5:
-		r.report(finding.Fault, "import-include", at, "files are included more than five deep", "what is in "+text+" is not carried over", "")
+		r.report(finding.Fault, "import-include", at, "files are included more than five deep",
+			"what is in "+text+" is not carried over", "")
 		return nil
 	}
 	err := r.rspamdFile(r.path(file), section, depth+1)
 	if err != nil && !(try && errors.Is(err, fs.ErrNotExist)) {
-		r.report(finding.Fault, "import-include", at, fmt.Sprintf("include of %s: %v", text, err), "what is in it is not carried over", "")
+		r.report(finding.Fault, "import-include", at, fmt.Sprintf("include of %s: %v", text, err),
+			"what is in it is not carried over", "")
 	}
 	return nil
 }
 
 // rspamdVariables puts in what rspamd calls its directories.
 func rspamdVariables(text string) string {
-	for name, value := range map[string]string{"DBDIR": "/var/lib/rspamd", "CONFDIR": "/etc/rspamd", "LOCAL_CONFDIR": "/etc/rspamd"} {
+	for name, value := range map[string]string{"DBDIR": "/var/lib/rspamd", "CONFDIR": "/etc/rspamd",
+		"LOCAL_CONFDIR": "/etc/rspamd"} {
 		text = strings.ReplaceAll(text, "${"+name+"}", value)
 		text = strings.ReplaceAll(text, "$"+name+"/", value+"/")
 	}

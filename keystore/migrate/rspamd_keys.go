@@ -69,7 +69,8 @@ func (k rspamdKeys) claims(domain string, at Place) []claim {
 			c.file = k.path
 		}
 		c.file = rspamdVariables(c.file)
-		c.file = strings.NewReplacer("$domain", domain, "${domain}", domain, "$selector", c.selector, "${selector}", c.selector).Replace(c.file)
+		c.file = strings.NewReplacer("$domain", domain, "${domain}", domain, "$selector", c.selector,
+			"${selector}", c.selector).Replace(c.file)
 	}
 	return claims
 }
@@ -126,7 +127,8 @@ func (r *reader) rspamdMap(v uclValue) []entry {
 		file := r.path(text)
 		data, _, err := r.read(file, maxConfig)
 		if err != nil {
-			r.report(finding.Fault, "import-map", v.at, fmt.Sprintf("the map %s: %v", file, err), "what is in it is not carried over", "")
+			r.report(finding.Fault, "import-map", v.at, fmt.Sprintf("the map %s: %v", file, err),
+				"what is in it is not carried over", "")
 			continue
 		}
 		for _, e := range parseTable("file", file, data).entries {

@@ -11,7 +11,8 @@ import (
 func (r *reader) rspamdOther(s *uclObject) {
 	r.rspamdTrusted(s)
 	lost := func(name string, v uclValue, effect string) {
-		r.report(finding.Warning, "import-setting", v.at, fmt.Sprintf("%s = %s cannot be carried over", name, v.text), effect, "")
+		r.report(finding.Warning, "import-setting", v.at,
+			fmt.Sprintf("%s = %s cannot be carried over", name, v.text), effect, "")
 	}
 	for _, m := range s.members {
 		name, v := strings.ToLower(m.name), m.value
@@ -21,7 +22,8 @@ func (r *reader) rspamdOther(s *uclObject) {
 				lost(name, v, "signpostd signs with the domain of From, which alone counts for DMARC")
 			}
 		case "use_domain_custom":
-			lost(name, uclValue{at: v.at, text: "(Lua)"}, "signpostd signs with the domain of From, which alone counts for DMARC")
+			lost(name, uclValue{at: v.at, text: "(Lua)"},
+				"signpostd signs with the domain of From, which alone counts for DMARC")
 		case "sign_authenticated":
 			if !v.on() {
 				lost(name, v, "signpostd signs the mail of users who log in")
@@ -52,11 +54,13 @@ func (r *reader) rspamdOther(s *uclObject) {
 		return v.at, v.on()
 	}
 	if at, on := where("allow_username_mismatch"); !on {
-		r.report(finding.Note, "import-login", at, "allow_username_mismatch is off: rspamd signs for a login only as the domain of its name",
+		r.report(finding.Note, "import-login", at,
+			"allow_username_mismatch is off: rspamd signs for a login only as the domain of its name",
 			"signpostd signs for every login as whatever domain From has", "let Postfix bind logins to senders: reject_sender_login_mismatch with smtpd_sender_login_maps")
 	}
 	if at, on := where("allow_hdrfrom_mismatch"); !on {
-		r.note("import-envelope", at, "allow_hdrfrom_mismatch is off: rspamd does not sign where envelope sender and From differ; signpostd looks at From alone")
+		r.note("import-envelope", at,
+			"allow_hdrfrom_mismatch is off: rspamd does not sign where envelope sender and From differ; signpostd looks at From alone")
 	}
 }
 
@@ -74,10 +78,13 @@ func (r *reader) rspamdTrusted(s *uclObject) {
 	}
 	switch {
 	case local && len(networks) > 0:
-		networks = append([]string{"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128", "fd00::/8", "fe80::/10"}, networks...)
-		r.set("SIGNPOST_TRUSTED_NETWORKS", strings.Join(networks, ","), at.String()+": sign_networks", "what rspamd takes for local addresses, and sign_networks")
+		networks = append([]string{"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+			"169.254.0.0/16", "::1/128", "fd00::/8", "fe80::/10"}, networks...)
+		r.set("SIGNPOST_TRUSTED_NETWORKS", strings.Join(networks, ","), at.String()+": sign_networks",
+			"what rspamd takes for local addresses, and sign_networks")
 	case len(networks) > 0:
-		r.set("SIGNPOST_TRUSTED_NETWORKS", strings.Join(networks, ","), at.String()+": sign_networks", "clients whose mail is signed without a login")
+		r.set("SIGNPOST_TRUSTED_NETWORKS", strings.Join(networks, ","), at.String()+": sign_networks",
+			"clients whose mail is signed without a login")
 	case !local:
 		r.report(finding.Warning, "import-setting", at, "sign_local is off: rspamd signs for logins alone",
 			"a variable cannot say that: an empty one leaves signpostd with its default, the private networks", "start signpostd with --trusted-networks=''")

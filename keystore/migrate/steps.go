@@ -59,7 +59,8 @@ func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) (
 		if steps[i].State == Taken {
 			findings = append(findings, finding.Finding{
 				Level: finding.Fault, Code: "import-taken", Name: steps[i].To,
-				What:   fmt.Sprintf("%s, selector %q, is not carried over: %s", steps[i].Domain, steps[i].Selector, steps[i].Why),
+				What: fmt.Sprintf("%s, selector %q, is not carried over: %s", steps[i].Domain,
+					steps[i].Selector, steps[i].Why),
 				Effect: "no file is ever overwritten", Fix: "move that file away, or import into another directory with --keys",
 			})
 		} else if steps[i].Signs {
@@ -130,13 +131,15 @@ func date(s *Step, others []*Step, there *keystore.Snapshot, now time.Time) []fi
 	case newest.ModTime.Unix() >= s.Time.Unix():
 		return []finding.Finding{{
 			Level: finding.Fault, Code: "import-overtaken", Name: newest.File,
-			What:   fmt.Sprintf("this %s key of %s is newer than the one carried over, %q, so it signs", s.Algorithm, s.Domain, s.Selector),
+			What: fmt.Sprintf("this %s key of %s is newer than the one carried over, %q, so it signs",
+				s.Algorithm, s.Domain, s.Selector),
 			Effect: "mail is signed with another key than before", Fix: "make the other file the newer one: touch " + s.To,
 		}}
 	case s.State == New:
 		return []finding.Finding{{
 			Level: finding.Note, Code: "import-takes-over", Name: newest.File,
-			What: fmt.Sprintf("mail from %s is signed with %q once %q is carried over, no longer with %q", s.Domain, s.Selector, s.Selector, newest.Selector),
+			What: fmt.Sprintf("mail from %s is signed with %q once %q is carried over, no longer with %q",
+				s.Domain, s.Selector, s.Selector, newest.Selector),
 		}}
 	}
 	return nil

@@ -162,7 +162,8 @@ func (r *reader) candidates(t tables, rules []rule) []string {
 			}
 			listed, err := r.expand(c.file, "%", isDomain)
 			if err != nil {
-				r.report(finding.Fault, "import-list", e.at, fmt.Sprintf("looking for what %% stands for in %s: %v", c.file, err),
+				r.report(finding.Fault, "import-list", e.at,
+					fmt.Sprintf("looking for what %% stands for in %s: %v", c.file, err),
 					"the domains of these keys are not known", "")
 			}
 			for _, domain := range listed {
@@ -186,7 +187,8 @@ func isDomain(name string) bool {
 func (r *reader) apply(t tables, rule rule, domain string) (key, signer string) {
 	c, err := t.target(rule, domain)
 	if err != nil {
-		r.fault("import-table", rule.at, fmt.Errorf("mail from %s has no key: %w", domain, err), "nothing is carried over for it")
+		r.fault("import-table", rule.at, fmt.Errorf("mail from %s has no key: %w", domain, err),
+			"nothing is carried over for it")
 		return c.name, domain
 	}
 	own, err := keystore.Domain(c.domain)
@@ -226,5 +228,6 @@ func (r *reader) explainForeign(f thirdParty) {
 
 // subdomains carries over that the key of a domain signs for what is below it.
 func (r *reader) subdomains(at Place, domain string) {
-	r.set("SIGNPOST_SUBDOMAINS", "yes", at.String(), "the key of a domain signs for its subdomains, as it does for "+domain+"; here it does so for every domain")
+	r.set("SIGNPOST_SUBDOMAINS", "yes", at.String(),
+		"the key of a domain signs for its subdomains, as it does for "+domain+"; here it does so for every domain")
 }

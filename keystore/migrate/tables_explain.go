@@ -18,7 +18,8 @@ func (r *reader) explain(t tables, rule rule) string {
 		return c.name
 	}
 	if _, identity, _ := strings.Cut(rule.value, ":"); identity != "" && rule.class != never {
-		r.note("import-identity", rule.at, "the identity i=%s is left out of signatures: nothing depends on it", identity)
+		r.note("import-identity", rule.at, "the identity i=%s is left out of signatures: nothing depends on it",
+			identity)
 	}
 	switch rule.class {
 	case never:
@@ -35,7 +36,8 @@ func (r *reader) explain(t tables, rule rule) string {
 		if !isDomain(domain) || r.plan.signing(strings.ToLower(domain)) != nil {
 			fix = ""
 		}
-		return lost(fmt.Sprintf("%q is for single addresses", rule.key), "signpostd signs for whole domains, so this line is left out", fix)
+		return lost(fmt.Sprintf("%q is for single addresses", rule.key),
+			"signpostd signs for whole domains, so this line is left out", fix)
 	case regexpr:
 		return lost(fmt.Sprintf("%q is a regular expression", rule.key),
 			"which domains it is for is not worked out, so this line is left out",
@@ -72,7 +74,8 @@ func (r *reader) explainMany(t tables, rule rule) string {
 		r.fault("import-table", c.at, err, "nothing is carried over for this line")
 		return c.name
 	}
-	if rule.class == below && (signer == rule.domain || strings.HasSuffix(rule.domain, "."+signer)) && r.plan.signing(signer) != nil {
+	if rule.class == below && (signer == rule.domain ||
+		strings.HasSuffix(rule.domain, "."+signer)) && r.plan.signing(signer) != nil {
 		r.subdomains(rule.at, signer)
 		return c.name
 	}
@@ -93,7 +96,8 @@ func (r *reader) spares(t tables, used map[string]bool) {
 		c, err := t.claim(e, "")
 		if err != nil {
 			if !used[e.key] {
-				r.report(finding.Fault, "import-table", e.at, fmt.Sprintf("%q is not domain:selector:key", e.value), "the line is left out", "")
+				r.report(finding.Fault, "import-table", e.at,
+					fmt.Sprintf("%q is not domain:selector:key", e.value), "the line is left out", "")
 			}
 			continue
 		}
@@ -108,7 +112,8 @@ func (r *reader) spares(t tables, used map[string]bool) {
 			if used[e.key] {
 				continue
 			}
-			r.note("import-unused", e.at, "no mail from %s is signed with key %q, so it is not carried over: signpostd would sign with it", c.domain, e.key)
+			r.note("import-unused", e.at,
+				"no mail from %s is signed with key %q, so it is not carried over: signpostd would sign with it", c.domain, e.key)
 			continue
 		}
 		if key, ok := r.load(c, false); ok {
@@ -126,7 +131,8 @@ func (r *reader) spare(key Key) {
 			return
 		}
 	}
-	r.note("import-unused", key.Named, "the %s key %q of %s does not sign there, so it is not carried over: signpostd would sign with it",
+	r.note("import-unused", key.Named,
+		"the %s key %q of %s does not sign there, so it is not carried over: signpostd would sign with it",
 		key.Algorithm, key.Selector, key.Domain)
 }
 

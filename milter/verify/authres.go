@@ -14,11 +14,13 @@ import (
 func (j *Judgement) AuthenticationResults(authservID string) string {
 	var results []authres.Result
 	for _, s := range j.Signatures {
-		results = append(results, &authres.GenericResult{Method: "dkim", Value: authres.ResultValue(s.Result), Params: map[string]string{
-			"reason":   reason(s.Where, s.Result),
-			"header.d": visible(s.Domain), "header.i": visible(s.Identity), "header.s": visible(s.Selector),
-			"header.a": visible(s.Algorithm), "header.b": visible(s.start),
-		}})
+		results = append(results,
+			&authres.GenericResult{Method: "dkim", Value: authres.ResultValue(s.Result),
+				Params: map[string]string{
+					"reason":   reason(s.Where, s.Result),
+					"header.d": visible(s.Domain), "header.i": visible(s.Identity), "header.s": visible(s.Selector),
+					"header.a": visible(s.Algorithm), "header.b": visible(s.start),
+				}})
 	}
 	if len(j.Signatures) == 0 {
 		results = append(results, &authres.GenericResult{Method: "dkim", Value: authres.ResultNone})
@@ -28,14 +30,17 @@ func (j *Judgement) AuthenticationResults(authservID string) string {
 		if mailFrom == NullSender {
 			mailFrom = "" // then smtp.helo is what was checked
 		}
-		results = append(results, &authres.SPFResult{Value: authres.ResultValue(j.SPF.Result), From: visible(mailFrom), Helo: visible(j.SPF.Envelope.Helo)})
+		results = append(results,
+			&authres.SPFResult{Value: authres.ResultValue(j.SPF.Result), From: visible(mailFrom),
+				Helo: visible(j.SPF.Envelope.Helo)})
 	}
 	dmarc := map[string]string{"header.from": j.DMARC.AuthorDomain}
 	if j.DMARC.Result == Fail {
 		dmarc["policy.dmarc"] = j.DMARC.Policy.Policy
 	}
 	if !j.DMARC.skipped {
-		results = append(results, &authres.GenericResult{Method: "dmarc", Value: authres.ResultValue(j.DMARC.Result), Params: dmarc})
+		results = append(results,
+			&authres.GenericResult{Method: "dmarc", Value: authres.ResultValue(j.DMARC.Result), Params: dmarc})
 	}
 	text := authres.Format(authservID, results)
 	// The library leaves a space where a result has no properties.

@@ -40,7 +40,8 @@ type bodyEnd struct {
 const maxEnds = 20000
 
 func newBodies(signatures []*Signature, offset int) *bodies {
-	b := &bodies{offset: offset, hashes: make(map[bodyKind]*dkim.BodyHash), sums: make(map[bodyKind]bodySum), wanted: make(map[string]bool), ends: make(map[bodyEnd]int)}
+	b := &bodies{offset: offset, hashes: make(map[bodyKind]*dkim.BodyHash), sums: make(map[bodyKind]bodySum),
+		wanted: make(map[string]bool), ends: make(map[bodyEnd]int)}
 	add := func(kind bodyKind) {
 		if b.hashes[kind] == nil {
 			b.hashes[kind] = dkim.NewBodyHash(kind.c, kind.length)

@@ -48,7 +48,8 @@ func (s *Signature) fetchKeys(ctx context.Context, o Options) []crypto.PublicKey
 		}
 	}
 	if len(texts) > 1 {
-		s.note("%s has %d TXT records, and a receiver may take any of them (RFC 6376, section 3.6.2.2)", s.name(), len(texts))
+		s.note("%s has %d TXT records, and a receiver may take any of them (RFC 6376, section 3.6.2.2)",
+			s.name(), len(texts))
 	}
 	if len(keys) > 0 {
 		s.set("", "", "")
@@ -80,10 +81,12 @@ func (s *Signature) readKey(text string) crypto.PublicKey {
 		s.set(PermError, inKey, "the key at %s is for k=%s, the signature is made with %s", s.name(), r.KeyType, kind)
 	case r.Hash != "" && !slices.Contains(strings.Split(r.Hash, ":"), hash):
 		s.set(PermError, inKey, "the key at %s is for h=%s, the signature is made with %s", s.name(), r.Hash, hash)
-	case r.Service != "" && !slices.Contains(strings.Split(r.Service, ":"), "*") && !slices.Contains(strings.Split(r.Service, ":"), "email"):
+	case r.Service != "" && !slices.Contains(strings.Split(r.Service, ":"), "*") &&
+		!slices.Contains(strings.Split(r.Service, ":"), "email"):
 		s.set(PermError, inKey, "the key at %s is for s=%s, not for email", s.name(), r.Service)
 	case slices.Contains(strings.Split(r.Flags, ":"), "s") && s.identityDomain() != s.Domain:
-		s.set(PermError, inKey, "the key at %s has t=s, so i= must be in %s itself, not in %s", s.name(), s.Domain, s.identityDomain())
+		s.set(PermError, inKey, "the key at %s has t=s, so i= must be in %s itself, not in %s", s.name(),
+			s.Domain, s.identityDomain())
 	default:
 		key, err := s.publicKey(r)
 		if err != nil {
@@ -91,7 +94,8 @@ func (s *Signature) readKey(text string) crypto.PublicKey {
 			return nil
 		}
 		if s.KeyBits > 0 && s.KeyBits < minRSABits {
-			s.set(Policy, inKey, "the key at %s has %d bits, and under %d must not be accepted (RFC 8301)", s.name(), s.KeyBits, minRSABits)
+			s.set(Policy, inKey, "the key at %s has %d bits, and under %d must not be accepted (RFC 8301)",
+				s.name(), s.KeyBits, minRSABits)
 			return nil
 		}
 		if r.Testing() {
@@ -118,7 +122,8 @@ func versionFirst(text string) string {
 func (s *Signature) publicKey(r record.DKIM) (crypto.PublicKey, error) {
 	if r.KeyType == "ed25519" {
 		if len(r.PublicKey) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("an Ed25519 key has %d bytes in p=, not %d (RFC 8463, section 4.2)", ed25519.PublicKeySize, len(r.PublicKey))
+			return nil, fmt.Errorf("an Ed25519 key has %d bytes in p=, not %d (RFC 8463, section 4.2)",
+				ed25519.PublicKeySize, len(r.PublicKey))
 		}
 		return ed25519.PublicKey(r.PublicKey), nil
 	}

@@ -182,7 +182,8 @@ func (m *reader) addLine(line []byte) (more bool, err error) {
 	switch {
 	case found && isFieldName(bytes.TrimRight(name, " \t")):
 	case len(m.fields) == 0:
-		return false, finding.WithHint(fmt.Errorf("line %d is not a header field, so this is not a message: %s", m.line, quote(string(line))),
+		return false, finding.WithHint(fmt.Errorf("line %d is not a header field, so this is not a message: %s",
+			m.line, quote(string(line))),
 			saveWhole)
 	case m.lenient:
 		m.note("path-header-end", finding.Warning, fmt.Sprintf("line %d", m.line),
@@ -193,7 +194,8 @@ func (m *reader) addLine(line []byte) (more bool, err error) {
 		return false, nil
 	default:
 		return false, finding.WithHint(
-			fmt.Errorf("line %d is neither a header field nor the empty line that ends the header: %s", m.line, quote(string(line))),
+			fmt.Errorf("line %d is neither a header field nor the empty line that ends the header: %s", m.line,
+				quote(string(line))),
 			"put an empty line between header and body")
 	}
 	m.endField()
@@ -251,7 +253,8 @@ func (m *reader) readBody(write func(piece []byte, lineEnd bool)) error {
 		}
 		if !nul && bytes.IndexByte(piece, 0) >= 0 {
 			nul = true
-			m.note("path-nul", finding.Note, fmt.Sprintf("line %d", m.line), "a NUL byte, which mail servers remove or refuse", "")
+			m.note("path-nul", finding.Note, fmt.Sprintf("line %d", m.line),
+				"a NUL byte, which mail servers remove or refuse", "")
 		}
 		ended := piece[len(piece)-1] == '\n'
 		if !bare && !m.bareLF && hasBare(piece, afterCR, ended) {

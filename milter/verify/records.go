@@ -76,7 +76,8 @@ func ParseRecords(text, file, name string) ([]miekg.RR, error) {
 		return nil, errors.New("it is empty")
 	}
 	if strings.Contains(text, "PRIVATE KEY-----") {
-		return nil, finding.WithHint(errors.New("it holds a private key"), "give the .txt file beside it, or the key directory")
+		return nil, finding.WithHint(errors.New("it holds a private key"),
+			"give the .txt file beside it, or the key directory")
 	}
 	if name != "" {
 		name = miekg.Fqdn(name)
@@ -112,7 +113,8 @@ func ParseRecords(text, file, name string) ([]miekg.RR, error) {
 		records = append(records, rr)
 	}
 	if err := parser.Err(); err != nil {
-		return nil, finding.WithHint(errors.New(strings.TrimPrefix(err.Error(), "dns: ")), "give a zone file, the output of dig, or the text of one record")
+		return nil, finding.WithHint(errors.New(strings.TrimPrefix(err.Error(), "dns: ")),
+			"give a zone file, the output of dig, or the text of one record")
 	}
 	if len(records) == 0 {
 		return nil, errors.New("it has no record")
@@ -165,7 +167,8 @@ func bareRecords(text, name string) ([]miekg.RR, error) {
 
 // NewTXT makes a record of a text of any length.
 func NewTXT(name, text string) *miekg.TXT {
-	rr := &miekg.TXT{Hdr: miekg.RR_Header{Name: miekg.Fqdn(name), Rrtype: miekg.TypeTXT, Class: miekg.ClassINET, Ttl: 3600}}
+	rr := &miekg.TXT{Hdr: miekg.RR_Header{Name: miekg.Fqdn(name), Rrtype: miekg.TypeTXT, Class: miekg.ClassINET,
+		Ttl: 3600}}
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	for _, part := range record.NewTXT(text) {
 		rr.Txt = append(rr.Txt, escape.Replace(part))

@@ -160,7 +160,8 @@ func (s *Signature) read(list []record.Tag) (err error) {
 	if s.bodyHash, err = base64.StdEncoding.DecodeString(spaceless(tags["bh"])); err != nil {
 		return fmt.Errorf("bh= is not base64")
 	}
-	if q, ok := tags["q"]; ok && !slices.ContainsFunc(strings.Split(q, ":"), func(method string) bool { return strings.Trim(method, whiteSpace) == "dns/txt" }) {
+	if q, ok := tags["q"]; ok && !slices.ContainsFunc(strings.Split(q, ":"),
+		func(method string) bool { return strings.Trim(method, whiteSpace) == "dns/txt" }) {
 		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", quote(q))
 	}
 	if err := s.readIdentity(tags["i"]); err != nil {

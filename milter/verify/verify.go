@@ -132,6 +132,7 @@ func madeWith(key *rsa.PublicKey, signature []byte) bool {
 		return false
 	}
 	form := number.Exp(number, big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, size))
-	want := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, size-3-len(digestInfo)-32), []byte{0}, []byte(digestInfo))
+	want := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, size-3-len(digestInfo)-32), []byte{0},
+		[]byte(digestInfo))
 	return bytes.Equal(form[:len(want)], want)
 }

@@ -173,9 +173,9 @@ func TestSendThroughPostfix(t *testing.T) {
 	w.send(append(envelope, server, "--user=jane", "--tls=off")...).must(t, 1, "the server does not offer AUTH", "try --tls starttls")
 	w.send("--from=a@must.example", "--to=reader@rcpt.test", server, ca, "--user=jane").must(t, 3,
 		"451 4.7.1 the message cannot be signed now", "signpostd has no usable key")
-	w.send("--from=a@example.org", "--to=reader@rcpt.test", "--to=@bad@rcpt.test", server).must(t, 2, "is no address")
+	w.send("--from=a@example.org", "--to=reader@rcpt.test", "--to=@bad@rcpt.test", server).must(t, 2, "invalid mail address")
 	w.send("--from=a@example.org", "--server="+w.net+".77:587", "--to=reader@rcpt.test").must(t, 3, "connection refused", "nothing listens on")
-	w.send("--from=a@example.org", "--server=nowhere.test:587", "--to=reader@rcpt.test").must(t, 3, "no such host", "is it spelt right?")
+	w.send("--from=a@example.org", "--server=nowhere.test:587", "--to=reader@rcpt.test").must(t, 3, "no such host", "is it spelled correctly?")
 }
 
 // queueIDOf is the queue id in a line of Postfix's log.
