@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"testing"
 	"time"
 )
@@ -41,7 +40,7 @@ func BenchmarkOpen(b *testing.B) {
 			d := manyDomains(b, n)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := d.open().Snapshot().Signing(domainNumber(n - 1)); err != nil {
+				if err := d.open().Domain(domainNumber(n - 1)).Err(); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -56,7 +55,7 @@ func BenchmarkReload(b *testing.B) {
 			store := manyDomains(b, n).open()
 			store.ReadAll()
 			for _, domain := range store.Snapshot().shards.all() {
-				for _, f := range domain.state.Load().files {
+				for _, f := range domain.files {
 					f.stamp, _ = stampOf(mustStat(b, f.File), time.Now()) // as it would be two seconds on
 				}
 			}
@@ -82,30 +81,6 @@ func BenchmarkUpdate(b *testing.B) {
 				store.update(map[string]bool{last: true})
 			}
 		})
-	}
-}
-
-// BenchmarkSigning looks up which key signs.
-func BenchmarkSigning(b *testing.B) {
-	for _, n := range counts[:3] {
-		store := manyDomains(b, n).open()
-		store.ReadAll()
-		names := make([]string, 1024)
-		for which, pick := range map[string]func() int{
-			"first": func() int { return 0 }, "last": func() int { return n - 1 }, "random": func() int { return mathrand.IntN(n) },
-		} {
-			for i := range names {
-				names[i] = domainNumber(pick())
-			}
-			b.Run(fmt.Sprintf("domains=%d/%s", n, which), func(b *testing.B) {
-				b.ReportAllocs()
-				for i := 0; b.Loop(); i++ {
-					if _, err := store.Snapshot().Signing(names[i%len(names)]); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
 	}
 }
 

@@ -3,11 +3,14 @@ package keystore
 import (
 	"log/slog"
 	"slices"
+
+	"signpost/keystore/finding"
 )
 
-// logChange says which keys of a domain came, changed and went, and reports
-// whether there are new ones.
-func (s *Store) logChange(name string, was, now *state) (news bool) {
+// logChange logs which keys of a domain came, changed and went, and tells the
+// observer.
+func (s *Store) logChange(name string, was, now *DomainKeys) {
+	added := false
 	for _, key := range now.keys {
 		switch old := was.find(key); {
 		case old == nil:
@@ -17,20 +20,15 @@ func (s *Store) logChange(name string, was, now *state) (news bool) {
 		default:
 			continue
 		}
-		news = true
+		added = true
 	}
-	s.logSigners(name, was, now)
+	if s.observer.Changed != nil {
+		s.observer.Changed(name, added)
+	}
 	for _, key := range was.keys {
 		if now.find(key) == nil {
 			s.log.Info("key removed", "domain", key.Domain, "selector", key.Selector, "file", key.File)
 		}
-	}
-	return news
-}
-
-func (s *Store) logSigners(name string, was, now *state) {
-	if before, after := was.signers(), now.signers(); before != "" && after != "" && before != after {
-		s.log.Info("other keys sign now", "domain", name, "before", before, "now", after)
 	}
 }
 
@@ -38,7 +36,7 @@ func logKey(log *slog.Logger, message string, key *Key) {
 	attrs := []any{"domain", key.Domain, "selector", key.Selector,
 		"type", key.Algorithm, "bits", key.Bits, "file", key.File}
 	if key.Algorithm == RSA && key.Bits < WeakBits {
-		log.Warn(message+", but it is weak; hint: make a new one of 2048 bits", attrs...)
+		log.Warn(message+", but it is weak", append(attrs, "hint", "make a new one of 2048 bits")...)
 		return
 	}
 	log.Info(message, attrs...)
@@ -49,13 +47,13 @@ func logKey(log *slog.Logger, message string, key *Key) {
 func (s *Store) logProblems(was, now []Problem) {
 	known := make(map[string]bool, len(was))
 	for _, p := range was {
-		known[p.String()] = true
+		known[finding.Text(p)] = true
 	}
 	broken := make(map[string]bool, len(now))
 	for _, p := range now {
 		broken[p.File] = true
-		if !known[p.String()] {
-			s.log.Error("key broken", "domain", p.Domain, "file", p.File, "err", p.Err, "last good stays", p.InForce)
+		if !known[finding.Text(p)] {
+			s.log.Error("key broken", "domain", p.Domain, "file", p.File, finding.Attr(p.Err), "inforce", p.InForce)
 		}
 	}
 	for _, p := range was {

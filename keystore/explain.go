@@ -32,3 +32,7 @@ func explain(err error, shown string) error {
 	}
 	return fmt.Errorf("%w for user %d; hint: run this as %s, or give user %d access", err, os.Geteuid(), owner, os.Geteuid())
 }
+
+// FileError adds to an error of the file system what to do about it. The path is
+// the one that could not be used.
+func FileError(err error, path string) error { return explain(err, path) }

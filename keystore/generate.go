@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"signpost/keystore/atomicfile"
 	"signpost/keystore/record"
 )
 
@@ -36,7 +37,7 @@ func Generate(dir, domain, selector string) (Generated, error) {
 		if err != nil {
 			return fail("making key", g.File, err)
 		}
-		if g.New, err = create(g.File, block, 0o400, nil); err != nil {
+		if g.New, err = atomicfile.Create(g.File, block, 0o400, nil); err != nil {
 			return fail("writing key", g.File, err)
 		}
 	case err != nil:
@@ -56,7 +57,7 @@ func Generate(dir, domain, selector string) (Generated, error) {
 		return g, fmt.Errorf("record of key %s: %w", g.File, err)
 	}
 	text := filepath.Join(dir, domain+".txt")
-	if _, err := create(text, []byte(g.Record.Genkey(selector, domain)), 0o644, nil); err != nil {
+	if _, err := atomicfile.Create(text, []byte(g.Record.Genkey(selector, domain)), 0o644, nil); err != nil {
 		return fail("writing record", text, err)
 	}
 	return g, nil

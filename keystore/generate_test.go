@@ -20,7 +20,7 @@ func TestGenerate(t *testing.T) {
 			t.Errorf("%s: %v, %v, want mode %o", path, info.Mode(), err, mode)
 		}
 	}
-	if got := describeSigning(d.load(nil), "example.org"); got != "mail:rsa" {
+	if got := describeKeys(d.load(nil).Domain("example.org")); got != "mail:rsa" {
 		t.Errorf("the new key does not sign: %s", got)
 	}
 	before, _ := os.ReadFile(private)

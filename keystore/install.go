@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"signpost/keystore/atomicfile"
 )
 
 // Install puts a private key, as ParsePrivate reads it, into the key directory
@@ -36,7 +38,7 @@ func install(dir, name string, data []byte, modTime time.Time) error {
 	if err != nil {
 		return fail(err)
 	}
-	created, err := create(name, data, access.mode, func(file *os.File) error {
+	created, err := atomicfile.Create(name, data, access.mode, func(file *os.File) error {
 		return errors.Join(access.give(file), os.Chtimes(file.Name(), modTime, modTime))
 	})
 	if err != nil {

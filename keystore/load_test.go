@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // directory is a key directory to be changed under the keystore.
@@ -58,15 +60,14 @@ func (d directory) load(previous *Snapshot) *Snapshot {
 	return snapshot
 }
 
-// describeSigning names the keys that sign for a domain: "selector:type selector:type",
-// or the error.
-func describeSigning(s *Snapshot, domain string) string {
-	keys, err := s.Signing(domain)
-	if err != nil {
-		return err.Error()
+// describeKeys names the usable keys of a domain, the oldest first:
+// "selector:type selector:type", or says why there is none.
+func describeKeys(d *DomainKeys) string {
+	if err := d.Err(); err != nil {
+		return finding.Text(err)
 	}
 	var names []string
-	for _, key := range keys {
+	for _, key := range d.List() {
 		names = append(names, fmt.Sprintf("%s:%s", key.Selector, key.Algorithm))
 	}
 	return strings.Join(names, " ")
@@ -95,13 +96,13 @@ func TestLoadReadsAllLayoutsAtOnce(t *testing.T) {
 	s := d.load(nil)
 	for domain, want := range map[string]string{
 		"flat.example":   "mail:rsa",
-		"folder.example": "s1:rsa ed:ed25519",
+		"folder.example": "ed:ed25519 s1:rsa",
 		"rspamd.example": "dkim:rsa",
-		"all.example":    "new:rsa",
+		"all.example":    "mail:rsa new:rsa",
 		"other.example":  "no key",
 	} {
-		if got := describeSigning(s, domain); got != want {
-			t.Errorf("for %s signs %q, want %q", domain, got, want)
+		if got := describeKeys(s.Domain(domain)); got != want {
+			t.Errorf("%s has %q, want %q", domain, got, want)
 		}
 	}
 	if got := strings.Join(s.Domains(), " "); got != "all.example flat.example folder.example rspamd.example" {
@@ -127,7 +128,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	s := d.load(nil)
 	var got []string
 	for _, p := range s.Problems() {
-		got = append(got, strings.ReplaceAll(p.String(), d.path+"/", ""))
+		got = append(got, strings.ReplaceAll(finding.Text(p), d.path+"/", ""))
 	}
 	want := []string{
 		"key empty.example.private: the file is empty",
@@ -139,10 +140,10 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("problems:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	// A domain that the directory names is never taken for one without keys.
-	if got := describeSigning(s, "empty.example"); !strings.Contains(got, "the file is empty") {
+	if got := describeKeys(s.Domain("empty.example")); !strings.Contains(got, "the file is empty") {
 		t.Errorf("for a domain with a broken key only: %s", got)
 	}
-	if got := describeSigning(s, "good.example"); got != "mail:rsa" {
+	if got := describeKeys(s.Domain("good.example")); got != "mail:rsa" {
 		t.Errorf("a good key beside broken ones: %s", got)
 	}
 }
@@ -168,7 +169,7 @@ func TestLoadAsksForMoreBitsAndCare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := describeSigning(s, "example.org"); !strings.Contains(got, test.want) {
+		if got := describeKeys(s.Domain("example.org")); !strings.Contains(got, test.want) {
 			t.Errorf("with %+v and mode %o: %q, want %q", test.options, test.mode, got, test.want)
 		}
 	}
@@ -181,7 +182,7 @@ func TestTwoFilesWithOneName(t *testing.T) {
 	d.write("example.org.private", one)
 	d.write("example.org/mail.private", one)
 	s := d.load(nil)
-	if got := describeSigning(s, "example.org"); got != "mail:rsa" || len(s.Problems()) != 0 {
+	if got := describeKeys(s.Domain("example.org")); got != "mail:rsa" || len(s.Problems()) != 0 {
 		t.Errorf("the same key twice: %s, %v", got, s.Problems())
 	}
 
@@ -195,16 +196,16 @@ func TestTwoFilesWithOneName(t *testing.T) {
 	twice.write("example.org/mail.private", one)
 	beforeTwice := twice.load(nil)
 	twice.write("example.org.private", two)
-	if s := twice.load(beforeTwice); describeSigning(s, "example.org") != "mail:rsa" || len(s.Problems()) != 1 {
-		t.Errorf("one of two copies replaced: %s, %v", describeSigning(s, "example.org"), s.Problems())
+	if s := twice.load(beforeTwice); describeKeys(s.Domain("example.org")) != "mail:rsa" || len(s.Problems()) != 1 {
+		t.Errorf("one of two copies replaced: %s, %v", describeKeys(s.Domain("example.org")), s.Problems())
 	}
 
 	for name, previous := range map[string]*Snapshot{"at the start": nil, "beside one in force": before} {
 		s := d.load(previous)
-		if len(s.Problems()) != 1 || !strings.Contains(s.Problems()[0].String(), "another key for selector mail of example.org; hint: remove one of them") {
+		if len(s.Problems()) != 1 || !strings.Contains(finding.Text(s.Problems()[0]), "another key for selector mail of example.org; hint: remove one of them") {
 			t.Errorf("%s: problems %v", name, s.Problems())
 		}
-		got := describeSigning(s, "example.org")
+		got := describeKeys(s.Domain("example.org"))
 		if previous == nil && !strings.Contains(got, "another key") {
 			t.Errorf("%s: %s signs", name, got)
 		}
@@ -277,20 +278,20 @@ func TestRemovedKeyStaysForAMoment(t *testing.T) {
 		}
 	}
 	moment := d.load(before)
-	if got := describeSigning(moment, "example.org"); got != "mail:rsa" || !moment.state("example.org").missing() {
+	if got := describeKeys(moment.Domain("example.org")); got != "mail:rsa" || !moment.Domain("example.org").missing() {
 		t.Errorf("right after the removal signs %q", got)
 	}
-	if got := describeSigning(moment, "example.net"); got != "no key" {
+	if got := describeKeys(moment.Domain("example.net")); got != "no key" {
 		t.Errorf("right after the removal of a broken one: %q", got)
 	}
-	if got := describeSigning(d.load(moment), "example.org"); got != "mail:rsa" {
+	if got := describeKeys(d.load(moment).Domain("example.org")); got != "mail:rsa" {
 		t.Errorf("still in the same moment signs %q", got)
 	}
 
 	// Made anew in another layout, with another key of the same name.
 	d.write("example.org/mail.private", ed25519PEM(t))
 	anew := d.load(moment)
-	if got := describeSigning(anew, "example.org"); got != "mail:ed25519" || len(anew.Problems()) > 0 {
+	if got := describeKeys(anew.Domain("example.org")); got != "mail:ed25519" || len(anew.Problems()) > 0 {
 		t.Errorf("made anew: %q signs, %v", got, anew.Problems())
 	}
 	if err := os.RemoveAll(filepath.Join(d.path, "example.org")); err != nil {
@@ -298,10 +299,10 @@ func TestRemovedKeyStaysForAMoment(t *testing.T) {
 	}
 
 	// A folder that is moved away and back leaves its files as they were.
-	state := moment.state("example.org").files[0]
+	state := moment.Domain("example.org").files[0]
 	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
 	state.stamp, _ = stampOf(mustStat(t, filepath.Join(d.path, "example.org.private")), time.Now())
-	if back := d.load(moment); back.state("example.org").missing() || describeSigning(back, "example.org") != "mail:rsa" {
+	if back := d.load(moment); back.Domain("example.org").missing() || describeKeys(back.Domain("example.org")) != "mail:rsa" {
 		t.Error("a file that is back is still taken for missing")
 	}
 	if err := os.Remove(filepath.Join(d.path, "example.org.private")); err != nil {
@@ -310,7 +311,7 @@ func TestRemovedKeyStaysForAMoment(t *testing.T) {
 
 	state.gone -= int64(grace)
 	later := d.load(moment)
-	if got := describeSigning(later, "example.org"); got != "no key" || later.state("example.org").missing() {
+	if got := describeKeys(later.Domain("example.org")); got != "no key" || later.Domain("example.org").missing() {
 		t.Errorf("a moment later signs %q", got)
 	}
 }
@@ -329,7 +330,7 @@ func TestFolderWithTheNameOfAKey(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(d.path, "example.org.private"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got := describeSigning(d.load(nil), "example.org"); !strings.Contains(got, "not a regular file") {
+	if got := describeKeys(d.load(nil).Domain("example.org")); !strings.Contains(got, "not a regular file") {
 		t.Errorf("signs %q", got)
 	}
 }
@@ -339,13 +340,13 @@ func TestReloadLeavesSettledFilesAlone(t *testing.T) {
 	d := newDirectory(t)
 	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 0)))
 	before := d.load(nil)
-	state := before.state("example.org").files[0]
+	state := before.Domain("example.org").files[0]
 	state.stamp, _ = stampOf(mustStat(t, state.File), time.Now()) // as it would be two seconds on
-	if after := d.load(before); after.state("example.org").files[0] != state {
+	if after := d.load(before); after.Domain("example.org").files[0] != state {
 		t.Error("an unchanged file was read again")
 	}
 	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 1)))
-	if after := d.load(before); after.state("example.org").files[0] == state {
+	if after := d.load(before); after.Domain("example.org").files[0] == state {
 		t.Error("a changed file was not read again")
 	}
 }
@@ -363,10 +364,10 @@ func TestUnreadableFolderKeepsItsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Chmod(folder, 0o755)
-	if got := describeSigning(d.load(before), "example.org"); got != "s1:rsa" {
+	if got := describeKeys(d.load(before).Domain("example.org")); got != "s1:rsa" {
 		t.Errorf("with a folder that cannot be read any more: %s", got)
 	}
-	if got := describeSigning(d.load(nil), "example.org"); !strings.Contains(got, "hint: run this as its owner") {
+	if got := describeKeys(d.load(nil).Domain("example.org")); !strings.Contains(got, "hint: run this as its owner") {
 		t.Errorf("with a folder that cannot be read at the start: %s", got)
 	}
 
@@ -375,7 +376,7 @@ func TestUnreadableFolderKeepsItsKeys(t *testing.T) {
 	if err := os.Symlink(filepath.Join(folder, "below"), filepath.Join(linked.path, "example.net")); err != nil {
 		t.Fatal(err)
 	}
-	if got := describeSigning(linked.load(nil), "example.net"); !strings.Contains(got, "permission denied") {
+	if got := describeKeys(linked.load(nil).Domain("example.net")); !strings.Contains(got, "permission denied") {
 		t.Errorf("with a link to such a folder: %s", got)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/keystore/atomicfile"
 	"signpost/keystore/record"
 )
 
@@ -82,7 +83,7 @@ func Make(dir string, order Order) (Made, error) {
 	}
 	access, err := accessIn(dir)
 	if err == nil {
-		_, err = create(made.RecordFile, []byte(made.Record.Genkey(order.Selector, order.Domain)), 0o644, access.give)
+		_, err = atomicfile.Create(made.RecordFile, []byte(made.Record.Genkey(order.Selector, order.Domain)), 0o644, access.give)
 	}
 	if err != nil {
 		return made, fmt.Errorf("the key %s is made, and \"signpost dns\" prints its record, but writing %s failed: %w", made.File, made.RecordFile, explain(err, filepath.Dir(made.RecordFile)))

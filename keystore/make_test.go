@@ -29,7 +29,7 @@ func TestMake(t *testing.T) {
 			if want := filepath.Join(d.path, test.file); made.File != want+".private" || made.RecordFile != want+".txt" {
 				t.Errorf("made %+v", made)
 			}
-			if got := describeSigning(d.load(nil), "example.org"); got != test.signing {
+			if got := describeKeys(d.load(nil).Domain("example.org")); got != test.signing {
 				t.Errorf("signing: %s", got)
 			}
 			if text, err := os.ReadFile(made.RecordFile); err != nil || string(text) != made.Record.Genkey(test.order.Selector, "example.org") {

@@ -1,65 +1,60 @@
 package keystore
 
 import (
-	"context"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"signpost/keystore/finding"
 )
 
-// Store keeps the current snapshot of a key directory. Reading it takes no
-// lock, so that a reload never holds a message up.
+// Store keeps the current snapshot of a key directory. To take it needs no lock,
+// so that a reload never holds a message up.
 type Store struct {
-	loader  *loader
+	source  *source
 	log     *slog.Logger
 	current atomic.Pointer[Snapshot]
 
 	revision atomic.Int64
-	changed  atomic.Bool           // what is known of keys has, and is not written yet
-	nudge    func(names ...string) // of domains with new keys, if not nil
 	reloads  atomic.Int64
 	failed   atomic.Int64 // of the reloads
+	observer Observer
+
+	swap sync.Mutex // while a new snapshot takes the place of the last; nothing is read then
+
+	reading sync.Mutex
+	reads   map[string]*domainRead // under way, by domain
 
 	reload  sync.Mutex // one reload at a time; it guards what follows
 	scans   uint32
-	missing map[string]bool // domains with a key that is in force for a moment yet
+	missing map[string]bool // domains with a key whose file has gone, in the grace period
 	failing string          // the error of the last reload, "" when it went well
 }
 
-// few is how many domains are read at once and named in the log. Beyond that
-// a start would take too long: the directory is only listed, and the keys of a
-// domain are read on its first use, or in the background.
-const few = 1000
+// Observer is told of changes to the keys of a Store.
+type Observer struct {
+	// Changed is called when the keys of a domain have changed; added says that
+	// there is a new one.
+	Changed func(domain string, added bool)
+	// ReadAll is called when the keys of all domains have been read.
+	ReadAll func()
+}
 
 // Open loads the key directory for the first time and logs what is wrong in it.
 func Open(options Options, log *slog.Logger) (*Store, error) {
-	s := &Store{loader: newLoader(options), log: log, missing: make(map[string]bool)}
-	if options.State != "" {
-		marks, err := recall(options.State)
-		switch {
-		case err != nil && marks == nil:
-			return nil, err
-		case err != nil:
-			log.Warn("what was known of the keys is lost in part", "err", err)
-		}
-		s.loader.remembered.Store(&marks)
+	s := &Store{
+		source: newSource(options), log: log,
+		reads: make(map[string]*domainRead), missing: make(map[string]bool),
 	}
-	units, err := s.loader.scan()
+	units, err := s.source.scan()
 	if err != nil {
 		return nil, err
 	}
-	snapshot := s.loader.snapshot(units)
-	snapshot.noticed = func(read *state) {
-		s.logProblems(nil, read.problems)
-		s.revision.Add(1)
-	}
+	snapshot := s.source.snapshot(units)
 	s.logProblems(nil, snapshot.misfits)
 	s.current.Store(snapshot)
 	if snapshot.Len() <= few {
@@ -67,85 +62,23 @@ func Open(options Options, log *slog.Logger) (*Store, error) {
 		return s, nil
 	}
 	if snapshot.Len() > 10*few {
-		s.loader.recent.most = recentOfMany
+		s.source.recent.most = recentOfMany
 	}
-	s.log.Info("keys found, they are read on first use and in the background", "keys", options.Dir, "domains", snapshot.Len())
+	s.log.Info("keys found, they are read on first use and in the background",
+		"keys", options.Dir, "domains", snapshot.Len())
 	return s, nil
 }
 
-// ReadAll reads what nobody has read yet, and returns when that is done.
-func (s *Store) ReadAll() {
-	var running sync.WaitGroup
-	snapshot := s.Snapshot()
-	names := make(chan string)
-	for range runtime.GOMAXPROCS(0) {
-		running.Go(func() {
-			for name := range names {
-				snapshot.state(name)
-			}
-		})
-	}
-	for name := range snapshot.shards.all() {
-		names <- name
-	}
-	close(names)
-	running.Wait()
-	s.settle()
-}
-
-// readInBackground reads what nobody has read yet, in no hurry: it takes half
-// of a processor at the most.
-func (s *Store) readInBackground(ctx context.Context) {
+// Observe has the observer told from now on. It is called before Watch.
+func (s *Store) Observe(observer Observer) {
+	s.observer = observer
 	if _, unread := s.Snapshot().Count(); unread == 0 {
-		return
+		observer.ReadAll()
 	}
-	start, n := time.Now(), 0
-	for name, d := range s.Snapshot().shards.all() {
-		if d.state.Load().unread == nil {
-			continue
-		}
-		s.Snapshot().state(name)
-		if n++; n%20 == 0 {
-			if ctx.Err() != nil {
-				return
-			}
-			time.Sleep(time.Since(start))
-			start = time.Now()
-		}
-	}
-	s.settle()
 }
 
-// settle takes out the domains that came to nothing, and says what was read.
-func (s *Store) settle() {
-	s.reload.Lock()
-	defer s.reload.Unlock()
-	var nothing []string
-	for name, d := range s.Snapshot().shards.all() {
-		if d.state.Load().empty() {
-			nothing = append(nothing, name)
-		}
-	}
-	s.loader.remembered.Store(nil)
-	s.replace(nil, nothing)
-	snapshot := s.Snapshot()
-	usable, _ := snapshot.Count()
-	if snapshot.Len() <= few {
-		for _, name := range snapshot.Domains() {
-			for _, key := range snapshot.Keys(name) {
-				logKey(s.log, "key loaded", key)
-			}
-		}
-	}
-	s.log.Info("keys loaded", "keys", s.loader.Dir, "domains", snapshot.Len(), "usable", usable, "broken", len(snapshot.Problems()))
-}
-
-// anyMissing reports whether a key is in force for a moment yet.
-func (s *Store) anyMissing() bool {
-	s.reload.Lock()
-	defer s.reload.Unlock()
-	return len(s.missing) > 0
-}
+// Dir returns the key directory.
+func (s *Store) Dir() string { return s.source.Dir }
 
 // Snapshot returns what is in force now.
 func (s *Store) Snapshot() *Snapshot { return s.current.Load() }
@@ -154,15 +87,19 @@ func (s *Store) Snapshot() *Snapshot { return s.current.Load() }
 // how often that failed.
 func (s *Store) Reloads() (reloads, failed int64) { return s.reloads.Load(), s.failed.Load() }
 
+// Revision is a number that grows when anything that is known of the keys
+// changes.
+func (s *Store) Revision() int64 { return s.revision.Load() }
+
 // Reload reads what has changed in the directory and puts it in force. When the
 // directory itself cannot be read all keys stay in force; that is logged once.
 func (s *Store) Reload() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	misfits := s.loader.misfits
+	misfits := s.source.misfits
 	s.scans++
 	changed := make(map[string][]string)
-	err := s.loader.list(func(name, unit string) {
+	err := s.source.list(func(name, unit string) {
 		d := s.Snapshot().shards.find(name)
 		if d == nil {
 			changed[name] = append(changed[name], unit)
@@ -172,23 +109,23 @@ func (s *Store) Reload() error {
 			d.scan, d.seen = s.scans, 0
 		}
 		d.seen++
-		if known := d.state.Load(); known.unread != nil && !slices.Contains(*known.unread, unit) ||
-			known.unread == nil && !s.loader.unchanged(known, unit) {
+		if d.unread != nil && !slices.Contains(*d.unread, unit) ||
+			d.unread == nil && !s.source.unchanged(d, unit) {
 			changed[name] = append(changed[name], unit)
 		}
 	})
 	s.reloads.Add(1)
 	if err != nil {
 		s.failed.Add(1)
-		s.loader.misfits = misfits
+		s.source.misfits = misfits
 		if err.Error() != s.failing {
-			s.log.Error("keys not reloaded, those in force stay", "err", err)
+			s.log.Error("keys not reloaded, those in force stay", finding.Attr(err))
 			s.failing = err.Error()
 		}
 		return err
 	}
 	if s.failing != "" {
-		s.log.Info("the key directory can be read again", "keys", s.loader.Dir)
+		s.log.Info("the key directory can be read again", "keys", s.source.Dir)
 		s.failing = ""
 	}
 	// What the listing has fewer units of, has lost some.
@@ -196,48 +133,12 @@ func (s *Store) Reload() error {
 		if d.scan != s.scans {
 			d.seen = 0
 		}
-		if known := d.state.Load(); known.missing() || int(d.seen) < len(s.loader.units(known)) {
+		if d.missing() || int(d.seen) < len(s.source.units(d)) {
 			changed[name] = append(changed[name], "")
 		}
 	}
 	s.apply(changed)
 	return nil
-}
-
-// unchanged reports whether a unit is as it was when it was last read.
-func (l *loader) unchanged(known *state, unit string) bool {
-	names := []string{unit}
-	if strings.HasSuffix(unit, "/") {
-		var err error
-		if names, err = l.inFolder(unit); err != nil {
-			return false
-		}
-	}
-	there := 0
-	for _, name := range names {
-		path := filepath.Join(l.Dir, filepath.FromSlash(name))
-		i := slices.IndexFunc(known.files, func(f *file) bool { return f.File == path })
-		if i < 0 {
-			if claims(name, l.Selectors) {
-				return false
-			}
-			continue
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return false
-		}
-		if now, _ := stampOf(info, time.Now()); !known.files[i].unchanged(now) {
-			return false
-		}
-		there++
-	}
-	for _, f := range known.files {
-		if l.unitOf(f.File) == unit {
-			there--
-		}
-	}
-	return there == 0
 }
 
 // update reads what has changed of some entries of the key directory.
@@ -248,17 +149,17 @@ func (s *Store) update(names map[string]bool) {
 	for name := range names {
 		for _, gone := range []string{name, name + "/"} {
 			// Whatever it is now, it may have been the other.
-			if domain, ok := s.loader.domainOf(gone); ok && s.Snapshot().shards.find(domain) != nil {
+			if domain, ok := s.source.domainOf(gone); ok && s.Snapshot().shards.find(domain) != nil {
 				changed[domain] = append(changed[domain], "")
 			}
 		}
-		info, err := os.Lstat(filepath.Join(s.loader.Dir, name))
+		info, err := os.Lstat(filepath.Join(s.source.Dir, name))
 		if err != nil {
-			delete(s.loader.misfits, name)
-			delete(s.loader.misfits, name+"/")
+			delete(s.source.misfits, name)
+			delete(s.source.misfits, name+"/")
 			continue
 		}
-		if domain, unit := s.loader.unit(name, info.Mode().Type()); domain != "" {
+		if domain, unit := s.source.unit(name, info.Mode().Type()); domain != "" {
 			changed[domain] = append(changed[domain], unit)
 		}
 	}
@@ -268,104 +169,84 @@ func (s *Store) update(names map[string]bool) {
 	s.apply(changed)
 }
 
-// poll reads what links lead to that lead out of the directory.
+// poll reads what symlinks to targets outside the directory lead to.
 func (s *Store) poll() {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	s.apply(s.loader.outward())
-}
-
-// domainOf returns the domain of a unit by its name alone.
-func (l *loader) domainOf(unit string) (string, bool) {
-	if folder, ok := strings.CutSuffix(unit, "/"); ok {
-		domain, err := Domain(folder)
-		return domain, err == nil
-	}
-	c, ok, err := claimOf(unit, l.Selectors)
-	return c.domain, ok && err == nil
+	s.apply(s.source.outward())
 }
 
 // apply reads the units of the domains again, with those known before, and puts
-// what they come to in force. An empty unit stands for none.
+// the result in force. An empty unit stands for none.
 func (s *Store) apply(changed map[string][]string) {
-	before := s.Snapshot()
-	added := make(map[string]*domain)
-	var gone []string
-	type change struct {
-		name     string
-		was, now *state
-	}
+	misfits := s.Snapshot().misfits
 	var changes []change
 	for name, units := range changed {
 		units = slices.DeleteFunc(units, func(unit string) bool { return unit == "" })
 		slices.Sort(units)
-		d := before.shards.find(name)
-		if d == nil {
-			d = &domain{}
-			d.state.Store(&state{})
-			added[name] = d
+		changes = append(changes, s.changeOf(name, slices.Compact(units)))
+	}
+	// In force first and then logged, so that a reader of the log can rely on it.
+	for pending := changes; ; {
+		late := s.replace(pending, s.source.sortedMisfits())
+		if len(late) == 0 {
+			break
 		}
-		unlock := s.loader.lock(name)
-		was := d.state.Load()
-		if was.unread != nil {
-			all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(*was.unread, units))))
-			d.state.Store(&state{unread: &all})
-			unlock()
+		// A message came in between, and had the keys of its domain read.
+		pending = nil
+		for _, c := range late {
+			again := s.changeOf(c.name, changed[c.name])
+			i := slices.IndexFunc(changes, func(old change) bool { return old.name == c.name })
+			changes[i] = again
+			pending = append(pending, again)
+		}
+	}
+	slices.SortFunc(changes, func(a, b change) int { return strings.Compare(a.name, b.name) })
+	s.logProblems(misfits, s.Snapshot().misfits)
+	for _, c := range changes {
+		if delete(s.missing, c.name); c.now.missing() {
+			s.missing[c.name] = true
+		}
+		if c.now.unread != nil {
 			continue
 		}
-		now := s.loader.build(name, slices.Compact(units), was)
-		d.state.Store(now)
-		unlock()
-		changes = append(changes, change{name, was, now})
-		if now.empty() {
-			gone = append(gone, name)
+		was := c.was
+		if was == nil {
+			was = none
 		}
-		if delete(s.missing, name); now.missing() {
-			s.missing[name] = true
-		}
-	}
-	// In force first and then said, so that a reader of the log can rely on it.
-	s.replace(added, gone)
-	slices.SortFunc(changes, func(a, b change) int { return strings.Compare(a.name, b.name) })
-	s.logProblems(before.misfits, s.Snapshot().misfits)
-	var news []string
-	for _, c := range changes {
-		s.logProblems(c.was.problems, c.now.problems)
-		if s.logChange(c.name, c.was, c.now) {
-			news = append(news, c.name)
-		}
-	}
-	if len(changes) > 0 {
-		s.changed.Store(true)
-	}
-	if s.nudge != nil && len(news) > 0 {
-		s.nudge(news...)
+		s.logProblems(was.problems, c.now.problems)
+		s.logChange(c.name, was, c.now)
 	}
 }
 
-// replace puts a snapshot in force that has more domains, and fewer.
-func (s *Store) replace(added map[string]*domain, gone []string) {
-	before := s.Snapshot()
-	after := *before
-	after.misfits = s.loader.sortedMisfits()
-	own := make(map[int]bool)
-	shard := func(name string) map[string]*domain {
-		i := shardOf(name)
-		if !own[i] {
-			own[i], after.shards[i] = true, maps.Clone(after.shards[i])
-		}
-		return after.shards[i]
+// changeOf reads the units of a domain, unless nobody has read any of it: then
+// they are read with the others.
+func (s *Store) changeOf(name string, units []string) change {
+	was := s.Snapshot().shards.find(name)
+	if was != nil && was.unread != nil {
+		all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(*was.unread, units))))
+		return change{name, was, &DomainKeys{unread: &all}}
 	}
-	for name, d := range added {
-		shard(name)[name] = d
+	return change{name, was, s.source.read(name, units, was)}
+}
+
+// replace puts changes in force, and misfits unless they are nil: only who holds the
+// reload lock changes them. It returns the changes that come too late.
+func (s *Store) replace(changes []change, misfits []Problem) (late []change) {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	after, late := s.Snapshot().with(changes)
+	if misfits != nil {
+		after.misfits = misfits
 	}
-	for _, name := range gone {
-		delete(shard(name), name)
-	}
-	s.current.Store(&after)
+	s.current.Store(after)
 	s.revision.Add(1)
+	return late
 }
 
-// Revision is a number that grows when anything that is known of the keys
-// changes.
-func (s *Store) Revision() int64 { return s.revision.Load() }
+// anyMissing reports whether a key stays in force for the grace period.
+func (s *Store) anyMissing() bool {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	return len(s.missing) > 0
+}

@@ -158,7 +158,7 @@ func (w *watcher) read(rescan time.Duration) time.Duration {
 		s.update(w.changed)
 		clear(w.changed)
 	}
-	outward := s.loader.leadOut()
+	outward := s.source.leadOut()
 	if outward && w.links.next(unwatched) <= 0 {
 		w.links.do(s.poll)
 	}
@@ -188,7 +188,7 @@ func (w *watcher) followAll() (complete bool) {
 	if w.notify == nil {
 		return false
 	}
-	dir := w.store.loader.Dir
+	dir := w.store.source.Dir
 	// A link on the way to the directory can be swapped without a word.
 	absolute, err := filepath.Abs(dir)
 	root, rootErr := filepath.EvalSymlinks(dir)
@@ -227,7 +227,7 @@ func (w *watcher) follow(name string) bool {
 	if w.notify == nil || strings.HasPrefix(name, ".") {
 		return true
 	}
-	path := filepath.Join(w.store.loader.Dir, name)
+	path := filepath.Join(w.store.source.Dir, name)
 	full := len(w.folders) >= maxFolders
 	if full && w.full {
 		return true // by choice

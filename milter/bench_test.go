@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"signpost/keystore"
 	"signpost/milter/dkim"
 )
 
@@ -88,7 +87,7 @@ func BenchmarkSession(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/bytes=%d", map[bool]string{true: "signed", false: "unsigned"}[domain == "example.org"], size), func(b *testing.B) {
 				keys := keysFor(b, domain)
 				server, err := NewServer(Config{
-					Keys: func() *keystore.Snapshot { return keys }, Policy: &dkim.Policy{Header: dkim.Relaxed, Body: dkim.Relaxed},
+					Keys: keys.Signing, Policy: &dkim.Policy{Header: dkim.Relaxed, Body: dkim.Relaxed},
 					Rules: Rules{Trusted: networks("127.0.0.0/8")},
 					Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 				})

@@ -135,7 +135,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x00"))
 	f.Add([]byte(begin + frame('C', "\x006\x00\x00IPv6:::1\x00") + frame('C', "\x00L\x00\x00/x\x00") + frame('C', "\x00U")))
 	server, err := NewServer(Config{
-		Keys:   func() *keystore.Snapshot { return &keystore.Snapshot{} },
+		Keys:   func(string) ([]*keystore.Key, error) { return nil, keystore.ErrNoKey },
 		Policy: &dkim.Policy{},
 		Rules:  Rules{Trusted: networks("0.0.0.0/0", "::/0"), MustSign: map[string]bool{"must.example": true}},
 		Limits: Limits{HeaderBytes: 16 << 10, Idle: time.Second},

@@ -60,6 +60,11 @@ type Rules struct {
 	Subdomains bool
 }
 
+// KeySource returns the keys that sign for a domain given as A-labels, lower case:
+// RSA first. The error is keystore.ErrNoKey when there is no key for it, and says what
+// is wrong when there is one and none is usable.
+type KeySource func(domain string) ([]*keystore.Key, error)
+
 // Verdict is what happens to a message.
 type Verdict struct {
 	Reason   Reason
@@ -71,7 +76,7 @@ type Verdict struct {
 
 // Decide applies the rules to a message with the values of its From fields: the
 // first reason that applies counts. No other header field is looked at.
-func (r *Rules) Decide(client Client, from []string, keys *keystore.Snapshot) Verdict {
+func (r *Rules) Decide(client Client, from []string, keys KeySource) Verdict {
 	author, reason, err := authorDomain(from)
 	switch {
 	case !r.trusts(client):
@@ -95,11 +100,11 @@ func (r *Rules) Decide(client Client, from []string, keys *keystore.Snapshot) Ve
 
 // Keys returns the keys that sign for an author domain: its own or, with
 // Subdomains, those of the nearest domain above it that has any. The error is
-// that of Snapshot.Signing; must says whether mail may not go without them.
-func (r *Rules) Keys(author string, keys *keystore.Snapshot) (signing []*keystore.Key, must bool, err error) {
+// that of the source; must says whether mail may not go without them.
+func (r *Rules) Keys(author string, keys KeySource) (signing []*keystore.Key, must bool, err error) {
 	for name := author; ; {
 		must = must || r.MustSign[name]
-		signing, err = keys.Signing(name)
+		signing, err = keys(name)
 		_, parent, ok := strings.Cut(name, ".")
 		if !errors.Is(err, keystore.ErrNoKey) || !r.Subdomains || !ok {
 			return signing, must, err
@@ -110,9 +115,9 @@ func (r *Rules) Keys(author string, keys *keystore.Snapshot) (signing []*keystor
 
 // Covering returns the domain that an author domain falls under: itself or, with
 // Subdomains, the nearest above it, that the keys name or that must be signed.
-func (r *Rules) Covering(author string, keys *keystore.Snapshot) (string, bool) {
+func (r *Rules) Covering(author string, keys KeySource) (string, bool) {
 	for name := author; ; {
-		if _, err := keys.Signing(name); r.MustSign[name] || !errors.Is(err, keystore.ErrNoKey) {
+		if _, err := keys(name); r.MustSign[name] || !errors.Is(err, keystore.ErrNoKey) {
 			return name, true
 		}
 		_, parent, ok := strings.Cut(name, ".")

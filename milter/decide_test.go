@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,11 +13,12 @@ import (
 	"testing"
 
 	"signpost/keystore"
+	"signpost/keystore/rotation"
 )
 
-// keysFor returns a snapshot with an Ed25519 key, quick to make and to sign
-// with, for each domain. A domain with a "!" before it has a broken key.
-func keysFor(t testing.TB, domains ...string) *keystore.Snapshot {
+// keysFor returns a book with an Ed25519 key, quick to make and to sign with, for
+// each domain. A domain with a "!" before it has a broken key.
+func keysFor(t testing.TB, domains ...string) *rotation.Book {
 	t.Helper()
 	dir := t.TempDir()
 	for _, domain := range domains {
@@ -36,11 +38,16 @@ func keysFor(t testing.TB, domains ...string) *keystore.Snapshot {
 			t.Fatal(err)
 		}
 	}
-	snapshot, err := keystore.Load(keystore.Options{Dir: dir}, nil)
+	log := slog.New(slog.DiscardHandler)
+	store, err := keystore.Open(keystore.Options{Dir: dir}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return snapshot
+	book, err := rotation.Open(store, rotation.Off, "", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return book
 }
 
 func networks(list ...string) []netip.Prefix {
@@ -52,7 +59,7 @@ func networks(list ...string) []netip.Prefix {
 }
 
 func TestDecide(t *testing.T) {
-	keys := keysFor(t, "example.org", "xn--mnchen-3ya.example", "!broken.example", "sub.parent.example", "parent.example")
+	keys := keysFor(t, "example.org", "xn--mnchen-3ya.example", "!broken.example", "sub.parent.example", "parent.example").Signing
 	rules := Rules{
 		Trusted:  networks("127.0.0.0/8", "10.0.0.0/8", "fd00::/8"),
 		MustSign: map[string]bool{"must.example": true, "example.org": true, "must.parent.example": true},

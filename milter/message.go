@@ -67,7 +67,7 @@ func (m *message) decide(s *Server, client Client) {
 		return
 	}
 	m.decided = true
-	m.verdict = s.Rules.Decide(client, m.from, s.Keys())
+	m.verdict = s.Rules.Decide(client, m.from, s.Keys)
 	if m.tooLarge && m.verdict.Reason != UntrustedClient {
 		m.verdict = Verdict{Reason: HeaderTooLarge, TempFail: true, Err: finding.WithHint(
 			fmt.Errorf("the header has more than %d bytes", s.limits.HeaderBytes),

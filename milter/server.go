@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/milter/dkim"
 )
@@ -21,7 +20,7 @@ import (
 // Config is what a Server works by. All fields but Limits and Observe are
 // required.
 type Config struct {
-	Keys   func() *keystore.Snapshot // called once per message
+	Keys   KeySource // asked for each message
 	Policy *dkim.Policy
 	Rules  Rules
 	// Peers are the networks that TCP connections are taken from, for the

@@ -19,6 +19,7 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 
 	"signpost/keystore"
+	"signpost/keystore/rotation"
 	ours "signpost/milter/dkim"
 )
 
@@ -67,7 +68,7 @@ type post struct {
 	*Server
 	log  *journal
 	addr net.Addr
-	keys atomic.Pointer[keystore.Snapshot]
+	keys atomic.Pointer[rotation.Book]
 }
 
 // newPost serves the key of example.org, with the configuration changed as the
@@ -77,7 +78,7 @@ func newPost(t testing.TB, change func(*Config)) *post {
 	p := &post{TB: t, log: &journal{}}
 	p.keys.Store(keysFor(t, "example.org"))
 	config := Config{
-		Keys:   p.keys.Load,
+		Keys:   func(domain string) ([]*keystore.Key, error) { return p.keys.Load().Signing(domain) },
 		Policy: &ours.Policy{Header: ours.Relaxed, Body: ours.Relaxed},
 		Rules:  Rules{Trusted: networks("127.0.0.0/8"), MustSign: map[string]bool{"must.example": true}},
 		Peers:  networks("127.0.0.0/8"),
@@ -187,7 +188,7 @@ func (p *post) verify(signature string, fields []string, body string) {
 		strings.Join(fields, "\r\n") + "\r\n\r\n" + body
 	results, err := dkim.VerifyWithOptions(strings.NewReader(message), &dkim.VerifyOptions{
 		LookupTXT: func(name string) ([]string, error) {
-			keys := p.keys.Load().Keys(strings.SplitN(name, ".", 3)[2])
+			keys, _ := p.keys.Load().Signing(strings.SplitN(name, ".", 3)[2])
 			if len(keys) == 0 {
 				return nil, fmt.Errorf("no key for %s", name)
 			}

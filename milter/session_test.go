@@ -196,11 +196,11 @@ func TestPanicCostsOnlyItsConnection(t *testing.T) {
 	broken := atomic.Bool{}
 	p := newPost(t, func(c *Config) {
 		keys := c.Keys
-		c.Keys = func() *keystore.Snapshot {
+		c.Keys = func(domain string) ([]*keystore.Key, error) {
 			if broken.Load() {
 				panic("a fault")
 			}
-			return keys()
+			return keys(domain)
 		}
 	})
 	other, m := p.session(), p.session()

@@ -152,6 +152,6 @@ func checkOptions(c *cli.Context) (check.Options, error) {
 		options.Stages = running.stages
 	}
 	// Without keys there is still much to check, so that is a finding.
-	options.Keys, options.KeysErr = loadKeys(c)
+	options.Keys, options.Mode, options.KeysErr = loadKeys(c)
 	return options, nil
 }

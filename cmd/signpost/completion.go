@@ -123,11 +123,11 @@ func domainsIn(c *cli.Context, dir string) []string {
 	if dir != "" {
 		options.Dir = dir
 	}
-	snapshot, loadErr := keystore.Scan(options)
-	if err != nil || loadErr != nil {
+	domains, listErr := keystore.ListDomains(options.Options)
+	if err != nil || listErr != nil {
 		return nil
 	}
-	return snapshot.Domains()
+	return domains
 }
 
 const bashCompletion = `# bash completion for signpost

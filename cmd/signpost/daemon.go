@@ -17,6 +17,7 @@ import (
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 )
 
@@ -53,7 +54,7 @@ type daemonView struct {
 	Ready    bool                   `json:"ready"`
 	NotReady []string               `json:"not_ready"`
 	Misfits  []string               `json:"misfits"`
-	Keys     map[keystore.Stage]int `json:"keys"`
+	Keys     map[rotation.Stage]int `json:"keys"`
 	Pages    int                    `json:"pages"`
 	Domains  []daemonDomain         `json:"domains"`
 }
@@ -69,7 +70,7 @@ type daemonKey struct {
 	Algorithm keystore.Algorithm `json:"algorithm"`
 	Bits      int                `json:"bits"`
 	File      string             `json:"file"`
-	Stage     keystore.Stage     `json:"stage"`
+	Stage     rotation.Stage     `json:"stage"`
 	Since     time.Time          `json:"since"`
 	Made      time.Time          `json:"made"`
 	Evidence  string             `json:"evidence"`
@@ -134,9 +135,9 @@ func (d *daemon) domain(ctx context.Context, name string) (daemonDomain, error) 
 }
 
 // stages returns how far the keys of a domain are for the daemon, by selector.
-func (d *daemon) stages(ctx context.Context, name string) (map[string]keystore.Stage, error) {
+func (d *daemon) stages(ctx context.Context, name string) (map[string]rotation.Stage, error) {
 	domain, err := d.domain(ctx, name)
-	stages := make(map[string]keystore.Stage)
+	stages := make(map[string]rotation.Stage)
 	for _, key := range domain.Keys {
 		if key.Selector != "" {
 			stages[key.Selector] = key.Stage

@@ -151,7 +151,7 @@ func newDNSPlan(c *cli.Context) (*dnsPlan, error) {
 // dnsKeys reads the key directory. It need not be there: SPF and DMARC do
 // without.
 func dnsKeys(c *cli.Context, plan *dnsPlan) (*keystore.Snapshot, error) {
-	keys, err := loadKeys(c)
+	keys, _, err := loadKeys(c)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !plan.noMail {
 			warn(c, "%w", err)

@@ -59,7 +59,9 @@ type explainer struct {
 
 	resolver *dns.Resolver
 	running  *daemon           // nil: the DNS is asked
-	chosen   map[string]chosen // by domain, of those with several keys
+	chosen   map[string]chosen // by domain
+	domain   string            // the last that a message was decided by
+	failed   error             // why who signs is not known
 }
 
 func explain(c *cli.Context) error {
@@ -140,7 +142,7 @@ func newExplainer(c *cli.Context) (*explainer, error) {
 	if e.resolver, err = resolverOf(c); err != nil {
 		return nil, err
 	}
-	if e.keys, err = keystore.Load(e.signing.Keys, nil); err != nil {
+	if e.keys, err = keystore.Load(e.signing.Keys.Options, nil); err != nil {
 		return nil, exitError{exitUnknown, err}
 	}
 	if path := c.String("postfix"); path != "" {
@@ -177,7 +179,7 @@ func parseClient(address, login string) (milter.Client, error) {
 func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (explained, error) {
 	var log bytes.Buffer
 	server, err := milter.NewServer(milter.Config{
-		Keys:   func() *keystore.Snapshot { return e.keys },
+		Keys:   e.signers(c.Context),
 		Policy: e.signing.Policy,
 		Rules:  e.signing.Rules,
 		Limits: milter.Limits{HeaderBytes: e.signing.HeaderBytes},
@@ -194,16 +196,12 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 	}
 	// Postfix makes a bare LF a line end before the milter sees it.
 	body := []byte(crlf(string(message.Body)))
+	e.domain = ""
 	verdict, values := server.Try(e.client, header, body, e.queueID)
-	domain, asked, err := e.choose(c.Context, verdict)
-	if err != nil {
-		return explained{}, err
+	if e.failed != nil {
+		return explained{}, e.failed
 	}
-	if asked {
-		log.Reset()
-		verdict, values = server.Try(e.client, header, body, e.queueID)
-	}
-	how := e.chosen[domain]
+	how := e.chosen[e.domain]
 	answer := explained{
 		File:       name,
 		Signed:     verdict.Reason == milter.Signed,

@@ -5,91 +5,106 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
-	"signpost/keystore/record"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 )
 
 // explainedKey is one of several keys of the signing domain.
 type explainedKey struct {
 	Selector string         `json:"selector"`
-	Stage    keystore.Stage `json:"stage"`
+	Stage    rotation.Stage `json:"stage"`
 	DNS      string         `json:"dns"` // what it says; empty when a daemon was asked
 }
 
-// chosen is how the choice of a domain's keys came about.
+// chosen is who signs for a domain, and how that came about.
 type chosen struct {
-	keys     []explainedKey
+	signing  []*keystore.Key
+	keys     []explainedKey // where there are several to choose from
 	findings []finding.Finding
 }
 
-// choose has the DNS, or a running signpostd, say which of a domain's keys signs,
-// where there is a choice. It is asked once for each domain, and reports whether it
-// was now.
-func (e *explainer) choose(ctx context.Context, verdict milter.Verdict) (domain string, asked bool, err error) {
-	if len(verdict.Keys) == 0 || e.signing.Keys.Check != keystore.CheckOn {
-		return "", false, nil
+// signers returns who signs for a domain: for a signpostd that starts now and asks
+// the DNS, or for the one that runs. Each domain is asked for once. What fails stays in
+// e.failed, for the milter would take it for a broken key.
+func (e *explainer) signers(ctx context.Context) milter.KeySource {
+	return func(domain string) ([]*keystore.Key, error) {
+		keys := e.keys.Domain(domain)
+		if err := keys.Err(); err != nil {
+			return nil, err
+		}
+		how, known := e.chosen[domain]
+		if !known {
+			var err error
+			if how, err = e.choose(ctx, domain, keys.List()); err != nil {
+				e.failed = err
+			}
+			e.chosen[domain] = how
+		}
+		e.domain = domain
+		return how.signing, nil
 	}
-	domain = verdict.Keys[0].Domain
-	if _, done := e.chosen[domain]; done || len(e.keys.Keys(domain)) < 2 {
-		return domain, false, nil
+}
+
+func (e *explainer) choose(ctx context.Context, domain string, keys []*keystore.Key) (chosen, error) {
+	switch mode := e.signing.Keys.Mode; {
+	case rotation.Certain(keys, mode):
+		return chosen{signing: rotation.Signing(rotation.Decide(keys, nil, mode, time.Now()))}, nil
+	case e.running != nil:
+		return e.askDaemon(ctx, domain, keys)
 	}
-	ask := e.askDNS
-	if e.running != nil {
-		ask = e.askDaemon
+	return e.askDNS(ctx, domain, keys), nil
+}
+
+// askDNS decides by what the DNS says.
+func (e *explainer) askDNS(ctx context.Context, domain string, keys []*keystore.Key) (how chosen) {
+	look := rotation.Look{
+		Dir: e.signing.Keys.Dir, Mode: e.signing.Keys.Mode, Ask: rotation.Everywhere(e.resolver), Now: time.Now(),
 	}
-	keys, stages, err := ask(ctx, domain)
-	if err != nil {
-		return domain, false, err
-	}
-	e.keys.Tell(domain, keys)
-	how := chosen{}
-	for _, key := range keys {
-		how.keys = append(how.keys, explainedKey{key.Selector, stages[key.Selector], key.Said.Text})
+	answered, _ := look.Domain(ctx, domain, keys) // of notes that are damaged rotate tells
+	var all []rotation.Status
+	for _, key := range answered {
+		all = append(all, key.Status)
+		how.keys = append(how.keys, explainedKey{key.Selector, key.Stage, key.Said.Text})
 		if key.Said.Presence == dns.Unknown {
-			how.findings = append(how.findings, finding.Finding{Code: "dns-failed", Level: finding.Unknown, Name: key.Name,
-				What: "whether the key is published is not known: " + key.Said.Text, Effect: "which key signs is a guess; a signpostd that has asked before stays with what it knows",
-				Fix: "ask it with --daemon, or another resolver with --resolver"})
+			how.findings = append(how.findings, finding.Finding{
+				Code: "dns-failed", Level: finding.Unknown, Name: key.Name,
+				What:   "whether the key is published is not known: " + key.Said.Text,
+				Effect: "which key signs is a guess; a signpostd that has asked before stays with what it knows",
+				Fix:    "ask it with --daemon, or another resolver with --resolver",
+			})
 		}
 	}
-	e.chosen[domain] = how
-	return domain, true, nil
+	how.signing = rotation.Signing(all)
+	return how
 }
 
-// askDNS asks about all keys of a domain. The stages are by selector.
-func (e *explainer) askDNS(ctx context.Context, domain string) ([]keystore.Asked, map[string]keystore.Stage, error) {
-	keys, err := e.keys.Ask(ctx, e.resolver, domain, e.resolver.Patience)
+// askDaemon takes over what a running signpostd says.
+func (e *explainer) askDaemon(ctx context.Context, domain string, keys []*keystore.Key) (how chosen, err error) {
+	stages, err := e.running.stages(ctx, domain)
 	if err != nil {
-		return nil, nil, err
+		return how, err
 	}
-	return keys, keystore.StagesOf(e.signing.Keys.Dir, domain, keys), nil
-}
-
-// askDaemon takes what a running signpostd signs with for what is published. The
-// stages are its own.
-func (e *explainer) askDaemon(ctx context.Context, domain string) (keys []keystore.Asked, stages map[string]keystore.Stage, err error) {
-	if stages, err = e.running.stages(ctx, domain); err != nil {
-		return nil, nil, err
-	}
-	for _, key := range e.keys.Keys(domain) {
+	var all []rotation.Status
+	for _, key := range keys {
 		stage, known := stages[key.Selector]
 		if !known {
-			return nil, nil, exitError{exitUnknown, fmt.Errorf("signpostd at %s does not know the key %s; hint: does it read this key directory?", e.running.address, key.File)}
+			return how, exitError{exitUnknown, finding.WithHint(
+				fmt.Errorf("signpostd at %s does not know the key %s", e.running.address, key.File),
+				"does it read this key directory?")}
 		}
-		asked := keystore.Asked{Key: key, Name: record.Name(key.Selector, domain), Signs: stage == keystore.Active}
-		asked.Said.Presence = dns.Missing
-		if asked.Signs {
-			asked.Said.Presence = dns.There
-		}
-		keys = append(keys, asked)
+		all = append(all, rotation.Status{Key: key, Signs: stage == rotation.Active})
+		how.keys = append(how.keys, explainedKey{Selector: key.Selector, Stage: stage})
 	}
-	return keys, stages, nil
+	how.signing = rotation.Signing(all)
+	return how, nil
 }
 
-// words says which key is how far.
+// words says what stage each key is in.
 func (c chosen) words() string {
 	keys := slices.Clone(c.keys)
 	slices.Reverse(keys)

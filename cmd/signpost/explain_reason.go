@@ -7,6 +7,7 @@ import (
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/milter"
 )
 
@@ -39,7 +40,7 @@ func explainReason(v milter.Verdict, client milter.Client, signing *settings.Sig
 	case milter.NoKey:
 		return explainNoKey(v, signing, keys)
 	case milter.KeyBroken:
-		what, hint, _ := strings.Cut(v.Err.Error(), "; hint: ")
+		what, hint := finding.Split(v.Err)
 		return explanation{fmt.Sprintf("the key of %s cannot be used: %s", v.Author, what), "keys",
 			cmp.Or(hint, "put the key back from a copy, or remove the file and make a new one")}
 	case milter.SignFailed:
@@ -85,7 +86,7 @@ func explainNoKey(v milter.Verdict, signing *settings.Signing, keys *keystore.Sn
 		e.hint = "set --subdomains, or make a key with signpost keygen" + keysOption(signing.Keys.Dir) + " " + v.Author
 	}
 	if v.TempFail {
-		e.why += "; its mail must be signed, so it is refused for now (451 4.7.1) and not sent unsigned"
+		e.why += "; its mail must be signed, so it is deferred (451 4.7.1) and not sent unsigned"
 		e.setting = "domains"
 	}
 	return e
@@ -98,7 +99,7 @@ func parentWithKey(name string, keys *keystore.Snapshot) string {
 		if !found {
 			return ""
 		}
-		if _, err := keys.Signing(parent); err == nil {
+		if keys.Domain(parent).Err() == nil {
 			return parent
 		}
 		name = parent

@@ -14,6 +14,7 @@ import (
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 )
 
 // Flags that several verbs share, with the same meaning.
@@ -67,27 +68,25 @@ func timeoutFlag(value time.Duration) cli.Flag {
 
 // keyDirectory reads the settings of signpostd for the key directory. Others are
 // flags of the verb that mean something else than the setting with their name.
-func keyDirectory(c *cli.Context, others ...string) (keystore.Options, error) {
+func keyDirectory(c *cli.Context, others ...string) (settings.Keys, error) {
 	options, err := settings.KeyDirectory(c, others...)
 	if err != nil {
 		return options, exitError{exitUsage, err}
 	}
-	// What signs is chosen here without the DNS, or by asking it once.
-	options.Check = keystore.CheckOff
 	return options, nil
 }
 
-// loadKeys reads the key directory as signpostd does.
-func loadKeys(c *cli.Context) (*keystore.Snapshot, error) {
+// loadKeys reads the key directory as signpostd does, and says what the DNS is for.
+func loadKeys(c *cli.Context) (*keystore.Snapshot, rotation.Mode, error) {
 	options, err := keyDirectory(c)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	snapshot, err := keystore.Load(options, nil)
+	snapshot, err := keystore.Load(options.Options, nil)
 	if err != nil {
-		return nil, exitError{exitUnknown, err}
+		return nil, "", exitError{exitUnknown, err}
 	}
-	return snapshot, nil
+	return snapshot, options.Mode, nil
 }
 
 // keysOption is what another command line needs to find the same keys.

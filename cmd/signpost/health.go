@@ -14,6 +14,7 @@ import (
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 )
 
@@ -84,7 +85,7 @@ func healthOf(c *cli.Context, running *daemon) error {
 		return err
 	}
 	var counts []string
-	for _, stage := range keystore.Stages() {
+	for _, stage := range rotation.Stages() {
 		if n := view.Keys[stage]; n > 0 {
 			counts = append(counts, fmt.Sprintf("%d %s", n, stage))
 		}
@@ -130,7 +131,7 @@ func healthDomains(c *cli.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain, err := keystore.AnyDomain(options)
+	domain, err := keystore.AnyDomain(options.Options)
 	if errors.Is(err, keystore.ErrNoKey) {
 		return nil, finding.WithHint(fmt.Errorf("no key in %s, so nothing would be signed", options.Dir),
 			"put a key there, or set DKIM_AUTOGENERATE=yes and ALLOWED_SENDER_DOMAINS")

@@ -13,6 +13,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/migrate"
+	"signpost/keystore/rotation"
 )
 
 func importCommand() *cli.Command {
@@ -40,7 +41,7 @@ func importAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	there, err := loadKeys(c)
+	there, _, err := loadKeys(c)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		there = nil // it will be made
@@ -127,7 +128,7 @@ func install(c *cli.Context, steps []migrate.Step, results []importedKey) []find
 		}
 		results[i].State = "copied"
 	}
-	after, err := loadKeys(c)
+	after, _, err := loadKeys(c)
 	if err != nil {
 		if len(steps) == 0 {
 			return findings
@@ -138,9 +139,10 @@ func install(c *cli.Context, steps []migrate.Step, results []importedKey) []find
 		if !step.Signs || results[i].State == "refused" || results[i].State == "failed" {
 			continue
 		}
-		signing, err := after.Signing(step.Domain)
-		if !slices.ContainsFunc(signing,
-			func(key *keystore.Key) bool { return key.Equal(&step.Key.Key) }) && err == nil {
+		// The newest keys are those that sign once their records are in the DNS.
+		signing := rotation.Signing(rotation.Decide(after.Keys(step.Domain), nil, rotation.Off, time.Now()))
+		err := after.Domain(step.Domain).Err()
+		if !slices.ContainsFunc(signing, func(key *keystore.Key) bool { return key.Equal(&step.Key.Key) }) && err == nil {
 			err = fmt.Errorf("another key of %s is newer", step.Domain)
 		}
 		if err != nil {

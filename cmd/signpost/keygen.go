@@ -172,8 +172,8 @@ type keygenFlags struct {
 
 func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
 	f := &keygenFlags{bits: c.Int("bits"), flat: c.Bool("flat")}
-	var err error
-	if f.directory, err = keyDirectory(c, "selector"); err != nil {
+	directory, err := keyDirectory(c, "selector")
+	if f.directory = directory.Options; err != nil {
 		return nil, err
 	}
 	if !c.IsSet("bits") {

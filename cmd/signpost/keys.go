@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 )
 
 func keysCommand() *cli.Command {
@@ -51,8 +53,8 @@ type shownKey struct {
 	Bits     int                `json:"bits"`
 	File     string             `json:"file"`
 	Modified time.Time          `json:"modified"`
-	Signs    bool               `json:"signs"`
-	Stage    keystore.Stage     `json:"stage,omitempty"` // with --dns
+	Signs    *bool              `json:"signs"`           // null when that is not known
+	Stage    rotation.Stage     `json:"stage,omitempty"` // with --dns
 	DNS      string             `json:"dns,omitempty"`   // what it says
 }
 
@@ -91,9 +93,9 @@ func showKeys(c *cli.Context) error {
 	return verdictOf(answer.Findings)
 }
 
-// read takes up what the key directory has, of all domains or of those.
+// read takes what the key directory has, of all domains or of those.
 func (a *keysAnswer) read(c *cli.Context, domains []string) error {
-	snapshot, err := loadKeys(c)
+	snapshot, mode, err := loadKeys(c)
 	if err != nil {
 		return err
 	}
@@ -106,55 +108,138 @@ func (a *keysAnswer) read(c *cli.Context, domains []string) error {
 			a.Findings = append(a.Findings, brokenKey(problem))
 		}
 	}
-	for _, domain := range shown {
-		a.add(snapshot, domain)
-	}
 	if c.Bool("dns") {
-		if err := a.ask(c, snapshot, shown); err != nil {
-			return err
-		}
+		err = a.ask(c, snapshot, shown, mode)
+	} else {
+		a.decide(snapshot, shown, mode)
+	}
+	if err != nil {
+		return err
 	}
 	a.addOpen()
 	if domains == nil {
 		for _, file := range keystore.Unclaimed(a.Directory) {
 			a.Findings = append(a.Findings, finding.Finding{
-				Code: "dkim-key-unclaimed", Level: finding.Note, Name: file, What: "it holds a private key and has not the name of one",
-				Effect: "signpostd passes it over", Fix: "to sign with it, call it <domain>/<selector>.private",
+				Code: "dkim-key-unclaimed", Level: finding.Note, Name: file,
+				What:   "it contains a private key, but its name matches no layout",
+				Effect: "signpostd ignores it", Fix: "to sign with it, call it <domain>/<selector>.private",
 			})
 		}
 	}
 	if len(a.Keys) == 0 && len(snapshot.Domains()) == 0 && len(snapshot.Problems()) == 0 {
 		a.Findings = append(a.Findings, finding.Finding{
-			Code: "dkim-no-key-file", Level: finding.Fault, Name: a.Directory, What: "there is no key in it", Effect: "no mail is signed",
+			Code: "dkim-no-key-file", Level: finding.Fault, Name: a.Directory,
+			What: "there is no key in it", Effect: "no mail is signed",
 			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " example.org\", or give another directory with --keys",
 		})
 	}
 	return nil
 }
 
-// add takes up the keys of one domain, and what can be said of them.
-func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
-	keys := snapshot.Keys(domain)
-	signing, err := snapshot.Signing(domain)
-	if err == keystore.ErrNoKey {
+// decide shows the keys of domains without the DNS. Of several keys of a domain
+// which one signs depends on that, so that it is not known then.
+func (a *keysAnswer) decide(snapshot *keystore.Snapshot, domains []string, mode rotation.Mode) {
+	undecided := 0
+	for _, domain := range domains {
+		keys := snapshot.Keys(domain)
+		all := rotation.Decide(keys, nil, mode, time.Now())
+		certain := rotation.Certain(keys, mode)
+		if !certain {
+			undecided++
+		}
+		for _, key := range all {
+			shown := newShownKey(key)
+			if shown.Stage = ""; !certain {
+				shown.Signs = nil
+			}
+			a.Keys = append(a.Keys, shown)
+		}
+		a.judge(snapshot, domain, all, certain)
+	}
+	if undecided > 0 {
 		a.Findings = append(a.Findings, finding.Finding{
-			Code: "dkim-no-key-file", Level: finding.Fault, Name: domain, What: "there is no key for it in " + a.Directory, Effect: "its mail is not signed",
+			Code: "dkim-signer-unknown", Level: finding.Note, Name: a.Directory,
+			What:   several(undecided) + ", and which of them sign depends on the DNS",
+			Effect: "it was not asked", Fix: "ask it with --dns, or a running signpostd with --daemon",
+		})
+	}
+}
+
+func several(domains int) string {
+	if domains == 1 {
+		return "1 domain has several keys"
+	}
+	return fmt.Sprintf("%d domains have several keys", domains)
+}
+
+// ask shows the keys of domains by what the DNS says.
+func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []string, mode rotation.Mode) error {
+	resolver, err := resolverOf(c)
+	if err != nil {
+		return err
+	}
+	look := rotation.Look{Dir: a.Directory, Mode: mode, Ask: rotation.Everywhere(resolver), Now: time.Now()}
+	type result struct {
+		domain string
+		keys   []rotation.Answered
+		err    error
+	}
+	unknown := 0
+	for result := range inOrder(domains, func(domain string) result {
+		keys, err := look.Domain(c.Context, domain, snapshot.Keys(domain))
+		return result{domain, keys, err}
+	}) {
+		if result.err != nil {
+			return result.err
+		}
+		var all []rotation.Status
+		for _, key := range result.keys {
+			all = append(all, key.Status)
+			shown := newShownKey(key.Status)
+			if shown.DNS = key.Said.Text; key.Said.Presence == dns.Unknown {
+				unknown++
+			}
+			a.Keys = append(a.Keys, shown)
+		}
+		a.judge(snapshot, result.domain, all, true)
+	}
+	if unknown > 0 {
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dns-failed", Level: finding.Unknown, Name: a.Directory,
+			What:   fmt.Sprintf("of %d keys the DNS does not say whether they are published", unknown),
+			Effect: "a signpostd that has asked before stays with what it knows",
+			Fix:    "ask again, or another resolver with --resolver",
+		})
+	}
+	return nil
+}
+
+// judge finds what is wrong with the keys of a domain. Where it is not certain which
+// ones sign, only what would be wrong with any of them is.
+func (a *keysAnswer) judge(snapshot *keystore.Snapshot, domain string, keys []rotation.Status, certain bool) {
+	if snapshot.Domain(domain).Err() == keystore.ErrNoKey {
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dkim-no-key-file", Level: finding.Fault, Name: domain,
+			What: "there is no key for it in " + a.Directory, Effect: "its mail is not signed",
 			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " " + domain + "\"",
 		})
 	}
-	onlyEd25519 := len(signing) > 0
+	var signing []*keystore.Key
+	weak := func(key *keystore.Key) bool { return key.Algorithm == keystore.RSA && key.Bits < keystore.WeakBits }
+	strong := false
 	for _, key := range keys {
 		if info, err := os.Stat(key.File); err == nil && info.Mode().Perm()&0o004 != 0 {
-			a.open = append(a.open, key)
+			a.open = append(a.open, key.Key)
 		}
-		a.Keys = append(a.Keys, shownKey{
-			Domain: key.Domain, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits,
-			File: key.File, Modified: key.ModTime.UTC().Truncate(time.Second), Signs: slices.Contains(signing, key),
-		})
+		if key.Signs || !certain {
+			signing = append(signing, key.Key)
+		}
+		strong = strong || key.Algorithm == keystore.RSA && !weak(key.Key)
 	}
+	onlyEd25519 := len(signing) > 0
 	for _, key := range signing {
 		onlyEd25519 = onlyEd25519 && key.Algorithm == keystore.Ed25519
-		if key.Algorithm == keystore.RSA && key.Bits < keystore.WeakBits {
+		if weak(key) && (certain || !strong) {
 			a.Findings = append(a.Findings, finding.Finding{
 				Code: "dkim-weak-key", Level: finding.Warning, Name: domain,
 				What:   fmt.Sprintf("the key with selector %s has only %d bits", key.Selector, key.Bits),
@@ -173,44 +258,11 @@ func (a *keysAnswer) add(snapshot *keystore.Snapshot, domain string) {
 	}
 }
 
-// ask gives each key its stage by what the DNS says, and what signs for that.
-func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []string) error {
-	resolver, err := resolverOf(c)
-	if err != nil {
-		return err
+func newShownKey(key rotation.Status) shownKey {
+	return shownKey{
+		Domain: key.Domain, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
+		Modified: key.ModTime.UTC().Truncate(time.Second), Signs: &key.Signs, Stage: key.Stage,
 	}
-	type result struct {
-		keys []keystore.Asked
-		plan *keystore.Rotation
-		err  error
-	}
-	at, unknown := 0, 0
-	for result := range inOrder(domains, func(domain string) (r result) {
-		if r.keys, r.err = snapshot.Ask(c.Context, resolver, domain, resolver.Patience); r.err == nil {
-			r.plan, r.err = keystore.ReadRotation(a.Directory, domain)
-		}
-		return r
-	}) {
-		if result.err != nil {
-			return result.err
-		}
-		for _, key := range result.keys {
-			shown := &a.Keys[at]
-			shown.Stage, _ = result.plan.Stage(key, keystore.Overlap, time.Now())
-			shown.Signs, shown.DNS = key.Signs, key.Said.Text
-			if key.Said.Presence == dns.Unknown {
-				unknown++
-			}
-			at++
-		}
-	}
-	if unknown > 0 {
-		a.Findings = append(a.Findings, finding.Finding{
-			Code: "dns-failed", Level: finding.Unknown, Name: a.Directory, What: fmt.Sprintf("of %d keys the DNS does not say whether they are published", unknown),
-			Effect: "a signpostd that has asked before stays with what it knows", Fix: "ask again, or another resolver with --resolver",
-		})
-	}
-	return nil
 }
 
 // addOpen tells of keys that every user can read: of a great many at once, for
@@ -234,11 +286,12 @@ func (a *keysAnswer) addOpen() {
 }
 
 func brokenKey(problem keystore.Problem) finding.Finding {
-	what, fix, hinted := strings.Cut(problem.Err.Error(), "; hint: ")
-	if !hinted {
-		fix = "put the key back from a copy, or remove the file"
+	what, fix := finding.Split(problem.Err)
+	f := finding.Finding{
+		Code: "dkim-key-broken", Level: finding.Fault, Name: problem.Domain,
+		What: "key " + problem.File + ": " + what, Effect: "it does not sign",
+		Fix: cmp.Or(fix, "put the key back from a copy, or remove the file"),
 	}
-	f := finding.Finding{Code: "dkim-key-broken", Level: finding.Fault, Name: problem.Domain, What: "key " + problem.File + ": " + what, Effect: "it does not sign", Fix: fix}
 	if f.Name == "" {
 		f.Name, f.What = problem.File, what
 	}
@@ -262,7 +315,9 @@ func printKeys(c *cli.Context, keys []shownKey) {
 		switch {
 		case key.Stage != "":
 			signs = string(key.Stage)
-		case key.Signs:
+		case key.Signs == nil:
+			signs = "unknown"
+		case *key.Signs:
 			signs = "yes"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", key.Domain, key.Selector, key.Type, key.Bits, ageOf(key.Modified), signs, key.File)
@@ -273,7 +328,7 @@ func printKeys(c *cli.Context, keys []shownKey) {
 		switch {
 		case i == 0:
 			line = s.bold(line)
-		case keys[i-1].Signs:
+		case keys[i-1].Signs != nil && *keys[i-1].Signs:
 			line = s.green(line)
 		}
 		io.WriteString(c.App.Writer, line+"\n")

@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"slices"
-	"strings"
 
-	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 )
 
 // askDaemon fills in the keys that a running signpostd has, all of them or those
@@ -18,13 +17,13 @@ func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string)
 		return err
 	}
 	for _, reason := range view.NotReady {
-		what, hint, _ := strings.Cut(reason, "; hint: ")
+		what, hint := finding.ParseText(reason)
 		a.Findings = append(a.Findings, finding.Finding{
 			Code: "daemon-not-ready", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "signpostd is not ready", Fix: hint,
 		})
 	}
 	for _, misfit := range view.Misfits {
-		what, hint, _ := strings.Cut(misfit, "; hint: ")
+		what, hint := finding.ParseText(misfit)
 		a.Findings = append(a.Findings, finding.Finding{Code: "dkim-key-broken", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "it does not sign", Fix: hint})
 	}
 	for _, domain := range view.Domains {
@@ -45,27 +44,28 @@ func (a *keysAnswer) addDomain(domain daemonDomain) {
 		a.Findings = append(a.Findings, finding.Finding{Code: code, Level: level, Name: domain.Name, What: what, Effect: effect, Fix: fix})
 	}
 	for _, problem := range domain.Problems {
-		what, hint, _ := strings.Cut(problem, "; hint: ")
+		what, hint := finding.ParseText(problem)
 		find("dkim-key-broken", finding.Fault, what, "", hint)
 	}
 	if len(domain.Keys) == 0 && len(domain.Problems) == 0 {
 		find("dkim-no-key-file", finding.Fault, "signpostd has no key for it", "its mail is not signed", "make one with \"signpost keygen "+domain.Name+"\"")
 	}
 	for _, key := range slices.Backward(domain.Keys) {
-		if key.Stage == keystore.Broken {
-			what, hint, _ := strings.Cut(key.Failure, "; hint: ")
+		if key.Stage == rotation.Broken {
+			what, hint := finding.ParseText(key.Failure)
 			find("dkim-key-broken", finding.Fault, "key "+key.File+": "+what, "it does not sign", hint)
 			continue
 		}
+		signs := key.Stage == rotation.Active
 		a.Keys = append(a.Keys, shownKey{
 			Domain: domain.Name, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, Modified: key.Made,
-			Signs: key.Stage == keystore.Active, Stage: key.Stage, DNS: key.dns(),
+			Signs: &signs, Stage: key.Stage, DNS: key.dns(),
 		})
 		what := "the key with selector " + key.Selector + " is " + string(key.Stage)
 		switch {
 		case key.Failure != "" && key.Evidence == "":
 			find("dns-failed", finding.Unknown, what+", and what the DNS has is not known: "+key.Failure, "", "")
-		case key.Stage == keystore.Active && key.Publish:
+		case key.Stage == rotation.Active && key.Publish:
 			find("dkim-missing", finding.Fault, what+", and is not in the DNS: "+key.Evidence, "no signature of it can be verified", key.Advice)
 		case key.Advice != "":
 			find("dkim-stage", finding.Note, what+": "+key.Stage.Meaning(), "", key.Advice)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -17,6 +15,8 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/publish"
+	"signpost/keystore/rotation"
+	"signpost/keystore/rotation/step"
 )
 
 func rotateCommand() *cli.Command {
@@ -49,18 +49,6 @@ func rotateCommand() *cli.Command {
 	}
 }
 
-// rotator does one step for one domain after the other.
-type rotator struct {
-	c                 *cli.Context
-	dir               string
-	snapshot          *keystore.Snapshot
-	resolver          *dns.Resolver
-	publisher         publish.Publisher // nil: the records are printed
-	slots             slots
-	interval, overlap time.Duration
-	now               time.Time
-}
-
 func rotate(c *cli.Context) error {
 	if err := checkRotate(c); err != nil {
 		return err
@@ -86,11 +74,28 @@ func rotate(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("all") {
-		domains = r.snapshot.Domains()
+		domains = r.Snapshot.Domains()
 	}
 	slices.Sort(domains)
 	domains = slices.Compact(domains)
-	return printRotated(c, inOrder(domains, func(domain string) *rotated { return r.domain(c.Context, domain) }))
+	return printRotated(c, inOrder(domains, func(domain string) *rotated {
+		if c.Context.Err() != nil {
+			return &rotated{skipped: true}
+		}
+		return newRotated(r, r.Domain(c.Context, domain, rotateAction(c)))
+	}))
+}
+
+func rotateAction(c *cli.Context) step.Action {
+	switch {
+	case c.Bool("status"):
+		return step.Show
+	case c.Bool("finish"):
+		return step.Finish
+	case c.Bool("auto"):
+		return step.Auto
+	}
+	return step.Start
 }
 
 // printRotated prints what became of each domain, as soon as it is known.
@@ -146,30 +151,63 @@ func checkRotate(c *cli.Context) error {
 	return nil
 }
 
-func newRotator(c *cli.Context) (*rotator, error) {
-	r := &rotator{c: c, dir: c.String("keys"), now: time.Now()}
+func newRotator(c *cli.Context) (*step.Rotator, error) {
+	r := &step.Rotator{
+		Due: c.Bool("due"), Early: c.Bool("now"), Patient: c.Bool("all"), Revoke: c.Bool("revoke"),
+		Public: c.String("publish-private"),
+	}
 	var err error
-	if r.interval, err = days(c, "interval"); err != nil {
+	if r.Interval, err = days(c, "interval"); err != nil {
 		return nil, err
 	}
-	if r.overlap, err = days(c, "overlap"); err != nil {
+	overlap, err := days(c, "overlap")
+	if err != nil {
 		return nil, err
 	}
-	if r.slots, err = readSlots(c); err != nil {
+	if r.Slots, err = readSlots(c); err != nil {
 		return nil, err
 	}
-	if r.resolver, err = resolverOf(c); err != nil {
+	if r.Resolver, err = resolverOf(c); err != nil {
 		return nil, err
 	}
 	if how := c.String("publish"); how != "" {
-		if r.publisher, err = publish.Open(how, r.resolver); err != nil {
+		if r.Publisher, err = publish.Open(how, r.Resolver); err != nil {
 			return nil, usageError("--publish: %w", err)
 		}
 	}
-	if r.snapshot, err = loadKeys(c); err != nil {
+	var mode rotation.Mode
+	if r.Snapshot, mode, err = loadKeys(c); err != nil {
 		return nil, err
 	}
+	r.Look = rotation.Look{
+		Dir: c.String("keys"), Mode: mode, Overlap: overlap, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
+	}
 	return r, nil
+}
+
+func readSlots(c *cli.Context) (s step.Slots, err error) {
+	for name := range strings.SplitSeq(c.String("slots"), ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		selector, err := keystore.Selector(name)
+		if err != nil {
+			return s, usageError("--slots: %w", err)
+		}
+		s.Selectors = append(s.Selectors, selector)
+	}
+	if len(s.Selectors) == 1 {
+		return s, usageError("--slots: keys cannot take turns at %s alone; hint: give two, as in --slots a,b", s.Selectors[0])
+	}
+	if zone := c.String("slot-zone"); zone != "" {
+		if s.Zone, err = keystore.Domain(zone); err != nil {
+			return s, usageError("--slot-zone: %w", err)
+		}
+		if len(s.Selectors) == 0 {
+			return s, usageError("--slot-zone goes with --slots")
+		}
+	}
+	return s, nil
 }
 
 // days reads a time such as 180d or 36h.
@@ -198,44 +236,4 @@ func resolverOf(c *cli.Context) (*dns.Resolver, error) {
 	}
 	resolver.Patience = c.Duration("timeout")
 	return resolver, nil
-}
-
-// domain looks at one domain and does the step that is asked for.
-func (r *rotator) domain(ctx context.Context, name string) *rotated {
-	result := newRotated(name)
-	if err := ctx.Err(); err != nil {
-		result.skipped = true
-		return result
-	}
-	keys, err := r.snapshot.Ask(ctx, r.resolver, name, r.resolver.Patience)
-	if err == nil && len(keys) == 0 {
-		if _, err = r.snapshot.Signing(name); errors.Is(err, keystore.ErrNoKey) {
-			err = fmt.Errorf("%s has no key; hint: make the first one with signpost keygen%s %s", name, keysOption(r.dir), name)
-		}
-	}
-	if err != nil {
-		return result.fail(exitFinding, err)
-	}
-	plan, err := keystore.ReadRotation(r.dir, name)
-	if err != nil {
-		return result.fail(exitFinding, err)
-	}
-	s := &step{rotator: r, name: name, keys: keys, plan: plan, result: result, places: make(map[string]string)}
-	s.look()
-	unknown := s.unknown()
-	switch {
-	case unknown >= 0 && !r.c.Bool("status"):
-		result.fail(exitUnknown, fmt.Errorf("%s: whether the key with selector %s is published is not known, so nothing was done: %s", name, keys[unknown].Selector, keys[unknown].Said.Text))
-	case r.c.Bool("finish"):
-		s.finish(ctx)
-	case !r.c.Bool("status"):
-		if s.start(ctx); result.code == 0 {
-			s.publish(ctx)
-		}
-		if r.c.Bool("auto") && result.code == 0 && !s.made {
-			s.finish(ctx)
-		}
-	}
-	s.describe()
-	return result
 }

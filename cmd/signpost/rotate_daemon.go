@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/urfave/cli/v2"
+	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 
-	"signpost/keystore"
-	"signpost/keystore/record"
+	"github.com/urfave/cli/v2"
 )
 
 // rotateStatus says how far the domains are for a running signpostd, all of them
@@ -27,22 +27,26 @@ func rotateStatus(c *cli.Context, d *daemon, domains []string) error {
 	return printRotated(c, results)
 }
 
-// rotated says how far a domain is.
+// rotated is what signpostd says of a domain.
 func (d daemonDomain) rotated() *rotated {
-	r := newRotated(d.Name)
+	r := emptyRotated(d.Name)
 	r.Next = append(r.Next, d.Problems...)
 	for _, key := range slices.Backward(d.Keys) {
-		if key.Stage == keystore.Broken {
+		if key.Stage == rotation.Broken {
 			r.Next = append(r.Next, "mend the key "+key.File+": "+key.Failure)
 			continue
 		}
-		r.Keys = append(r.Keys, rotatedKey{Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, Stage: key.Stage, Since: key.Since, DNS: key.dns()})
+		r.Keys = append(r.Keys, rotatedKey{
+			Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
+			Stage: key.Stage, Since: key.Since, DNS: key.dns(),
+		})
 		if key.Advice != "" {
-			r.Next = append(r.Next, key.Advice+" ("+record.Name(key.Selector, d.Name)+")")
+			r.Next = append(r.Next, key.Selector+": "+key.Advice)
 		}
 	}
 	if len(d.Keys) == 0 {
-		r.fail(exitFinding, fmt.Errorf("signpostd has no key for %s; hint: make the first one with signpost keygen %s", d.Name, d.Name))
+		r.fail(exitFinding, finding.WithHint(fmt.Errorf("signpostd has no key for %s", d.Name),
+			"make the first one with signpost keygen %s", d.Name))
 	}
 	return r
 }

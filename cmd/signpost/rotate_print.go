@@ -13,7 +13,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/keystore"
+	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
+	"signpost/keystore/rotation/step"
 )
 
 // rotateAnswer is the JSON form of the answer.
@@ -43,7 +46,7 @@ type rotatedKey struct {
 	Type     keystore.Algorithm `json:"type"`
 	Bits     int                `json:"bits"`
 	File     string             `json:"file"`
-	Stage    keystore.Stage     `json:"stage"`
+	Stage    rotation.Stage     `json:"stage"`
 	Since    time.Time          `json:"since,omitzero"`
 	DNS      string             `json:"dns"`
 }
@@ -62,8 +65,67 @@ type retiredKey struct {
 	Done     bool   `json:"done"`   // that is done
 }
 
-func newRotated(domain string) *rotated {
-	return &rotated{Domain: domain, Keys: []rotatedKey{}, Made: []madeKey{}, CNAMEs: []cname{}, Published: []string{}, Retired: []retiredKey{}, Next: []string{}}
+func emptyRotated(domain string) *rotated {
+	return &rotated{
+		Domain: domain, Keys: []rotatedKey{}, Made: []madeKey{}, CNAMEs: []cname{}, Published: []string{},
+		Retired: []retiredKey{}, Next: []string{},
+	}
+}
+
+// newRotated is what a step for a domain came to.
+func newRotated(r *step.Rotator, result *step.Result) *rotated {
+	answer := emptyRotated(result.Domain)
+	answer.Published = append(answer.Published, result.Published...)
+	for _, key := range result.New {
+		answer.Made = append(answer.Made, newMade(key))
+	}
+	for _, alias := range result.Aliases {
+		answer.CNAMEs = append(answer.CNAMEs, cname{alias.Name, alias.Target})
+	}
+	for _, gone := range result.Archived {
+		answer.Retired = append(answer.Retired, retiredKey(gone))
+	}
+	if result.Note != nil {
+		answer.Note = result.Note.Error()
+	}
+	for _, key := range result.Keys {
+		answer.addKey(key.Status, key.Said.Text)
+		if key.Signs && r.Look.Now.Sub(key.ModTime) >= r.Interval && !result.Ordered {
+			answer.Next = append(answer.Next, fmt.Sprintf("change the key %s, which is %s old", key.Selector, ageOf(key.ModTime)))
+		}
+		if key.Said.Presence == dns.Unknown {
+			answer.code = exitUnknown
+		}
+	}
+	if err := result.Err; err != nil {
+		answer.fail(exitFinding, rotateHint(r, err))
+		if result.Unknown {
+			answer.code = exitUnknown
+		}
+	}
+	return answer
+}
+
+// rotateHint adds to an error what the command line has for it.
+func rotateHint(r *step.Rotator, err error) error {
+	switch {
+	case errors.As(err, new(step.EarlyError)):
+		return finding.WithHint(err, "do it then, or with --now")
+	case errors.Is(err, keystore.ErrNoKey):
+		domain, _, _ := strings.Cut(err.Error(), " ")
+		return finding.WithHint(err, "make the first one with signpost keygen%s %s", keysOption(r.Look.Dir), domain)
+	}
+	return err
+}
+
+func (r *rotated) addKey(key rotation.Status, said string) {
+	r.Keys = append(r.Keys, rotatedKey{
+		Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
+		Stage: key.Stage, Since: key.Since, DNS: said,
+	})
+	if advice := key.Advice(); advice != "" {
+		r.Next = append(r.Next, key.Selector+": "+advice)
+	}
 }
 
 func (r *rotated) fail(code int, err error) *rotated {
@@ -72,10 +134,10 @@ func (r *rotated) fail(code int, err error) *rotated {
 	return r
 }
 
-func newMade(domain, selector string, algorithm keystore.Algorithm, bits int, file, name, value string) madeKey {
+func newMade(key step.New) madeKey {
 	return madeKey{
-		Domain: domain, Selector: selector, Type: algorithm, Bits: bits, File: file,
-		RecordFile: strings.TrimSuffix(file, ".private") + ".txt", Name: name, Value: value,
+		Domain: key.Domain, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
+		RecordFile: strings.TrimSuffix(key.File, ".private") + ".txt", Name: key.Name, Value: key.Value,
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 func recordsAtHand(c *cli.Context) (dns.Source, error) {
 	var records []miekg.RR
 	if c.String("keys") != "" {
-		snapshot, err := loadKeys(c)
+		snapshot, _, err := loadKeys(c)
 		if err != nil {
 			return nil, exitError{exitUsage, err}
 		}

@@ -21,7 +21,7 @@ func generate(ctx context.Context, s *settings.Daemon, log *slog.Logger) error {
 		log.Warn("DKIM_AUTOGENERATE is on and ALLOWED_SENDER_DOMAINS is empty, so no key is made")
 		return nil
 	}
-	present, err := keystore.Scan(s.Keys)
+	present, err := keystore.LoadDomains(s.Keys.Options, s.Domains)
 	if err != nil {
 		return err
 	}
@@ -29,8 +29,7 @@ func generate(ctx context.Context, s *settings.Daemon, log *slog.Logger) error {
 		if ctx.Err() != nil {
 			return nil // told to stop, and serving will see that too
 		}
-		_, err := present.Signing(domain)
-		missing := errors.Is(err, keystore.ErrNoKey)
+		missing := errors.Is(present.Domain(domain).Err(), keystore.ErrNoKey)
 		if !missing && !recordMissing(s.Keys.Dir, domain) {
 			continue
 		}

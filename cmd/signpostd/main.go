@@ -22,6 +22,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/libcrypto"
+	"signpost/keystore/rotation"
 )
 
 // Exit codes. 0 is a stop that was asked for, or a check without findings.
@@ -131,7 +132,11 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 			return err
 		}
 	}
-	store, err := keystore.Open(s.Keys, log)
+	store, err := keystore.Open(s.Keys.Options, log)
+	if err != nil {
+		return err
+	}
+	book, err := rotation.Open(store, s.Keys.Mode, s.State, log)
 	if err != nil {
 		return err
 	}
@@ -139,32 +144,32 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 		store.ReadAll()
 	}
 	debug.SetGCPercent(garbagePercent(store.Snapshot().Len()))
-	unsigned, err := warnUnsigned(s, store.Snapshot(), log)
+	unsigned, err := warnUnsigned(s, store.Snapshot(), book, log)
 	if err != nil && !check {
 		return err
 	}
 	if check {
-		warnOfAge(store.Snapshot(), s.KeyAge, log)
+		warnOfAge(book, s.KeyAge, log)
 		return checked(len(store.Snapshot().Problems())+unsigned, log)
 	}
-	return serve(ctx, s, store, hangup, log)
+	return serve(ctx, s, store, book, hangup, log)
 }
 
 // warnUnsigned logs which mail will not be signed for want of keys, and returns how
 // many of the domains that must be signed have none, not even a broken one. It is an
 // error when there are keys and none can be used: then something is wrong with all
 // of them, such as their owner, and nothing would work.
-func warnUnsigned(s *settings.Daemon, keys *keystore.Snapshot, log *slog.Logger) (unsigned int, err error) {
+func warnUnsigned(s *settings.Daemon, keys *keystore.Snapshot, book *rotation.Book, log *slog.Logger) (unsigned int, err error) {
 	usable, unread := keys.Count()
 	if problems := keys.Problems(); usable+unread == 0 && len(problems) > 0 {
-		err = fmt.Errorf("no key in %s is usable: %s", s.Keys.Dir, problems[0])
+		err = fmt.Errorf("no key in %s is usable: %w", s.Keys.Dir, problems[0])
 	}
 	if usable+unread == 0 && err == nil && len(s.Domains) == 0 {
 		log.Warn("no key yet, so no mail is signed", "keys", s.Keys.Dir,
 			"hint", "put keys into the directory, they are loaded at once")
 	}
 	for _, domain := range s.Domains {
-		_, _, missing := s.Rules.Keys(domain, keys)
+		_, _, missing := s.Rules.Keys(domain, book.Signing)
 		if missing != nil {
 			// Why a key is broken has been logged already.
 			log.Warn("mail is deferred until there is a usable key", "domain", domain)

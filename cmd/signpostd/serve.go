@@ -16,6 +16,7 @@ import (
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/libcrypto"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 	"signpost/milter/status"
 )
@@ -26,29 +27,33 @@ const firstAnswers = 3 * time.Second
 
 // serve signs until ctx ends, and then drains. It reads the keys again at each
 // hangup.
-func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangup <-chan os.Signal, log *slog.Logger) error {
+func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, book *rotation.Book, hangup <-chan os.Signal, log *slog.Logger) error {
 	config := milter.Config{
-		Keys:   store.Snapshot,
+		Keys:   book.Take,
 		Policy: s.Policy,
 		Rules:  s.Rules,
 		Peers:  s.Peers,
 		Limits: s.Limits,
 		Log:    log,
 	}
-	facts := &source{settings: s, store: store}
-	if s.Keys.Check != keystore.CheckOff {
-		facts.checker = keystore.NewChecker(store, s.DNS)
+	facts := &status.Facts{
+		Version: version, RSA: libcrypto.Name(), Started: time.Now(),
+		Domains: s.Domains, Rules: s.Rules, Connections: s.Limits.Connections,
+		Store: store, Book: book,
+	}
+	if s.Keys.Mode != rotation.Off {
+		facts.Checker = rotation.NewChecker(book, s.DNS)
 	}
 	var recorder *status.Recorder
 	if s.HTTP != (milter.Address{}) {
-		recorder = status.NewRecorder(status.DefaultDomains, facts.known)
+		recorder = status.NewRecorder(status.DefaultDomains, facts.Known)
 		config.Observe = recorder.Observe
 	}
 	server, err := milter.NewServer(config)
 	if err != nil {
 		return err
 	}
-	facts.server = server
+	facts.Server = server
 	var listeners []net.Listener
 	for _, address := range s.Listen {
 		ln, err := address.Listen()
@@ -61,11 +66,10 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 	}
 
 	if recorder != nil {
-		var sockets []string
 		for _, address := range s.Listen {
-			sockets = append(sockets, address.String())
+			facts.Listen = append(facts.Listen, address.String())
 		}
-		web, err := serveHTTP(s.HTTP, status.NewHandler(facts.status(time.Now(), sockets), recorder, s.Peers, log), log)
+		web, err := serveHTTP(s.HTTP, status.NewHandler(facts.Source(), recorder, s.Peers, log), log)
 		if err != nil {
 			return err
 		}
@@ -75,9 +79,9 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var background sync.WaitGroup
-	background.Go(func() { store.Remember(ctx) })
+	background.Go(func() { book.Save(ctx) })
 	hurry := func() {}
-	if checker := facts.checker; checker != nil {
+	if checker := facts.Checker; checker != nil {
 		first, cancel := context.WithTimeout(ctx, firstAnswers)
 		checker.First(first)
 		cancel()
@@ -85,7 +89,7 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 		hurry = func() { checker.Hurry() }
 	}
 	background.Go(func() { store.Watch(ctx, s.Rescan) })
-	background.Go(func() { watchAge(ctx, store, s.KeyAge, log) })
+	background.Go(func() { watchAge(ctx, book, s.KeyAge, log) })
 	go reloadOnHangup(ctx, store, server.Counters(), hurry, hangup, log)
 
 	ended := make(chan error, len(listeners))
@@ -95,7 +99,7 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 			"version", version, "rsa", libcrypto.Name())
 	}
 
-	facts.serving.Store(true)
+	facts.Serving.Store(true)
 
 	var failed error
 	select {
@@ -103,7 +107,7 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, hangu
 		failed = fmt.Errorf("serving: %w", failed)
 	case <-ctx.Done():
 	}
-	facts.serving.Store(false)
+	facts.Serving.Store(false)
 	stop()
 	log.Info("shutting down after the messages in progress", "timeout", s.Drain)
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)

@@ -12,6 +12,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 )
 
 // Options say what a domain is compared with.
@@ -26,9 +27,10 @@ type Options struct {
 	KeysErr    error  // why there are no Keys
 	KeysIn     string // the key directory, for messages
 	Subdomains bool   // the keys of a domain sign for what is below it
-	// Stages says how far the keys of a domain are for a running signpostd, by
-	// selector. Nil: it goes by what the DNS says.
-	Stages func(ctx context.Context, domain string) (map[string]keystore.Stage, error)
+	Mode       rotation.Mode
+	// Stages returns the stages of the keys of a domain for a running signpostd, by
+	// selector. Nil is for one that starts now.
+	Stages func(ctx context.Context, domain string) (map[string]rotation.Stage, error)
 
 	From   []netip.Addr // that send; none: the addresses of the domain's MX
 	FromIs string       // where From is from, such as "given"

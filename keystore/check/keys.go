@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	miekg "github.com/miekg/dns"
 
@@ -14,6 +15,7 @@ import (
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
+	"signpost/keystore/rotation"
 )
 
 // keyState is what is known of a key that signs.
@@ -29,10 +31,11 @@ type keyState struct {
 func (a *audit) checkKeys(ctx context.Context, s *section) {
 	if a.Keys == nil {
 		what, hint := finding.Split(a.KeysErr)
-		s.add(finding.Fault, "dkim-keys-unreadable", a.domain, what, "no mail can be signed with the keys there", cmp.Or(hint, "name the key directory with --keys"))
+		s.add(finding.Fault, "dkim-keys-unreadable", a.domain, what, "no mail can be signed with the keys there",
+			cmp.Or(hint, "name the key directory with --keys"))
 		return
 	}
-	domain, _ := a.signingKeys(s)
+	domain := a.signingDomain(s)
 	keys := a.Keys.Keys(domain)
 	stages, err := a.stages(ctx, domain, keys)
 	if err != nil {
@@ -41,20 +44,20 @@ func (a *audit) checkKeys(ctx context.Context, s *section) {
 	}
 	for i, key := range keys {
 		state := a.checkKey(ctx, s, key, stages[i])
-		if stages[i] == keystore.Active {
+		if stages[i] == rotation.Active {
 			a.keys = append(a.keys, state)
 		}
 	}
 }
 
-// stages says how far each key is: for a running signpostd, or for one that starts
-// now and asks the DNS. The error says why it is not the first, and comes with the
-// second.
-func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key) ([]keystore.Stage, error) {
-	stages := make([]keystore.Stage, len(keys))
+// stages returns the stage of each key: for a running signpostd, or for one that
+// starts now and asks the DNS. The error says why it is not the first, and comes with
+// the second.
+func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key) ([]rotation.Stage, error) {
+	stages := make([]rotation.Stage, len(keys))
 	var err error
 	if a.Stages != nil && len(keys) > 0 {
-		var known map[string]keystore.Stage
+		var known map[string]rotation.Stage
 		known, err = a.Stages(ctx, domain)
 		for i, key := range keys {
 			if stages[i] = known[key.Selector]; stages[i] == "" && err == nil {
@@ -66,36 +69,36 @@ func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key)
 			return stages, nil
 		}
 	}
-	asked, failed := a.Keys.AskBy(domain, func(name string, want record.DKIM) dns.KeyAnswer {
-		return dns.Key(ctx, a.resolver, name, want)
-	})
-	known := keystore.StagesOf(a.KeysIn, domain, asked)
-	for i, key := range keys {
-		stages[i] = known[key.Selector]
+	look := rotation.Look{Dir: a.KeysIn, Mode: a.Mode, Ask: rotation.Cached(a.resolver), Now: time.Now()}
+	answered, _ := look.Domain(ctx, domain, keys) // of notes that are damaged rotate tells
+	for i, key := range answered {
+		stages[i] = key.Stage
 	}
-	return stages, errors.Join(err, failed)
+	return stages, err
 }
 
-// signingKeys returns the keys that sign for the domain, as signpostd chooses
-// them, and the domain that they are of.
-func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
+// signingDomain returns the domain whose keys sign for the domain: itself or, where
+// that is set, the nearest above it that has any. It is empty where none can sign.
+func (a *audit) signingDomain(s *section) string {
 	for domain := a.domain; ; {
-		signing, err := a.Keys.Signing(domain)
+		err := a.Keys.Domain(domain).Err()
 		if err == nil {
 			for _, problem := range a.Keys.Problems() {
 				if problem.Domain == domain {
-					what, hint, _ := strings.Cut(problem.String(), "; hint: ")
-					s.add(finding.Warning, "dkim-key-broken", domain, what, "this key does not sign", cmp.Or(hint, "repair the file or remove it"))
+					what, hint := finding.Split(problem)
+					s.add(finding.Warning, "dkim-key-broken", domain, what, "this key does not sign",
+						cmp.Or(hint, "repair the file or remove it"))
 				}
 			}
-			return domain, signing
+			return domain
 		}
 		_, parent, below := strings.Cut(domain, ".")
 		switch {
 		case !errors.Is(err, keystore.ErrNoKey):
 			what, hint := finding.Split(err)
-			s.add(finding.Fault, "dkim-key-broken", domain, what, "no key of the domain is usable, so its mail cannot be signed", hint)
-			return "", nil
+			s.add(finding.Fault, "dkim-key-broken", domain, what,
+				"no key of the domain is usable, so its mail cannot be signed", hint)
+			return ""
 		case a.Subdomains && below:
 			domain = parent
 			continue
@@ -103,11 +106,11 @@ func (a *audit) signingKeys(s *section) (string, []*keystore.Key) {
 		s.add(finding.Fault, "dkim-unsigned", a.domain, "there is no key for it in "+a.KeysIn,
 			"its mail goes out without a DKIM signature",
 			"make one with signpost keygen "+a.domain+", or name the key directory with --keys")
-		return "", nil
+		return ""
 	}
 }
 
-func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, stage keystore.Stage) keyState {
+func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, stage rotation.Stage) keyState {
 	state := keyState{key: key}
 	name := record.Name(key.Selector, key.Domain)
 	want, err := record.ForKey(key.Signer.Public())
@@ -142,8 +145,8 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sta
 	}
 	large(s, name, answer)
 	for _, f := range found {
-		f.Level = levelFor(f, stage == keystore.Active)
-		if stage == keystore.Pending && f.Code == "dkim-missing" {
+		f.Level = levelFor(f, stage == rotation.Active)
+		if stage == rotation.Pending && f.Code == "dkim-missing" {
 			f.Effect = "the key is pending: it " + stage.Meaning()
 		}
 		if f.Level == finding.Fault && state.wrong == "" {

@@ -47,7 +47,7 @@ func Text(err error) string {
 	if advice == "" {
 		return what
 	}
-	return what + "; hint: " + advice
+	return what + hintMark + advice
 }
 
 // Attr returns the attributes of a log line for an error: err, and hint where
@@ -59,3 +59,11 @@ func Attr(err error) slog.Attr {
 	}
 	return slog.Group("", slog.String("err", what), slog.String("hint", advice))
 }
+
+// ParseText takes apart what Text has put together, where another program sent it.
+func ParseText(text string) (what, advice string) {
+	what, advice, _ = strings.Cut(text, hintMark)
+	return what, advice
+}
+
+const hintMark = "; hint: "

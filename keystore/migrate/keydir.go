@@ -8,9 +8,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 )
 
 // keyFiles reads a directory of key files whose names say domain and selector.
@@ -23,7 +25,7 @@ func (r *reader) keyFiles(dir string) error {
 		r.fault("import-key", Place{File: p.File}, p.Err, "the key is not carried over")
 	}
 	for _, domain := range snapshot.Domains() {
-		signing, _ := snapshot.Signing(domain)
+		signing := newest(snapshot.Keys(domain))
 		for _, signs := range []bool{true, false} {
 			for _, key := range snapshot.Keys(domain) {
 				if slices.Contains(signing, key) != signs {
@@ -106,4 +108,9 @@ func (r *reader) splitName(name, public string) (selector, domain string, err er
 		return selector, domain, nil
 	}
 	return "", "", fmt.Errorf("in %q, where the selector ends and the domain begins cannot be told", name)
+}
+
+// newest returns the keys that sign when all records are in the DNS.
+func newest(keys []*keystore.Key) []*keystore.Key {
+	return rotation.Signing(rotation.Decide(keys, nil, rotation.Off, time.Now()))
 }

@@ -258,7 +258,7 @@ func TestAgainstOpenDKIM(t *testing.T) {
 func signs(plan *Plan, snapshot *keystore.Snapshot, author string) []*keystore.Key {
 	_, domain, _ := strings.Cut(author, "@")
 	for {
-		keys, err := snapshot.Signing(domain)
+		keys, err := newest(snapshot.Keys(domain)), snapshot.Domain(domain).Err()
 		if err == nil {
 			return keys
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 )
 
@@ -26,20 +27,20 @@ const recordValue = "v=DKIM1; h=sha256; k=rsa; s=email; p=MIIBIjANBgkqhkiG9w0BAQ
 func someDomains() []Domain {
 	return []Domain{
 		{Name: "example.org", Must: true, Keys: []Key{
-			{Selector: "s20261125", Algorithm: "rsa", Bits: 2048, File: "/etc/opendkim/keys/example.org/s20261125.private", Stage: keystore.Pending, Publish: true,
+			{Selector: "s20261125", Algorithm: "rsa", Bits: 2048, File: "/etc/opendkim/keys/example.org/s20261125.private", Stage: rotation.Pending, Publish: true,
 				Since: noon.Add(-7 * time.Minute), Made: noon.Add(-7 * time.Minute), Evidence: "the name does not exist",
 				Checked: noon.Add(-20 * time.Second), Next: noon.Add(40 * time.Second), Advice: "publish this record; the key signs as soon as it is visible",
 				RecordName: "s20261125._domainkey.example.org", RecordValue: recordValue},
-			{Selector: "mail", Algorithm: "rsa", Bits: 2048, File: "/etc/opendkim/keys/example.org.private", Stage: keystore.Active,
+			{Selector: "mail", Algorithm: "rsa", Bits: 2048, File: "/etc/opendkim/keys/example.org.private", Stage: rotation.Active,
 				Since: noon.Add(-200 * 24 * time.Hour), Made: noon.Add(-200 * 24 * time.Hour), Evidence: "the record is this key",
 				Checked: noon.Add(-3 * time.Minute), Next: noon.Add(50 * time.Minute),
 				RecordName: "mail._domainkey.example.org", RecordValue: recordValue},
 		}},
-		{Name: "broken.example", Keys: []Key{{File: "/etc/opendkim/keys/broken.example.private", Stage: keystore.Broken,
+		{Name: "broken.example", Keys: []Key{{File: "/etc/opendkim/keys/broken.example.private", Stage: rotation.Broken,
 			Failure: "no whole PEM block of a private key found: it has no END line, so the file is cut off"}}},
 		{Name: "missing.example", Must: true, Problems: []string{"its mail is refused for now: no key"}, Keys: []Key{}},
 		{Name: "quiet.example", Keys: []Key{{Selector: "k1", Algorithm: "ed25519", Bits: 256, File: "/etc/opendkim/keys/quiet.example.k1.key",
-			Stage: keystore.Active, Made: noon.Add(-30 * 24 * time.Hour), RecordName: "k1._domainkey.quiet.example", RecordValue: "v=DKIM1; k=ed25519; p=abc="}}},
+			Stage: rotation.Active, Made: noon.Add(-30 * 24 * time.Hour), RecordName: "k1._domainkey.quiet.example", RecordValue: "v=DKIM1; k=ed25519; p=abc="}}},
 	}
 }
 
@@ -57,9 +58,9 @@ func sourceOf(domains []Domain) *Source {
 			for _, key := range d.Keys {
 				sum.Stages = append(sum.Stages, key.Stage)
 				switch key.Stage {
-				case keystore.Broken:
+				case rotation.Broken:
 					sum.Attention = Urgent
-				case keystore.Pending:
+				case rotation.Pending:
 					sum.Attention = max(sum.Attention, Waits)
 				}
 			}
@@ -153,9 +154,9 @@ func manyDomains(n int) []Domain {
 	domains := make([]Domain, n)
 	for i := range domains {
 		name := fmt.Sprintf("d%06d.example", i)
-		domains[i] = Domain{Name: name, Keys: []Key{{Selector: "mail", Algorithm: "rsa", Bits: 2048, Stage: keystore.Active,
+		domains[i] = Domain{Name: name, Keys: []Key{{Selector: "mail", Algorithm: "rsa", Bits: 2048, Stage: rotation.Active,
 			RecordName: "mail._domainkey." + name, RecordValue: recordValue}}}
 	}
-	domains[n-1].Keys[0].Stage = keystore.Broken
+	domains[n-1].Keys[0].Stage = rotation.Broken
 	return domains
 }

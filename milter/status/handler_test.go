@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"signpost/keystore"
+	"signpost/keystore/rotation"
 )
 
 func TestPage(t *testing.T) {
@@ -45,7 +45,7 @@ func TestPage(t *testing.T) {
 func TestLongRecord(t *testing.T) {
 	t.Parallel()
 	long := "v=DKIM1; k=rsa; p=" + strings.Repeat("A", 6000)
-	source := sourceOf([]Domain{{Name: "example.org", Keys: []Key{{Selector: "s", Stage: keystore.Pending, RecordName: "s._domainkey.example.org", RecordValue: long}}}})
+	source := sourceOf([]Domain{{Name: "example.org", Keys: []Key{{Selector: "s", Stage: rotation.Pending, RecordName: "s._domainkey.example.org", RecordValue: long}}}})
 	_, body := get(t, serve(t, source, recorderOf(source, 0)).URL)
 	contains(t, body, "<code>"+long+"</code>")
 }
@@ -81,7 +81,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &view); err != nil {
 		t.Fatal(err)
 	}
-	if len(view.Domains) != 1 || view.Domains[0].Keys[0].Stage != keystore.Pending || view.Domains[0].Hour.Messages(Signed) != 1234 {
+	if len(view.Domains) != 1 || view.Domains[0].Keys[0].Stage != rotation.Pending || view.Domains[0].Hour.Messages(Signed) != 1234 {
 		t.Errorf("%+v", view.Domains)
 	}
 	contains(t, body, `"must_be_signed": true`, `"next_check": "2026-11-25T12:01:10Z"`, `"active": 2`)

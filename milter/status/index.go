@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"signpost/keystore"
+	"signpost/keystore/rotation"
 )
 
 // Attention says how much a domain needs somebody to look at it.
@@ -23,20 +23,20 @@ const (
 type Summary struct {
 	Name      string
 	Attention Attention
-	Stages    []keystore.Stage // of its keys, one each; it is not kept
+	Stages    []rotation.Stage // of its keys, one each; it is not kept
 }
 
 // Index is the order of the domains, those that need attention first, and the
 // counts of all. It is immutable, and cheap to show a page of.
 type Index struct {
 	names     []string
-	stages    map[keystore.Stage]int
+	stages    map[rotation.Stage]int
 	attention int
 }
 
 // NewIndex returns the index of the domains, which come in any order.
 func NewIndex(domains iter.Seq[Summary]) *Index {
-	x := &Index{stages: make(map[keystore.Stage]int)}
+	x := &Index{stages: make(map[rotation.Stage]int)}
 	type entry struct {
 		name      string
 		attention Attention

@@ -4,10 +4,10 @@ import (
 	"strings"
 	"time"
 
+	"signpost/keystore/rotation"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-
-	"signpost/keystore"
 )
 
 // DefaultKeys is how many keys have metrics of their own.
@@ -91,7 +91,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count(c.failed, failed)
 
 	index := c.source.Index()
-	for _, stage := range keystore.Stages() {
+	for _, stage := range rotation.Stages() {
 		gauge(c.keys, float64(index.stages[stage]), string(stage))
 	}
 	shown := 0

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"signpost/keystore"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 )
 
@@ -45,7 +45,7 @@ func newPage() *page {
 		"grouped": grouped,
 		"symbol":  symbol,
 		"reason":  reasonMeaning,
-		"stages":  keystore.Stages,
+		"stages":  rotation.Stages,
 		"hour":    func(v shown, h Hour, all bool) hourShown { return hourShown{v, h, all} },
 		"within":  func(v shown, d Domain) domainShown { return domainShown{v, d} },
 	}).Parse(read("page.html")))
@@ -135,17 +135,17 @@ func (v *View) Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:
 func (h Hour) Refused() uint64 { return h.Messages(TempFail) }
 
 // symbol stands beside the word of a stage, so that colour is not all there is.
-func symbol(s keystore.Stage) string {
+func symbol(s rotation.Stage) string {
 	switch s {
-	case keystore.Pending:
+	case rotation.Pending:
 		return "◔"
-	case keystore.Published:
+	case rotation.Published:
 		return "◑"
-	case keystore.Active:
+	case rotation.Active:
 		return "●"
-	case keystore.Retiring:
+	case rotation.Retiring:
 		return "◌"
-	case keystore.Retired:
+	case rotation.Retired:
 		return "○"
 	}
 	return "✕"

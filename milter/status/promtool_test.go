@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"signpost/keystore"
+	"signpost/keystore/rotation"
 )
 
 const (
@@ -68,7 +68,7 @@ func TestKeyMetricsAreBounded(t *testing.T) {
 func TestMetricsOfHostileNames(t *testing.T) {
 	t.Parallel()
 	domains := hostile()
-	domains = append(domains, Domain{Name: "\xff\xfe\n\"", Keys: []Key{{Stage: keystore.Broken}, {Stage: keystore.Broken}}})
+	domains = append(domains, Domain{Name: "\xff\xfe\n\"", Keys: []Key{{Stage: rotation.Broken}, {Stage: rotation.Broken}}})
 	source := sourceOf(domains)
 	resp, body := get(t, serve(t, source, recorderOf(source, 0)).URL+"/metrics")
 	if resp.StatusCode != 200 || !strings.Contains(body, "signpost_keys_shown 4") {

@@ -8,7 +8,7 @@ package status
 import (
 	"time"
 
-	"signpost/keystore"
+	"signpost/keystore/rotation"
 )
 
 // Key is a key of a domain, or a file that should be one. Fields that do not
@@ -19,7 +19,7 @@ type Key struct {
 	Algorithm   string         `json:"algorithm"` // rsa or ed25519
 	Bits        int            `json:"bits"`
 	File        string         `json:"file"`
-	Stage       keystore.Stage `json:"stage"`
+	Stage       rotation.Stage `json:"stage"`
 	Since       time.Time      `json:"since,omitzero"`      // when it came to the stage
 	Made        time.Time      `json:"made,omitzero"`       // the time of the file
 	Evidence    string         `json:"evidence,omitempty"`  // what the DNS says
@@ -52,7 +52,7 @@ type View struct {
 	NotReady []string               `json:"not_ready,omitempty"` // why not
 	Misfits  []string               `json:"misfits,omitempty"`   // what is wrong with files of no domain
 	Listen   []string               `json:"listen"`              // the milter sockets
-	Keys     map[keystore.Stage]int `json:"keys"`
+	Keys     map[rotation.Stage]int `json:"keys"`
 	Hour     Hour                   `json:"last_hour"` // of all domains, and of mail from others
 
 	Query     string   `json:"query,omitempty"`

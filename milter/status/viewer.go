@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"signpost/keystore"
+	"signpost/keystore/rotation"
 )
 
 // question is what a request asks for.
@@ -44,7 +44,7 @@ func (v *viewer) view(q question) *View {
 		NotReady:  few(reasons),
 		Misfits:   few(v.source.Misfits()),
 		Listen:    v.source.Listen,
-		Keys:      make(map[keystore.Stage]int),
+		Keys:      make(map[rotation.Stage]int),
 		Hour:      v.recorder.Hour(),
 		Query:     q.query,
 		Domain:    q.domain,
@@ -52,7 +52,7 @@ func (v *viewer) view(q question) *View {
 		Attention: index.attention,
 		Domains:   []Domain{},
 	}
-	for _, stage := range keystore.Stages() {
+	for _, stage := range rotation.Stages() {
 		view.Keys[stage] = index.stages[stage]
 	}
 	var names []string

@@ -44,11 +44,11 @@ func TestVerbsAskTheDaemon(t *testing.T) {
 	r.staysWith("s1") // until it has asked
 
 	shows(says(0, "keys", "--daemon", address), rotated+" s1 rsa 2048 new active /", rotated+" s2 rsa 2048 new pending /",
-		"note: "+rotated+": the key with selector s2 is pending: waits until its record is in the DNS hint: publish this record")
+		"note: "+rotated+": the key with selector s2 is pending: waits until its record is in the DNS hint: publish its record")
 	shows(says(0, "keys", "--daemon", "http://"+address+"/", "--json", rotated), `"stage": "pending"`, `"daemon": "inet:`+address)
 	shows(says(1, "keys", "--daemon", address, "none.example"), "signpostd has no key for it")
 	shows(says(0, "rotate", "--status", "--all", "--daemon", address), "s1 rsa 2048 active since", "s2 rsa 2048 pending dns: no such name",
-		"next: publish this record; the key signs as soon as it is seen (s2._domainkey."+rotated+")")
+		"next: s2: publish its record; it signs as soon as that is seen")
 	shows(says(0, "health", "--daemon", address), "at inet:"+address+" is ready; keys: 1 pending, 1 active")
 	shows(says(0, "dns", "--keys", r.keys, "--daemon", address, rotated), "It is active: signs", "It is pending: waits until its record is in the DNS")
 	check := []string{"check", "--keys", r.keys, "--resolver", r.nameserver(), "--timeout", "2s", "--daemon", address, rotated}

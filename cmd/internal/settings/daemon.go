@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 )
 
@@ -32,7 +32,8 @@ type Daemon struct {
 	Peers        []netip.Prefix
 	Limits       milter.Limits
 	Rescan       time.Duration
-	DNS          keystore.DNS
+	State        string // directory; "" for none
+	DNS          rotation.DNS
 	Drain        time.Duration
 	LogFormat    LogFormat
 	LogLevel     slog.Level
@@ -53,7 +54,7 @@ func ReadDaemon(c *cli.Context) (*Daemon, error) {
 		},
 		KeyAge: r.duration("max-key-age", 0),
 		Rescan: r.duration("rescan", time.Second),
-		DNS: keystore.DNS{
+		DNS: rotation.DNS{
 			Resolver: parsed(r, "resolver", resolver),
 			Rate:     float64(r.number("dns-rate", 1, 10_000)),
 		},
@@ -62,7 +63,7 @@ func ReadDaemon(c *cli.Context) (*Daemon, error) {
 		LogLevel:  parsed(r, "log-level", parseLevel),
 	}
 	d.Limits.HeaderBytes = d.HeaderBytes
-	d.Keys.State = r.value("state").Text
+	d.State = r.value("state").Text
 	r.images(d)
 	return d, r.err
 }

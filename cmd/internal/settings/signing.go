@@ -18,7 +18,7 @@ import (
 // Signing is all that decides whether a message is signed, and how: by it the
 // daemon signs and the companion explains.
 type Signing struct {
-	Keys        keystore.Options
+	Keys        Keys
 	Domains     []string // that must be signed, as A-labels, in order
 	Rules       milter.Rules
 	Policy      *dkim.Policy

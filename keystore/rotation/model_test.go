@@ -1,7 +1,8 @@
-package keystore
+package rotation
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -11,22 +12,24 @@ import (
 	"testing"
 	"time"
 
+	"signpost/keystore"
 	"signpost/keystore/dns"
 )
 
-// model is a domain with a DNS, and a store that is asked by nobody but the test.
+// model is a domain with a DNS, and a book that is told by nobody but the test.
 type model struct {
 	directory
 	random   *rand.Rand
-	loader   *loader
-	state    *state
+	snapshot *keystore.Snapshot
+	book     *Book
+	page     *page
 	now      time.Time
-	zone     map[string]*Key // by selector, what the DNS has
+	zone     map[string]*keystore.Key // by selector, what the DNS has
 	dnsFails bool
 	log      []string
 
-	// The keys that the last check of each found published, as far as a store
-	// can know: it must not act against that.
+	// The keys that the last check of each found published, as far as a book can
+	// know: it must not act against that.
 	there map[string]bool
 }
 
@@ -38,6 +41,7 @@ type model struct {
 //   - a domain with a key that can sign is signed for; no failure of the DNS
 //     changes who signs
 //   - a key is active if and only if it signs
+//   - Decide says what the book does
 func FuzzWhichKeySigns(f *testing.F) {
 	for seed := range uint64(30) {
 		f.Add(seed)
@@ -45,7 +49,7 @@ func FuzzWhichKeySigns(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		m := &model{
 			directory: newDirectory(t), random: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_800_000_000, 0),
-			zone: make(map[string]*Key), there: make(map[string]bool),
+			zone: make(map[string]*keystore.Key), there: make(map[string]bool),
 		}
 		m.start(nil)
 		for range 60 {
@@ -55,14 +59,26 @@ func FuzzWhichKeySigns(f *testing.F) {
 	})
 }
 
+const modelDomain = "a.example"
+
 var modelSelectors = []string{"s1", "s2", "s3"}
 
-func (m *model) start(marks map[print]mark) {
-	m.loader = newLoader(Options{Dir: m.path, Check: CheckOn})
-	m.loader.now = func() time.Time { return m.now }
-	m.loader.remembered.Store(&marks)
-	m.state = m.loader.build("a.example", []string{"a.example/"}, nil)
-	m.loader.remembered.Store(nil)
+func (m *model) start(marks map[fingerprint]Mark) {
+	m.book = newBook(nil, On, "", slog.New(slog.DiscardHandler))
+	m.book.now = func() time.Time { return m.now }
+	m.book.remembered.Store(&marks)
+	m.snapshot, m.page = nil, nil
+	m.load()
+	m.book.remembered.Store(nil)
+}
+
+func (m *model) load() {
+	m.Helper()
+	var err error
+	if m.snapshot, err = keystore.Load(keystore.Options{Dir: m.path}, nil); err != nil {
+		m.Fatal(err)
+	}
+	m.page = m.book.write(m.snapshot.Domain(modelDomain), m.page, notes{})
 }
 
 func (m *model) note(format string, args ...any) { m.log = append(m.log, fmt.Sprintf(format, args...)) }
@@ -70,21 +86,21 @@ func (m *model) note(format string, args ...any) { m.log = append(m.log, fmt.Spr
 func (m *model) step() {
 	m.Helper()
 	selector := modelSelectors[m.random.IntN(len(modelSelectors))]
-	file := filepath.Join(m.path, "a.example", selector+".private")
-	before := slices.Clone(m.state.signing)
-	switch m.random.IntN(11) {
+	file := filepath.Join(m.path, modelDomain, selector+".private")
+	before := slices.Clone(m.page.signing)
+	switch m.random.IntN(12) {
 	case 0, 1: // a new or another key
 		m.note("write %s", selector)
 		m.replace(file)
 	case 2:
 		m.note("remove %s", selector)
 		_ = os.Remove(file)
-		m.reload()
+		m.load()
 	case 3:
 		m.note("touch %s", selector)
 		at := m.now.Add(-time.Duration(m.random.IntN(1000)) * time.Hour)
 		_ = os.Chtimes(file, at, at)
-		m.reload()
+		m.load()
 	case 4, 5:
 		if key := m.current(selector); key != nil {
 			m.note("publish %s", selector)
@@ -98,21 +114,28 @@ func (m *model) step() {
 		m.note("dns fails: %t", m.dnsFails)
 	case 8, 9:
 		m.check()
-		if m.dnsFails && !slices.EqualFunc(before, m.state.signing, (*Key).Equal) {
+		if m.dnsFails && !slices.EqualFunc(before, m.page.signing, (*keystore.Key).Equal) {
 			m.Fatalf("a DNS that fails changed what signs: %v\n%s", m.describe(), strings.Join(m.log, "\n"))
 		}
 	case 10:
 		if m.random.IntN(2) == 0 {
 			m.note("restart with state")
-			marks := make(map[print]mark)
-			for i, key := range m.state.keys {
-				marks[fingerprint(key)] = m.state.marks[i]
+			marks := make(map[fingerprint]Mark)
+			for i, key := range m.page.keys {
+				marks[fingerprintOf(key)] = m.page.marks[i]
 			}
 			m.start(marks)
 		} else {
 			m.note("restart without state")
 			clear(m.there)
 			m.start(nil)
+		}
+	case 11: // a message is signed
+		if m.page.provisional {
+			s := m.book.shard(modelDomain)
+			s.pages[modelDomain] = m.page
+			m.book.use(modelDomain)
+			m.page = s.pages[modelDomain]
 		}
 	}
 	m.forget()
@@ -123,7 +146,7 @@ func (m *model) step() {
 // and, after a restart, of those that were replaced in theirs.
 func (m *model) forget() {
 	gone := func(name string, _ bool) bool {
-		return !slices.ContainsFunc(m.state.keys, func(key *Key) bool { return m.name(key) == name })
+		return !slices.ContainsFunc(m.page.keys, func(key *keystore.Key) bool { return m.name(key) == name })
 	}
 	maps.DeleteFunc(m.there, gone)
 }
@@ -136,7 +159,7 @@ func (m *model) replace(file string) {
 	aside := filepath.Join(m.path, ".aside")
 	data := ed25519PEM(m)
 	if m.random.IntN(2) == 0 {
-		data = pkcs8(m, rsaKeys(1024, m.random.IntN(3)))
+		data = pkcs8(m, rsaKeys(m.random.IntN(3)))
 	}
 	if err := os.WriteFile(aside, data, 0o600); err != nil {
 		m.Fatal(err)
@@ -147,98 +170,85 @@ func (m *model) replace(file string) {
 	if err := os.Rename(aside, file); err != nil {
 		m.Fatal(err)
 	}
-	m.reload()
-}
-
-// reload reads the folder, as long after a file has gone as it takes.
-func (m *model) reload() {
-	for _, f := range m.state.files {
-		if f.gone != 0 {
-			f.gone -= int64(grace)
-		}
-	}
-	m.state = m.loader.build("a.example", []string{"a.example/"}, m.state)
-	if m.state.missing() {
-		for _, f := range m.state.files {
-			if f.gone != 0 {
-				f.gone -= int64(grace)
-			}
-		}
-		m.state = m.loader.build("a.example", []string{"a.example/"}, m.state)
-	}
+	m.load()
 }
 
 // current returns the key in a file.
-func (m *model) current(selector string) *Key {
-	for _, f := range m.state.files {
-		if f.Selector == selector && f.Signer != nil {
-			return &f.Key
+func (m *model) current(selector string) *keystore.Key {
+	for _, key := range m.snapshot.Keys(modelDomain) {
+		if key.Selector == selector {
+			return key
 		}
 	}
 	return nil
 }
 
-func (m *model) name(key *Key) string { p := fingerprint(key); return key.Selector + string(p[:]) }
+func (m *model) name(key *keystore.Key) string {
+	p := fingerprintOf(key)
+	return key.Selector + string(p[:])
+}
 
-// check asks the DNS about each key, in the order that they have.
+// check asks the DNS about each key.
 func (m *model) check() {
 	m.note("check")
-	if m.dnsFails {
-		return // no clear answer, so nothing is learned
-	}
-	for _, key := range slices.Clone(m.state.keys) {
+	answers := make([]dns.KeyAnswer, len(m.page.keys))
+	for i, key := range m.page.keys {
+		if m.dnsFails {
+			continue // no clear answer, so nothing is learned
+		}
 		if m.random.IntN(8) == 0 {
 			m.note("no answer about %s", key.Selector)
 			continue
 		}
-		presence := dns.Missing
+		answers[i].Presence = dns.Missing
 		if in := m.zone[key.Selector]; in != nil && in.Equal(key) {
-			presence = dns.There
+			answers[i].Presence = dns.There
 		}
-		m.state = m.loader.learned(m.state, key, presence)
 		delete(m.there, m.name(key))
-		if presence == dns.There {
+		if answers[i].Presence == dns.There {
 			m.there[m.name(key)] = true
 		}
 	}
+	m.page = m.book.learned(m.page, m.page.keys, answers)
 }
 
 func (m *model) assert() {
 	m.Helper()
-	usable := 0
-	for _, f := range m.state.files {
-		if f.Signer != nil {
-			usable++
-		}
+	fail := func(format string, args ...any) {
+		m.Helper()
+		m.Fatalf("%s: %s\n%s", fmt.Sprintf(format, args...), m.describe(), strings.Join(m.log, "\n"))
 	}
-	if usable > 0 && len(m.state.signing) == 0 {
-		m.Fatalf("nothing signs: %s\n%s", m.describe(), strings.Join(m.log, "\n"))
+	keys := m.snapshot.Keys(modelDomain)
+	if len(keys) > 0 && len(m.page.signing) == 0 {
+		fail("nothing signs")
 	}
-	for _, f := range m.state.files {
-		if f.Signer != nil && f.gone == 0 && !slices.ContainsFunc(m.state.keys, f.Key.Equal) {
-			m.Fatalf("the key of %s is lost: %s\n%s", f.Selector, m.describe(), strings.Join(m.log, "\n"))
+	for _, key := range keys {
+		if !slices.ContainsFunc(m.page.keys, key.Equal) {
+			fail("the key of %s is lost", key.Selector)
 		}
 	}
 	anyThere := false
-	for _, key := range m.state.keys {
+	for _, key := range m.page.keys {
 		anyThere = anyThere || m.there[m.name(key)]
 	}
-	for i, key := range m.state.keys {
-		signs := slices.Contains(m.state.signing, key)
-		if signs && anyThere && !m.there[m.name(key)] {
-			m.Fatalf("%s signs, and another key is the one that is published: %s\n%s", key.Selector, m.describe(), strings.Join(m.log, "\n"))
+	decided := Decide(m.page.keys, m.page.marks, On, m.now)
+	if !slices.Equal(Signing(decided), m.page.signing) {
+		fail("Decide has other keys sign")
+	}
+	for _, s := range decided {
+		if s.Signs && anyThere && !m.there[m.name(s.Key)] {
+			fail("%s signs, and another key is the one that is published", s.Selector)
 		}
-		if stage, _ := m.state.marks[i].stage(m.now); (stage == Active) != signs {
-			m.Fatalf("%s is %s and signs: %t\n%s", key.Selector, stage, signs, strings.Join(m.log, "\n"))
+		if (s.Stage == Active) != s.Signs {
+			fail("%s is %s and signs: %t", s.Selector, s.Stage, s.Signs)
 		}
 	}
 }
 
 func (m *model) describe() string {
 	var b strings.Builder
-	for i, key := range m.state.keys {
-		stage, _ := m.state.marks[i].stage(m.now)
-		fmt.Fprintf(&b, "%s %s %s %s; ", key.Selector, key.Algorithm, stage, m.state.marks[i].presence)
+	for _, s := range Decide(m.page.keys, m.page.marks, On, m.now) {
+		fmt.Fprintf(&b, "%s %s %s %s; ", s.Selector, s.Algorithm, s.Stage, s.Mark.Presence)
 	}
 	return b.String()
 }

@@ -1,4 +1,4 @@
-package keystore
+package rotation
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/record"
 )
@@ -41,10 +42,10 @@ const (
 	everywhere = 8
 )
 
-// Checker asks the DNS in the background whether the keys of a store are
-// published, and tells the store. Nothing waits for it but a start.
+// Checker queries the DNS in the background for the records of the keys in a book,
+// and tells the book. Nothing waits for it but a start.
 type Checker struct {
-	store *Store
+	book  *Book
 	dns   DNS
 	limit *rate.Limiter
 
@@ -62,14 +63,14 @@ type urgent struct {
 	said  map[string]dns.KeyAnswer // the last, by selector
 }
 
-// NewChecker returns a checker that has not asked yet. The store tells it of new
+// NewChecker returns a checker that has not asked yet. The book tells it of new
 // keys from now on.
-func NewChecker(store *Store, dns DNS) *Checker {
+func NewChecker(book *Book, dns DNS) *Checker {
 	c := &Checker{
-		store: store, dns: dns, limit: rate.NewLimiter(rate.Limit(dns.Rate), max(int(dns.Rate), everywhere)),
+		book: book, dns: dns, limit: rate.NewLimiter(rate.Limit(dns.Rate), max(int(dns.Rate), everywhere)),
 		urgent: make(map[string]*urgent), asking: make(map[string]bool),
 	}
-	store.watched(c.Hurry)
+	book.nudge = c.Hurry
 	return c
 }
 
@@ -95,8 +96,9 @@ func (c *Checker) Hurry(names ...string) {
 func (c *Checker) First(ctx context.Context) {
 	var running sync.WaitGroup
 	free := make(chan struct{}, 4*askers)
-	for name, d := range c.store.Snapshot().shards.all() {
-		if known := d.state.Load(); len(known.keys) < 2 || ctx.Err() != nil {
+	snapshot := c.book.store.Snapshot()
+	for _, name := range snapshot.Domains() {
+		if len(snapshot.Keys(name)) < 2 || ctx.Err() != nil {
 			continue
 		}
 		free <- struct{}{}
@@ -127,7 +129,7 @@ func (c *Checker) Run(ctx context.Context) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	c.Hurry()
-	sweep := sweep{store: c.store}
+	sweep := sweep{store: c.book.store}
 	for {
 		select {
 		case <-ctx.Done():
@@ -183,24 +185,19 @@ func (c *Checker) due(now time.Time) (names []string) {
 
 // check asks for the keys of a domain, and settles when to do so again.
 func (c *Checker) check(ctx context.Context, name string) {
-	known := c.store.Snapshot().state(name)
+	known := c.book.page(name)
 	said := make(map[string]dns.KeyAnswer)
+	answers := make([]dns.KeyAnswer, len(known.keys))
 	settled, most := true, lazyPause
-	for i, key := range known.keys {
-		was := dns.Unknown
-		if known.marks != nil {
-			was = known.marks[i].presence
-		}
+	for i, key := range known.keys[:len(known.marks)] {
+		was := known.marks[i].Presence
 		signs := slices.Contains(known.signing, key)
 		answer, asked := c.ask(ctx, key, was, signs)
 		if !asked || ctx.Err() != nil {
 			return
 		}
 		c.note(answer)
-		said[key.Selector] = answer
-		if answer.Presence != dns.Unknown {
-			c.store.learn(name, key, answer)
-		}
+		said[key.Selector], answers[i] = answer, answer
 		if answer.Presence == dns.There {
 			continue
 		}
@@ -208,6 +205,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 			most = longPause
 		}
 	}
+	c.book.learn(name, known.keys, answers)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u := c.urgent[name]
@@ -231,7 +229,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 // through. Of one that signs, or was seen to be published, a cache may say that it is
 // there: nothing comes of that. That it is not is believed when they all say so.
 // It reports whether there was time to ask, within the bound on queries.
-func (c *Checker) ask(ctx context.Context, key *Key, was dns.Presence, signs bool) (answer dns.KeyAnswer, asked bool) {
+func (c *Checker) ask(ctx context.Context, key *keystore.Key, was dns.Presence, signs bool) (answer dns.KeyAnswer, asked bool) {
 	want, err := record.ForKey(key.Signer.Public())
 	if err != nil {
 		return dns.KeyAnswer{Text: err.Error()}, true
@@ -259,9 +257,9 @@ func (c *Checker) note(answer dns.KeyAnswer) {
 	fails := answer.Presence == dns.Unknown
 	switch {
 	case fails && !c.failing:
-		c.store.log.Warn("the DNS cannot say whether a key is published, so what signs stays as it is", "err", answer.Text)
+		c.book.log.Warn("the DNS cannot say whether a key is published, so the signing keys stay", "err", answer.Text)
 	case !fails && c.failing:
-		c.store.log.Info("the DNS answers again")
+		c.book.log.Info("the DNS answers again")
 	}
 	c.failing = fails
 }
@@ -280,38 +278,4 @@ func (c *Checker) Said(name string) (said map[string]dns.KeyAnswer, next time.Ti
 // jittered keeps many that began together from staying together.
 func jittered(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
-}
-
-// sweep goes over all domains again and again, each once in lazyPause, and once
-// at first as fast as it goes.
-type sweep struct {
-	store *Store
-	names []string // still to come of this round
-	last  time.Time
-	fast  bool
-}
-
-// due returns the domains whose turn has come.
-func (s *sweep) due(now time.Time, hurry bool) []string {
-	if hurry {
-		s.names, s.fast = s.store.Snapshot().Domains(), true
-	}
-	if len(s.names) == 0 {
-		s.names, s.fast = s.store.Snapshot().Domains(), false
-		rand.Shuffle(len(s.names), func(i, j int) { s.names[i], s.names[j] = s.names[j], s.names[i] })
-		s.last = now
-	}
-	n := len(s.names)
-	if s.fast {
-		n = min(n, askers)
-	} else {
-		total := s.store.Snapshot().Len()
-		n = min(n, int(int64(total)*int64(now.Sub(s.last))/int64(lazyPause)))
-		if n == 0 {
-			return nil
-		}
-	}
-	due := s.names[:n]
-	s.names, s.last = s.names[n:], now
-	return due
 }

@@ -1,4 +1,4 @@
-package keystore
+package rotation
 
 import (
 	"context"
@@ -10,13 +10,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	miekg "github.com/miekg/dns"
 
+	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -74,10 +75,10 @@ func (z *zone) set(change func()) {
 	change()
 }
 
-// publish publishes the last key that the store has under these names.
-func (z *zone) publish(t testing.TB, store *Store, domain, selector string) {
+// publish publishes the last key that the directory has under these names.
+func (z *zone) publish(t testing.TB, book *Book, domain, selector string) {
 	t.Helper()
-	for _, key := range store.Snapshot().Keys(domain) {
+	for _, key := range book.store.Domain(domain).List() {
 		if key.Selector == selector {
 			text, err := record.ForKey(key.Signer.Public())
 			if err != nil {
@@ -88,56 +89,74 @@ func (z *zone) publish(t testing.TB, store *Store, domain, selector string) {
 	}
 }
 
-// checked is a store with a checker, in a directory.
-func (d directory) checked(options Options) (*Store, *Checker, *zone, *journal) {
+// checked is a book with a checker, of a directory.
+func (d directory) checked(mode Mode, state string) (*Book, *Checker, *zone, *journal) {
 	d.Helper()
 	log := &journal{}
-	options.Dir = d.path
-	store, err := Open(options, slog.New(slog.NewTextHandler(log, nil)))
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	store, err := keystore.Open(keystore.Options{Dir: d.path}, logger)
+	if err != nil {
+		d.Fatal(err)
+	}
+	book, err := Open(store, mode, state, logger)
 	if err != nil {
 		d.Fatal(err)
 	}
 	z := &zone{texts: make(map[string]string), queries: make(map[string]int)}
-	return store, NewChecker(store, DNS{Resolver: z.serve(d), Rate: 10_000}), z, log
+	return book, NewChecker(book, DNS{Resolver: z.serve(d), Rate: 10_000}), z, log
 }
 
-func stages(s *Snapshot, domain string, now time.Time) map[string]Stage {
+func stages(b *Book, domain string, now time.Time) map[string]Stage {
 	all := make(map[string]Stage)
-	for _, status := range s.Status(domain, now) {
+	for _, status := range b.Status(domain, now) {
 		all[status.Selector] = status.Stage
 	}
 	return all
+}
+
+// describeSigning names the keys that sign for a domain: "selector:type selector:type",
+// or says why none does.
+func describeSigning(b *Book, domain string) string {
+	keys, err := b.Signing(domain)
+	if err != nil {
+		return finding.Text(err)
+	}
+	var names []string
+	for _, key := range keys {
+		names = append(names, fmt.Sprintf("%s:%s", key.Selector, key.Algorithm))
+	}
+	return strings.Join(names, " ")
 }
 
 // The life of two keys, step by step, and what the log says of it.
 func TestCheckerAndStages(t *testing.T) {
 	t.Parallel()
 	d := newDirectory(t)
-	d.write("a.example/s1.private", pkcs8(t, rsaKeys(1024, 0)))
-	d.write("a.example/s2.private", pkcs8(t, rsaKeys(1024, 1)))
-	store, checker, z, log := d.checked(Options{Check: CheckOn})
+	d.write("a.example/s1.private", pkcs8(t, rsaKeys(0)))
+	d.write("a.example/s2.private", pkcs8(t, rsaKeys(1)))
+	book, checker, z, log := d.checked(On, "")
 	now := time.Now()
 	step := func(what string, want map[string]Stage, says string) {
 		t.Helper()
 		checker.check(t.Context(), "a.example")
-		if got := stages(store.Snapshot(), "a.example", now); !maps.Equal(got, want) {
+		if got := stages(book, "a.example", now); !maps.Equal(got, want) {
 			t.Errorf("%s: stages %v, want %v", what, got, want)
 		}
 		if !strings.Contains(log.String(), says) {
 			t.Errorf("%s: the log does not say %q:\n%s", what, says, log)
 		}
 	}
-	step("nothing is published", map[string]Stage{"s1": Active, "s2": Pending}, "the key that signs is not published, so its mail cannot be verified; hint: publish its record")
-	z.publish(t, store, "a.example", "s2")
-	step("the second is", map[string]Stage{"s1": Retiring, "s2": Active}, `msg="other keys sign now" domain=a.example before=s1 now=s2`)
-	z.publish(t, store, "a.example", "s1")
+	step("nothing is published", map[string]Stage{"s1": Active, "s2": Pending}, "the signing key is not published, so its mail cannot be verified\" domain=a.example selector=s1")
+	z.publish(t, book, "a.example", "s2")
+	step("the second is", map[string]Stage{"s1": Retiring, "s2": Active}, `msg="signing keys changed" domain=a.example before=s1 now=s2`)
+	z.publish(t, book, "a.example", "s1")
 	step("both are", map[string]Stage{"s1": Retiring, "s2": Active}, "key is published")
 	z.set(func() { z.fails = true })
-	step("the DNS fails", map[string]Stage{"s1": Retiring, "s2": Active}, "the DNS cannot say whether a key is published, so what signs stays as it is")
+	step("the DNS fails", map[string]Stage{"s1": Retiring, "s2": Active}, "the DNS cannot say whether a key is published, so the signing keys stay")
 	z.set(func() { z.fails = false; delete(z.texts, "s2._domainkey.a.example") })
 	step("the second is gone", map[string]Stage{"s1": Active, "s2": Retiring}, "the record of a key is gone")
 	z.set(func() { clear(z.texts) })
-	step("both are gone", map[string]Stage{"s1": Active, "s2": Retiring}, "the record of the key that signs is gone, and no other key is published")
+	step("both are gone", map[string]Stage{"s1": Active, "s2": Retiring}, "the record of the signing key is gone, and no other key is published")
 	now = now.Add(8 * 24 * time.Hour)
 	step("a week later", map[string]Stage{"s1": Active, "s2": Retired}, "the DNS answers again")
 }
@@ -147,35 +166,35 @@ func TestCheckerAndStages(t *testing.T) {
 func TestReplacedKeyWaitsForItsRecord(t *testing.T) {
 	t.Parallel()
 	d := newDirectory(t)
-	d.write("a.example.private", pkcs8(t, rsaKeys(1024, 0)))
-	store, checker, z, _ := d.checked(Options{Check: CheckOn})
-	z.publish(t, store, "a.example", "mail")
+	d.write("a.example.private", pkcs8(t, rsaKeys(0)))
+	book, checker, z, _ := d.checked(On, "")
+	z.publish(t, book, "a.example", "mail")
 	signer := func() int {
 		t.Helper()
 		checker.check(t.Context(), "a.example")
-		keys, err := store.Snapshot().Signing("a.example")
+		keys, err := book.Signing("a.example")
 		if err != nil || len(keys) != 1 {
 			t.Fatalf("%d keys sign, %v", len(keys), err)
 		}
-		return slices.IndexFunc([]int{0, 1, 2}, func(n int) bool { return rsaKeys(1024, n).PublicKey.Equal(keys[0].Signer.Public()) })
+		return slices.IndexFunc([]int{0, 1, 2}, func(n int) bool { return rsaKeys(n).PublicKey.Equal(keys[0].Signer.Public()) })
 	}
 	if got := signer(); got != 0 {
 		t.Fatalf("key %d signs at first", got)
 	}
 	for n := 1; n <= 2; n++ { // twice: the first to come is never published
-		d.write("a.example.private", pkcs8(t, rsaKeys(1024, n)))
-		if err := store.Reload(); err != nil {
+		d.write("a.example.private", pkcs8(t, rsaKeys(n)))
+		if err := book.store.Reload(); err != nil {
 			t.Fatal(err)
 		}
 		if got := signer(); got != 0 {
 			t.Errorf("key %d signs, and the record is that of the one before", got)
 		}
 	}
-	z.publish(t, store, "a.example", "mail") // the last of that name
+	z.publish(t, book, "a.example", "mail") // the last of that name
 	if got := signer(); got != 2 {
 		t.Errorf("key %d signs after the record of the last was published", got)
 	}
-	if keys := store.Snapshot().Keys("a.example"); len(keys) != 1 {
+	if keys := book.Status("a.example", time.Now()); len(keys) != 1 {
 		t.Errorf("%d keys are left", len(keys))
 	}
 }
@@ -183,17 +202,17 @@ func TestReplacedKeyWaitsForItsRecord(t *testing.T) {
 // With warn, and with off, the newest key signs at once.
 func TestCheckThatDoesNotDecide(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []Check{CheckWarn, CheckOff} {
+	for _, mode := range []Mode{Warn, Off} {
 		d := newDirectory(t)
-		d.write("a.example/s1.private", pkcs8(t, rsaKeys(1024, 0)))
-		d.write("a.example/s2.private", pkcs8(t, rsaKeys(1024, 1)))
-		store, checker, z, log := d.checked(Options{Check: mode})
-		z.publish(t, store, "a.example", "s1")
+		d.write("a.example/s1.private", pkcs8(t, rsaKeys(0)))
+		d.write("a.example/s2.private", pkcs8(t, rsaKeys(1)))
+		book, checker, z, log := d.checked(mode, "")
+		z.publish(t, book, "a.example", "s1")
 		checker.check(t.Context(), "a.example")
-		if got := describeSigning(store.Snapshot(), "a.example"); got != "s2:rsa" {
+		if got := describeSigning(book, "a.example"); got != "s2:rsa" {
 			t.Errorf("with %q signs %s", mode, got)
 		}
-		if said := log.count("the key that signs is not published") > 0; said != (mode == CheckWarn) {
+		if said := log.count("the signing key is not published") > 0; said != (mode == Warn) {
 			t.Errorf("with %q it is said: %t", mode, said)
 		}
 	}
@@ -204,52 +223,41 @@ func TestCheckThatDoesNotDecide(t *testing.T) {
 func TestStateOverRestart(t *testing.T) {
 	t.Parallel()
 	d, dir := newDirectory(t), t.TempDir()
-	d.write("a.example/s1.private", pkcs8(t, rsaKeys(1024, 0)))
-	d.write("a.example/s2.private", pkcs8(t, rsaKeys(1024, 1)))
-	store, checker, z, _ := d.checked(Options{Check: CheckOn, State: dir})
-	z.publish(t, store, "a.example", "s2")
+	d.write("a.example/s1.private", pkcs8(t, rsaKeys(0)))
+	d.write("a.example/s2.private", pkcs8(t, rsaKeys(1)))
+	book, checker, z, _ := d.checked(On, dir)
+	z.publish(t, book, "a.example", "s2")
 	checker.check(t.Context(), "a.example")
-	before := store.Snapshot().Status("a.example", time.Now())
+	before := book.Status("a.example", time.Now())
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	store.Remember(ended)
+	book.Save(ended)
 
-	again, checker, z, log := d.checked(Options{Check: CheckOn, State: dir})
+	again, checker, z, log := d.checked(On, dir)
 	z.set(func() { z.fails = true })
 	checker.First(t.Context())
-	for i, status := range again.Snapshot().Status("a.example", time.Now()) {
-		if want := before[i]; status.Stage != want.Stage || !status.Since.Equal(want.Since) || status.Presence != want.Presence || !status.Asked.Equal(want.Asked) {
+	for i, status := range again.Status("a.example", time.Now()) {
+		if want := before[i]; status.Stage != want.Stage || !status.Since.Equal(want.Since) || status.Mark != want.Mark {
 			t.Errorf("%s: %+v, before the restart %+v", status.Selector, status, want)
 		}
 	}
-	if got := describeSigning(again.Snapshot(), "a.example"); got != "s2:rsa" {
+	if got := describeSigning(again, "a.example"); got != "s2:rsa" {
 		t.Errorf("after the restart signs %s", got)
 	}
 
 	// A state that is damaged or of something else is no reason not to start.
-	for _, damage := range []string{"", "hello\n", stateHeader + "\nx", stateHeader + "\na.example s1 zz there 1 1 1\n", "\xff\xfe"} {
+	for _, damage := range []string{"", "hello\n", stateHeader + "\nx", stateHeader + "\nkey a.example s1 zz there 1 1 1 0\n", "\xff\xfe"} {
 		if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(damage), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		damaged, _, _, log := d.checked(Options{Check: CheckOn, State: dir})
-		if got := describeSigning(damaged.Snapshot(), "a.example"); got != "s1:rsa" || log.count("what was known of the keys is lost in part") != 1 {
+		damaged, _, _, log := d.checked(On, dir)
+		if got := describeSigning(damaged, "a.example"); got != "s1:rsa" || log.count("the state is lost in part") != 1 {
 			t.Errorf("with the state %q signs %s:\n%s", damage, got, log)
 		}
 	}
-	if _, err := Open(Options{Dir: d.path, Check: CheckOn, State: filepath.Join(dir, "nowhere")}, slog.New(slog.NewTextHandler(log, nil))); err == nil || !strings.Contains(err.Error(), "hint: ") {
+	if _, err := Open(again.store, On, filepath.Join(dir, "nowhere"), slog.New(slog.NewTextHandler(log, nil))); err == nil || !strings.Contains(finding.Text(err), "hint: ") {
 		t.Errorf("a state directory that is not there: %v", err)
 	}
-}
-
-func FuzzState(f *testing.F) {
-	f.Add([]byte(stateHeader + "\na.example s1 000102030405060708090a0b0c0d0e0f there 1800000000 1800000000 0\n"))
-	f.Add([]byte(stateHeader + "\na b c unknown 1 2 3"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		marks, err := parseState(data)
-		if err == nil && marks == nil {
-			t.Error("neither marks nor an error")
-		}
-	})
 }
 
 // With many domains each is asked for once in a round, and no more at one time
@@ -261,11 +269,11 @@ func TestSweepAsksForAllOnce(t *testing.T) {
 	for i := range n {
 		d.write(fmt.Sprintf("d%03d.example.private", i), ed25519PEM(t))
 	}
-	store, checker, z, _ := d.checked(Options{Check: CheckOn})
+	book, checker, z, _ := d.checked(On, "")
 	for i := range n {
-		z.publish(t, store, fmt.Sprintf("d%03d.example", i), "mail")
+		z.publish(t, book, fmt.Sprintf("d%03d.example", i), "mail")
 	}
-	sweep := sweep{store: store}
+	sweep := sweep{store: book.store}
 	now := time.Now()
 	due := sweep.due(now, true)
 	if len(due) != askers {
@@ -288,7 +296,7 @@ func TestSweepAsksForAllOnce(t *testing.T) {
 	if got := len(slices.Compact(slices.Clone(due))); got < n*9/10 || len(due) > n {
 		t.Errorf("%d are due within an hour, %d of them different", len(due), got)
 	}
-	for _, name := range store.Snapshot().Domains() {
+	for _, name := range book.store.Snapshot().Domains() {
 		checker.check(t.Context(), name)
 	}
 	checker.mu.Lock()
@@ -304,19 +312,19 @@ func TestStateIsKeptUntilAllIsRead(t *testing.T) {
 	t.Parallel()
 	d, dir := newDirectory(t), t.TempDir()
 	key := ed25519PEM(t)
-	for i := range few + 1 {
+	for i := range 1001 {
 		d.write(fmt.Sprintf("d%04d.example.private", i), key)
 	}
-	store, checker, z, _ := d.checked(Options{Check: CheckOn, State: dir})
-	store.ReadAll()
+	book, checker, z, _ := d.checked(On, dir)
+	book.store.ReadAll()
 	domains := []string{"d0001.example", "d0002.example"}
 	for _, domain := range domains {
-		z.publish(t, store, domain, "mail")
+		z.publish(t, book, domain, "mail")
 		checker.check(t.Context(), domain)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	store.Remember(ended)
+	book.Save(ended)
 	known := func() int {
 		t.Helper()
 		data, err := os.ReadFile(filepath.Join(dir, stateFile))
@@ -329,16 +337,16 @@ func TestStateIsKeptUntilAllIsRead(t *testing.T) {
 		t.Fatalf("%d keys are known to be published", got)
 	}
 
-	again, checker, z, _ := d.checked(Options{Check: CheckOn, State: dir})
+	again, checker, z, _ := d.checked(On, dir)
 	z.publish(t, again, domains[0], "mail")
 	checker.check(t.Context(), domains[0])
-	again.Remember(ended)
+	again.Save(ended)
 	if got := known(); got != 2 {
 		t.Errorf("after a start that read one domain %d keys are known", got)
 	}
-	again.ReadAll()
+	again.store.ReadAll()
 	checker.check(t.Context(), domains[0])
-	again.Remember(ended)
+	again.Save(ended)
 	if got := known(); got != 2 {
 		t.Errorf("when all is read %d keys are known", got)
 	}
@@ -353,11 +361,11 @@ func TestFirstKeepsToTheRate(t *testing.T) {
 		d.write(fmt.Sprintf("d%d.example/s1.private", i), ed25519PEM(t))
 		d.write(fmt.Sprintf("d%d.example/s2.private", i), ed25519PEM(t))
 	}
-	store, _, z, log := d.checked(Options{Check: CheckOn})
+	book, _, z, log := d.checked(On, "")
 	for i := range 20 {
-		z.publish(t, store, fmt.Sprintf("d%d.example", i), "s2")
+		z.publish(t, book, fmt.Sprintf("d%d.example", i), "s2")
 	}
-	checker := NewChecker(store, DNS{Resolver: z.serve(t), Rate: 1})
+	checker := NewChecker(book, DNS{Resolver: z.serve(t), Rate: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	checker.First(ctx)
@@ -372,25 +380,5 @@ func TestFirstKeepsToTheRate(t *testing.T) {
 	}
 	if log.count("the DNS cannot say") > 0 {
 		t.Errorf("that there was no time is taken for a failure:\n%s", log)
-	}
-}
-
-// Who may read the keys may read how far a rotation is.
-func TestRotationBelongsToTheOwnerOfTheKeys(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := os.Chown(dir, 65532, 65532); err != nil {
-		t.Fatal(err)
-	}
-	r := &Rotation{To: []NewKey{{"s2", RSA, 2048}}}
-	if err := r.Write(dir, "a.example"); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(rotationPath(dir, "a.example"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sys := info.Sys().(*syscall.Stat_t); sys.Uid != 65532 || info.Mode().Perm() != 0o644 {
-		t.Errorf("uid %d, mode %v", sys.Uid, info.Mode())
 	}
 }

@@ -1,0 +1,37 @@
+package keystore
+
+import (
+	"bufio"
+	"fmt"
+	"path/filepath"
+
+	"signpost/keystore/atomicfile"
+)
+
+// WriteBeside writes a file into the folder of a domain in the key directory dir,
+// in place of one of that name: it is whole whenever it is looked at. The folder is
+// made where it is missing. Who may read the keys may read the file.
+func WriteBeside(dir, domain, name string, write func(*bufio.Writer)) error {
+	path := filepath.Join(dir, domain, name)
+	err := makeDir(filepath.Dir(path))
+	var rights access
+	if err == nil {
+		rights, err = accessIn(dir)
+	}
+	if err == nil {
+		err = atomicfile.Replace(path, 0o644, rights.give, write)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, explain(err, existing(filepath.Dir(path))))
+	}
+	return nil
+}
+
+// WriteState writes a file that only its owner may read, in place of one of that
+// name: it is whole whenever it is looked at.
+func WriteState(path string, write func(*bufio.Writer)) error {
+	if err := atomicfile.Replace(path, 0o600, nil, write); err != nil {
+		return fmt.Errorf("writing the state %s: %w", path, explain(err, filepath.Dir(path)))
+	}
+	return nil
+}

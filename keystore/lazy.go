@@ -1,0 +1,135 @@
+package keystore
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// few is how many domains are read at once and named in the log. Beyond that
+// a start would take too long: the directory is only listed, and the keys of a
+// domain are read on its first use, or in the background.
+const few = 1000
+
+// domainRead is the reading of a domain's files that is under way.
+type domainRead struct {
+	done chan struct{}
+	keys *DomainKeys // once it is done
+}
+
+// Domain returns the keys of a domain, and reads its files where that was not done
+// yet. Only those wait for the disk who want the same domain.
+func (s *Store) Domain(name string) *DomainKeys {
+	d := s.Snapshot().Domain(name)
+	if d.unread == nil {
+		return d
+	}
+	s.reading.Lock()
+	r := s.reads[name]
+	first := r == nil
+	if first {
+		r = &domainRead{done: make(chan struct{})}
+		s.reads[name] = r
+	}
+	s.reading.Unlock()
+	if !first {
+		<-r.done
+		return r.keys
+	}
+	r.keys = s.readDomain(name)
+	close(r.done)
+	s.reading.Lock()
+	delete(s.reads, name)
+	s.reading.Unlock()
+	return r.keys
+}
+
+// readDomain reads the files of a domain for the first time, and returns its keys.
+func (s *Store) readDomain(name string) *DomainKeys {
+	for {
+		was := s.Snapshot().Domain(name)
+		if was.unread == nil {
+			return was // somebody else was first
+		}
+		now := s.source.read(name, *was.unread, nil)
+		if len(s.replace([]change{{name, was, now}}, nil)) == 0 {
+			s.logProblems(nil, now.problems)
+			return now
+		}
+	}
+}
+
+// ReadAll reads what was not read yet, and returns when that is done.
+func (s *Store) ReadAll() {
+	eachShard(s.Snapshot().Len(), func(i int) {
+		var changes []change
+		for name, d := range s.Snapshot().shards[i] {
+			if d.unread != nil {
+				changes = append(changes, change{name, d, s.source.read(name, *d.unread, nil)})
+			}
+		}
+		s.firstRead(changes)
+	})
+	s.allRead()
+}
+
+// firstRead puts domains in force that were read for the first time.
+func (s *Store) firstRead(changes []change) {
+	if len(changes) == 0 {
+		return
+	}
+	late := s.replace(changes, nil)
+	for _, c := range changes {
+		if !slices.ContainsFunc(late, func(l change) bool { return l.name == c.name }) {
+			s.logProblems(nil, c.now.problems)
+		}
+	}
+	for _, c := range late {
+		s.Domain(c.name)
+	}
+}
+
+// readInBackground reads what was not read yet, in no hurry: it takes half of a
+// processor at the most.
+func (s *Store) readInBackground(ctx context.Context) {
+	if _, unread := s.Snapshot().Count(); unread == 0 {
+		return
+	}
+	start, n := time.Now(), 0
+	for i := range len(shards{}) {
+		var changes []change
+		for name, d := range s.Snapshot().shards[i] {
+			if d.unread == nil {
+				continue
+			}
+			changes = append(changes, change{name, d, s.source.read(name, *d.unread, nil)})
+			if n++; n%20 == 0 {
+				if ctx.Err() != nil {
+					return
+				}
+				time.Sleep(time.Since(start))
+				start = time.Now()
+			}
+		}
+		s.firstRead(changes)
+	}
+	s.allRead()
+}
+
+// allRead logs what was read, and tells the observer.
+func (s *Store) allRead() {
+	if s.observer.ReadAll != nil {
+		s.observer.ReadAll()
+	}
+	snapshot := s.Snapshot()
+	usable, _ := snapshot.Count()
+	if snapshot.Len() <= few {
+		for _, name := range snapshot.Domains() {
+			for _, key := range snapshot.Keys(name) {
+				logKey(s.log, "key loaded", key)
+			}
+		}
+	}
+	s.log.Info("keys loaded", "keys", s.source.Dir, "domains", snapshot.Len(),
+		"usable", usable, "broken", len(snapshot.Problems()))
+}

@@ -1,0 +1,352 @@
+package rotation
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/dns"
+	"signpost/keystore/finding"
+)
+
+// Book keeps what is known of the keys of a Store, and says who signs. To ask it
+// on the path of a message takes no disk, no DNS and no lock that is held for
+// either, once the keys of the domain have been read.
+type Book struct {
+	store *keystore.Store
+	mode  Mode
+	log   *slog.Logger
+	now   func() time.Time
+	nudge func(names ...string) // of domains with new keys
+
+	revision atomic.Int64
+	changed  atomic.Bool // something is known that is not written yet
+
+	// remembered is what was known before the start, until the keys of all domains
+	// have been read: a key that comes later is a new one.
+	remembered atomic.Pointer[map[fingerprint]Mark]
+	state      string // directory of the state file; "" for none
+
+	shards [64]shard
+}
+
+// shard is a part of the pages, by domain.
+type shard struct {
+	mu    sync.RWMutex
+	pages map[string]*page
+}
+
+// page is what the book has of one domain. It is immutable.
+type page struct {
+	of      *keystore.DomainKeys // what it was made of
+	keys    []*keystore.Key      // usable, the oldest first, those that were replaced too
+	marks   []Mark               // of the keys; nil when the DNS is not asked
+	signing []*keystore.Key
+	// provisional says that the oldest key signs because nothing is known of any.
+	// Until a message is signed it counts as one that never did.
+	provisional bool
+}
+
+// Open returns the book of a store. What it knew before the start is in the state
+// directory; "" is for none.
+func Open(store *keystore.Store, mode Mode, state string, log *slog.Logger) (*Book, error) {
+	b := newBook(store, mode, state, log)
+	if state != "" && mode != Off {
+		marks, err := readState(state)
+		switch {
+		case err != nil && marks == nil:
+			return nil, err
+		case err != nil:
+			log.Warn("the state is lost in part", finding.Attr(err))
+		}
+		b.remembered.Store(&marks)
+	}
+	store.Observe(keystore.Observer{Changed: b.domainChanged, ReadAll: b.allRead})
+	return b, nil
+}
+
+func newBook(store *keystore.Store, mode Mode, state string, log *slog.Logger) *Book {
+	b := &Book{store: store, mode: mode, state: state, log: log, now: time.Now}
+	for i := range b.shards {
+		b.shards[i].pages = make(map[string]*page)
+	}
+	return b
+}
+
+// Signing returns the keys that sign for a domain given as A-labels, lower case:
+// RSA first, then Ed25519. The error is keystore.ErrNoKey when the directory names
+// no key for it, and says what is wrong when it does but none is usable.
+func (b *Book) Signing(domain string) ([]*keystore.Key, error) {
+	p := b.page(domain)
+	if len(p.signing) == 0 {
+		return nil, p.of.Err()
+	}
+	return p.signing, nil
+}
+
+// Take is Signing for a message, which is then signed with the keys.
+func (b *Book) Take(domain string) ([]*keystore.Key, error) {
+	p := b.page(domain)
+	if len(p.signing) == 0 {
+		return nil, p.of.Err()
+	}
+	if p.provisional {
+		b.use(domain)
+	}
+	return p.signing, nil
+}
+
+// Status returns the usable keys of a domain, the oldest first, as Decide has them.
+func (b *Book) Status(domain string, now time.Time) []Status {
+	p := b.page(domain)
+	return Decide(p.keys, p.marks, b.mode, now)
+}
+
+// Mode returns what the answers of the DNS are for.
+func (b *Book) Mode() Mode { return b.mode }
+
+// Revision is a number that grows when anything that the book says changes.
+func (b *Book) Revision() int64 { return b.store.Revision() + b.revision.Load() }
+
+// Aged returns how many of the keys that sign have files older than age, and the
+// oldest of those. Domains whose keys nobody has read yet are left out.
+func (b *Book) Aged(age time.Duration, now time.Time) (n int, oldest *keystore.Key) {
+	snapshot := b.store.Snapshot()
+	for _, name := range snapshot.Domains() {
+		if !snapshot.Read(name) {
+			continue
+		}
+		for _, key := range b.page(name).signing {
+			if now.Sub(key.ModTime) <= age {
+				continue
+			}
+			n++
+			if oldest == nil || key.ModTime.Before(oldest.ModTime) {
+				oldest = key
+			}
+		}
+	}
+	return n, oldest
+}
+
+// page returns the page of a domain for the keys that it has now.
+func (b *Book) page(domain string) *page {
+	keys := b.store.Domain(domain)
+	s := b.shard(domain)
+	s.mu.RLock()
+	p := s.pages[domain]
+	s.mu.RUnlock()
+	switch {
+	case p != nil && p.of == keys:
+		return p
+	case p == nil && len(keys.List()) == 0:
+		return &page{of: keys}
+	}
+	return b.turn(domain)
+}
+
+// turn makes the page of a domain anew for the keys that it has now.
+func (b *Book) turn(domain string) *page {
+	for {
+		keys := b.store.Domain(domain)
+		var noted notes
+		if b.mode != Off && len(keys.List()) > 1 {
+			noted, _ = readNotes(b.store.Dir(), domain) // damaged: the companion says so
+		}
+		s := b.shard(domain)
+		s.mu.Lock()
+		if b.store.Snapshot().Domain(domain) != keys {
+			s.mu.Unlock()
+			continue // they changed again: pages only go forward
+		}
+		was := s.pages[domain]
+		if was != nil && was.of == keys {
+			s.mu.Unlock()
+			return was
+		}
+		now := b.write(keys, was, noted)
+		if len(keys.List()) == 0 && len(now.keys) == 0 {
+			delete(s.pages, domain) // there may be a great many that have no key
+		} else {
+			s.pages[domain] = now
+		}
+		s.mu.Unlock()
+		if was != nil {
+			b.logSigners(domain, was, now)
+		}
+		b.changed.Store(true)
+		b.revision.Add(1)
+		return now
+	}
+}
+
+// write makes the page of keys. The page before may be nil.
+func (b *Book) write(keys *keystore.DomainKeys, was *page, noted notes) *page {
+	p := &page{of: keys, keys: keys.List()}
+	if former := b.replaced(p.keys, was); len(former) > 0 {
+		p.keys = keystore.ByAge(slices.Concat(former, p.keys))
+	}
+	if b.mode == Off {
+		p.signing = choose(p.keys, nil, b.mode)
+		return p
+	}
+	p.marks = make([]Mark, len(p.keys))
+	for i, key := range p.keys {
+		if at := was.index(key); at >= 0 {
+			p.marks[i] = was.marks[at]
+		} else if before := b.remembered.Load(); before != nil {
+			p.marks[i] = (*before)[fingerprintOf(key)]
+		}
+		p.marks[i] = noted.add(p.marks[i], key)
+	}
+	p.provisional = b.mode.decides() && nothingKnown(p.marks)
+	p.signing = settle(p.keys, p.marks, b.mode, b.now())
+	return p
+}
+
+// replaced returns the keys that had been proven and were replaced in their
+// files, under their names, by others that are not: they go on until the world
+// can verify what takes their place.
+func (b *Book) replaced(keys []*keystore.Key, was *page) (former []*keystore.Key) {
+	if was == nil || !b.mode.decides() {
+		return nil
+	}
+	for i, old := range was.keys {
+		if was.marks[i].Presence != dns.There {
+			continue
+		}
+		for _, key := range keys {
+			if key.Selector == old.Selector && !key.Equal(old) && !was.has(key, dns.There) {
+				former = append(former, old)
+			}
+		}
+	}
+	return former
+}
+
+// use notes that a key signs of which nothing is known.
+func (b *Book) use(domain string) {
+	s := b.shard(domain)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.pages[domain]
+	if was == nil || !was.provisional {
+		return
+	}
+	now := *was
+	now.marks, now.provisional = slices.Clone(was.marks), false
+	for i, key := range now.keys {
+		if slices.Contains(now.signing, key) {
+			now.marks[i].Active = At(b.now())
+		}
+	}
+	s.pages[domain] = &now
+	b.changed.Store(true)
+	b.revision.Add(1)
+}
+
+// learn takes the clear answers of the DNS about keys of a domain, and logs what
+// follows from them. They count all at once, so that the order in which the keys were
+// asked for makes no difference.
+func (b *Book) learn(domain string, keys []*keystore.Key, answers []dns.KeyAnswer) {
+	s := b.shard(domain)
+	s.mu.Lock()
+	was := s.pages[domain]
+	if was == nil || was.marks == nil {
+		s.mu.Unlock()
+		return // the keys went while the DNS was asked
+	}
+	now := b.learned(was, keys, answers)
+	s.pages[domain] = now
+	s.mu.Unlock()
+	b.changed.Store(true)
+	b.revision.Add(1)
+	for i, key := range keys {
+		at := was.index(key)
+		if at < 0 || answers[i].Presence == dns.Unknown {
+			continue
+		}
+		if before := was.marks[at].Presence; before != answers[i].Presence {
+			b.logPresence(now, key, before, answers[i])
+		}
+	}
+	b.logSigners(domain, was, now)
+}
+
+// learned returns the page with clear answers about the records of its keys.
+func (b *Book) learned(was *page, keys []*keystore.Key, answers []dns.KeyAnswer) *page {
+	marks := slices.Clone(was.marks)
+	proven := make(map[string]bool) // selectors of keys in the directory
+	for i, key := range keys {
+		at := was.index(key)
+		if at < 0 || answers[i].Presence == dns.Unknown {
+			continue
+		}
+		marks[at] = marks[at].answered(answers[i].Presence, b.now())
+		if answers[i].Presence == dns.There && slices.Contains(was.of.List(), was.keys[at]) {
+			proven[key.Selector] = true
+		}
+	}
+	next := &page{of: was.of}
+	for i, key := range was.keys {
+		if proven[key.Selector] && !slices.Contains(was.of.List(), key) {
+			continue // it was replaced by one that the world can verify now
+		}
+		next.keys, next.marks = append(next.keys, key), append(next.marks, marks[i])
+	}
+	next.provisional = b.mode.decides() && nothingKnown(next.marks)
+	next.signing = settle(next.keys, next.marks, b.mode, b.now())
+	return next
+}
+
+// domainChanged follows a change to the keys of a domain.
+func (b *Book) domainChanged(domain string, added bool) {
+	b.turn(domain)
+	if added && b.nudge != nil {
+		b.nudge(domain)
+	}
+}
+
+// allRead makes the pages of all domains, and forgets what was known before the
+// start.
+func (b *Book) allRead() {
+	for _, name := range b.store.Snapshot().Domains() {
+		b.page(name)
+	}
+	b.remembered.Store(nil)
+}
+
+func (b *Book) shard(domain string) *shard {
+	hash := uint32(2166136261) // FNV-1a
+	for i := range len(domain) {
+		hash = (hash ^ uint32(domain[i])) * 16777619
+	}
+	return &b.shards[(hash>>16^hash)%uint32(len(b.shards))]
+}
+
+// index returns where a key is on the page, or -1. The page may be nil.
+func (p *page) index(key *keystore.Key) int {
+	if p == nil || p.marks == nil {
+		return -1
+	}
+	return slices.IndexFunc(p.keys, key.Equal)
+}
+
+// has reports whether the last clear answer about the record of a key was this.
+func (p *page) has(key *keystore.Key, presence dns.Presence) bool {
+	at := p.index(key)
+	return at >= 0 && p.marks[at].Presence == presence
+}
+
+// signers names the selectors that sign.
+func (p *page) signers() string {
+	selectors := make([]string, len(p.signing))
+	for i, key := range p.signing {
+		selectors[i] = key.Selector
+	}
+	return strings.Join(selectors, ",")
+}

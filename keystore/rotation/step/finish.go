@@ -1,0 +1,158 @@
+package step
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/finding"
+	"signpost/keystore/record"
+	"signpost/keystore/rotation"
+)
+
+// finish archives the keys that signed before, when the mail that they signed is
+// no longer in transit.
+func (d *domain) finish(ctx context.Context, auto bool) {
+	for _, key := range d.Keys {
+		if key.Signs && !published(key) {
+			d.result.Err = fmt.Errorf("%s: the record of the signing key is not at %s, so nothing is archived: %s",
+				d.name, key.Name, key.Said.Text)
+			return
+		}
+	}
+	var last time.Time // of the times until which mail may be in transit
+	due := d.old()
+	if !d.Early {
+		due = slices.DeleteFunc(due, func(key rotation.Answered) bool {
+			until := key.Mark.Stopped.Time().Add(d.Look.Overlap)
+			wait := d.Look.Now.Before(until)
+			if wait && until.After(last) {
+				last = until
+			}
+			return wait
+		})
+	}
+	if len(due) == 0 && !last.IsZero() && !auto && !d.Patient {
+		d.result.Err = EarlyError{fmt.Errorf("%s: mail that the old key signed may be in transit until %s",
+			d.name, last.UTC().Format(time.DateTime))}
+		return
+	}
+	for _, key := range due {
+		d.archive(ctx, key)
+	}
+	if d.result.Err == nil && d.Noted && len(d.old()) == 0 && d.allSign() {
+		d.result.Err = d.End()
+	}
+}
+
+// allSign reports whether each key that was to be made signs, or has been taken
+// away.
+func (d *domain) allSign() bool {
+	return !slices.ContainsFunc(d.Orders, func(order rotation.Order) bool {
+		if i := d.index(order.Selector); i >= 0 {
+			return !d.Keys[i].Signs
+		}
+		return d.taken(d.Look.Dir, order.Selector) // by another run, after this one looked
+	})
+}
+
+// archive archives a key. What has to come before that comes before, so that what
+// fails or is interrupted is done by the next run.
+func (d *domain) archive(ctx context.Context, key rotation.Answered) {
+	gone := Archived{Selector: key.Selector}
+	if d.Revoke {
+		gone.Value = record.DKIM{KeyType: string(key.Algorithm)}.String()
+	}
+	var err error
+	if gone.Name, err = d.place(ctx, key.Selector); err != nil {
+		d.result.fail(err)
+		return
+	}
+	if gone.Done, err = d.withdraw(ctx, gone.Name, key, gone.Value); err != nil {
+		d.result.Err = err
+		return
+	}
+	if d.Public != "" {
+		if err = d.mayBePublic(key, gone); err == nil {
+			gone.Public, err = publishPrivate(d.Public, key.Key)
+		}
+		if err != nil {
+			d.result.Err = err
+			return
+		}
+	}
+	// Else another run would take the key for one that is missing.
+	if d.Forget(key.Selector) {
+		if d.result.Err = d.Write(); d.result.Err != nil {
+			return
+		}
+	}
+	gone.File, err = keystore.Retire(d.Look.Dir, key.Key)
+	if err != nil {
+		d.result.Err = err
+		if _, err := os.Lstat(key.File); err == nil {
+			return
+		}
+	}
+	d.result.Archived = append(d.result.Archived, gone)
+	d.Keys = slices.DeleteFunc(d.Keys, func(other rotation.Answered) bool { return other.Key == key.Key })
+}
+
+// cacheTime is how long a record may be in caches that was taken out of the DNS.
+const cacheTime = 24 * time.Hour
+
+// mayBePublic returns why a private key must not be published yet: with it anybody
+// could sign what the world can verify.
+func (d *domain) mayBePublic(key rotation.Answered, gone Archived) error {
+	since := key.Mark.Gone
+	switch until := since.Time().Add(cacheTime); {
+	case since == rotation.None && gone.Done:
+		return finding.WithHint(fmt.Errorf("%s: the record of %s was taken out of the DNS just now, and caches have it yet, so the private key is not published",
+			d.name, key.Selector), "do the same again tomorrow")
+	case since == rotation.None:
+		return finding.WithHint(fmt.Errorf("%s: the record of %s is in the DNS, so the private key is not published",
+			d.name, key.Selector), "take out %s, and then do the same again", gone.Name)
+	case d.Look.Now.Before(until) && !d.Early:
+		return EarlyError{fmt.Errorf("%s: caches may have the record of %s until %s, so the private key is not published",
+			d.name, key.Selector, until.UTC().Format(time.DateTime))}
+	}
+	return nil
+}
+
+// publishPrivate copies a private key to where everybody can read it. With it
+// anybody could have written the mail that it signed. Nothing is overwritten: a key
+// of the same name gets a number.
+func publishPrivate(dir string, key *keystore.Key) (string, error) {
+	text, err := os.ReadFile(key.File)
+	if err != nil {
+		return "", err
+	}
+	base := filepath.Join(dir, key.Selector+"._domainkey."+key.Domain)
+	name := base + ".pem"
+	for n := 2; ; n++ {
+		there, err := os.ReadFile(name)
+		if err == nil && bytes.Equal(there, text) {
+			return name, nil // a run before came this far
+		}
+		if err != nil {
+			break
+		}
+		name = fmt.Sprintf("%s.%d.pem", base, n)
+	}
+	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return name, finding.WithHint(fmt.Errorf("publishing the private key: %w", err),
+			"give a directory that this user may write to")
+	}
+	_, err = to.Write(text)
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		os.Remove(name) // ours, and not whole
+	}
+	return name, err
+}
