@@ -306,9 +306,7 @@ func (w *world) arrivesGood(message []byte) bool {
 // Fields that Postfix adds are there before the milter sees the message.
 func TestExplainSaysWhoAddsFrom(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	w.startDaemon()
 	p := w.startPostfix(w.milterAddr(), "myorigin = example.org")
 	for name, from := range map[string]string{"from-added": "X-From: none", "from-without-domain": "From: root"} {
@@ -327,9 +325,7 @@ func TestExplainSaysWhoAddsFrom(t *testing.T) {
 func TestExplainKnowsTheSecondPass(t *testing.T) {
 	t.Parallel()
 	for _, options := range []string{"", " -o receive_override_options=no_milters"} {
-		w := newWorld(t)
-		want := rsaSignature("example.org", "mail")
-		w.addKey("rsa", "example.org.private", want)
+		w, want := newSigningWorld(t)
 		w.startDaemon()
 		p := w.startPostfix(w.milterAddr(), "content_filter = smtp:["+w.net+".1]:10026")
 		if err := errors.Join(p.SetServices(submission+"10026 inet n - n - - smtpd -o content_filter="+options+"\n"), p.Reload()); err != nil {

@@ -22,9 +22,7 @@ const memoryLimitKB = 300 << 10
 // signed, by the same process, in bounded memory.
 func TestHostileBytesWhileMailFlows(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon()
 	p := w.startPostfix(w.milterAddr())
 	s := p.startStream(2, "example.org")
@@ -166,9 +164,7 @@ func isTimeout(err error) bool {
 // says so, and mail flows again when there is room.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon("--max-connections=10")
 	p := w.startPostfix(w.milterAddr())
 	var open []net.Conn

@@ -109,3 +109,12 @@ func (w *world) publishText(domain string) {
 	}
 	w.dns.Publish(w.t, domain, string(text))
 }
+
+// newSigningWorld makes a world with a published key of example.org, and says
+// which signature that makes.
+func newSigningWorld(t testing.TB) (*world, signature) {
+	t.Helper()
+	w, want := newWorld(t), rsaSignature("example.org", "mail")
+	w.addKey("rsa", "example.org.private", want)
+	return w, want
+}

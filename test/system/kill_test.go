@@ -15,9 +15,7 @@ import (
 // unsigned, and everything arrives in the end.
 func TestKilledInMidStream(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon()
 	p := w.startPostfix(w.milterAddr())
 	s := p.startStream(4, "example.org")
@@ -37,9 +35,7 @@ func TestKilledInMidStream(t *testing.T) {
 // anew.
 func TestStoppedInMidStream(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon("--drain-timeout=60s")
 	p := w.startPostfix(w.milterAddr())
 	s := p.startStream(3, "example.org")

@@ -102,9 +102,7 @@ func TestBrokenKeyAmongGoodOnes(t *testing.T) {
 // SIGHUP reads the keys at once, and mail in flight does not notice.
 func TestHangupReloads(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon()
 	p := w.startPostfix(w.milterAddr())
 	s := p.startStream(3, "example.org")

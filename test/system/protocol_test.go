@@ -11,9 +11,7 @@ import (
 // canonicalization is simple, which forgives nothing.
 func TestProtocolCorners(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon("--canonicalization=simple/simple", "ALLOWED_SENDER_DOMAINS=example.org keyless.example")
 	for _, script := range []string{"reuse", "quit", "shapes", "trust", "old-mta", "refuse"} {
 		t.Run(script, func(t *testing.T) {

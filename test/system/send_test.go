@@ -127,9 +127,7 @@ func (w *world) tlsSettings(address string) []string {
 // be refused is told.
 func TestSendThroughPostfix(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	w.startDaemon("--trusted-networks=192.0.2.0/24", "--domains=example.org must.example", "--canonicalization=simple/simple")
 	p := w.startPostfix(w.milterAddr(), append(w.loginSettings(), w.tlsSettings(w.net+".1")...)...)
 	server, ca := "--server="+p.addr, "--ca="+w.dir+"/ca.pem"

@@ -94,9 +94,7 @@ func TestMessageShapes(t *testing.T) {
 	for _, canonicalization := range []string{"relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"} {
 		t.Run(strings.ReplaceAll(canonicalization, "/", "-"), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			want := rsaSignature("example.org", "mail")
-			w.addKey("rsa", "example.org.private", want)
+			w, want := newSigningWorld(t)
 			w.startDaemon("--canonicalization="+canonicalization, "--sign-headers=*,+Comments,+Keywords")
 			p := w.startPostfix(w.milterAddr())
 			var messages []signedMessage
@@ -119,9 +117,7 @@ func TestMessageShapes(t *testing.T) {
 // One message to many recipients is signed once, and each copy of it is good.
 func TestManyRecipients(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon()
 	p := w.startPostfix(w.milterAddr())
 	var to []string
@@ -153,9 +149,7 @@ func TestManyRecipients(t *testing.T) {
 // any length is signed well.
 func TestLongLines(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	w.startDaemon()
 	p := w.startPostfix(w.milterAddr(), "smtp_line_length_limit = 0")
 	var messages []signedMessage

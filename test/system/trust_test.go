@@ -9,9 +9,7 @@ import (
 // makes up for it. Postfix is told who the client is by XCLIENT.
 func TestForeignClientIsNotSigned(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	d := w.startDaemon("ALLOWED_SENDER_DOMAINS=example.org")
 	p := w.startPostfix(w.milterAddr(),
 		"inet_protocols = all",
@@ -54,9 +52,7 @@ func TestForeignClientIsNotSigned(t *testing.T) {
 // be; sendmail(1) on the host still is.
 func TestTrustedNetworksAreASetting(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	want := rsaSignature("example.org", "mail")
-	w.addKey("rsa", "example.org.private", want)
+	w, want := newSigningWorld(t)
 	w.startDaemon("--trusted-networks=192.0.2.0/24")
 	p := w.startPostfix(w.milterAddr())
 	p.mustSubmit("a@example.org", "reader@rcpt.test", letter("a@example.org", "loopback"))
