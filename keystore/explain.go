@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"signpost/keystore/finding"
 )
 
 // explain says what to do about an error of the file system, without naming
@@ -16,10 +18,12 @@ func explain(err error, shown string) error {
 		err = inner.Err
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w; hint: make the directory, or give another with --keys", err)
+		return finding.WithHint(err,
+			"make the directory, or give another with --keys")
 	}
 	if errors.Is(err, syscall.EROFS) {
-		return fmt.Errorf("%w; hint: do it where the directory can be written, such as outside of the container that has it read-only", err)
+		return finding.WithHint(err,
+			"do it where the directory can be written, such as outside of the container that has it read-only")
 	}
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
@@ -30,7 +34,8 @@ func explain(err error, shown string) error {
 			owner = fmt.Sprintf("its owner (user %d:%d, mode %04o)", sys.Uid, sys.Gid, info.Mode().Perm())
 		}
 	}
-	return fmt.Errorf("%w for user %d; hint: run this as %s, or give user %d access", err, os.Geteuid(), owner, os.Geteuid())
+	return finding.WithHint(fmt.Errorf("%w for user %d", err, os.Geteuid()),
+		"run this as %s, or give user %d access", owner, os.Geteuid())
 }
 
 // FileError adds to an error of the file system what to do about it. The path is

@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // maxFile bounds a key file: an RSA key of 16384 bits takes 13 KB.
@@ -71,7 +73,7 @@ func (o *Options) take(c claim, path string, before *file, recent *recent) *file
 	f := &file{Key: Key{Domain: c.domain, Selector: c.selector, File: path}}
 	if err == nil && !info.Mode().IsRegular() {
 		// Not opened: a FIFO would block.
-		err = errors.New("it is not a regular file; hint: remove it or rename it")
+		err = finding.WithHint(errors.New("it is not a regular file"), "remove it or rename it")
 	}
 	if err == nil {
 		if now, _ := stampOf(info, time.Now()); before != nil && before.unchanged(now) {
@@ -117,7 +119,8 @@ func (f *file) read(before *file, options *Options, recent *recent) error {
 		f.stamp = now
 	}
 	if mode := info.Mode().Perm(); options.RequireSafe && mode&0o077 != 0 {
-		return fmt.Errorf("mode %04o lets others at the key; hint: chmod 0400, or set OPENDKIM_RequireSafeKeys=no", mode)
+		return finding.WithHint(fmt.Errorf("mode %04o lets others at the key", mode),
+			"chmod 0400, or set OPENDKIM_RequireSafeKeys=no")
 	}
 	signer, err := ParsePrivate(data)
 	if err != nil {
@@ -125,7 +128,8 @@ func (f *file) read(before *file, options *Options, recent *recent) error {
 	}
 	algorithm, bits := Describe(signer)
 	if algorithm == RSA && bits < options.MinBits {
-		return fmt.Errorf("RSA key of %d bits is shorter than the %d asked for; hint: make a new one", bits, options.MinBits)
+		return finding.WithHint(fmt.Errorf("RSA key of %d bits is shorter than the %d asked for", bits, options.MinBits),
+			"make a new one")
 	}
 	kept, err := newSecret(signer, recent)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func TestGenerate(t *testing.T) {
@@ -102,7 +104,7 @@ func TestGenerateWithoutRights(t *testing.T) {
 		dropRights(t)
 	}
 	_, err := Generate(d.path, "example.org", "mail")
-	if err == nil || !strings.Contains(err.Error(), "permission denied") || !strings.Contains(err.Error(), "; hint: run this as its owner") {
+	if err == nil || !strings.Contains(finding.Text(err), "permission denied") || !strings.Contains(finding.Text(err), "; hint: run this as its owner") {
 		t.Errorf("got %v", err)
 	}
 }

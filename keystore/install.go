@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 )
 
 // Install puts a private key, as ParsePrivate reads it, into the key directory
@@ -45,7 +46,8 @@ func install(dir, name string, data []byte, modTime time.Time) error {
 		return fail(err)
 	}
 	if !created {
-		return fmt.Errorf("writing key %s: %w; hint: keys are never overwritten, move it away first", name, fs.ErrExist)
+		return finding.WithHint(fmt.Errorf("writing key %s: %w", name, fs.ErrExist),
+			"keys are never overwritten, move it away first")
 	}
 	return nil
 }

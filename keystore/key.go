@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // Algorithm is the key type of a key, in the words of the k= tag.
@@ -74,7 +76,8 @@ func ParsePrivate(data []byte) (crypto.Signer, error) {
 		}
 		switch der := block.Bytes; {
 		case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-			return nil, errors.New("the key is encrypted; hint: remove the passphrase, for example with openssl pkey")
+			return nil, finding.WithHint(errors.New("the key is encrypted"),
+				"remove the passphrase, for example with openssl pkey")
 		case block.Type == "RSA PRIVATE KEY":
 			key, err := x509.ParsePKCS1PrivateKey(der)
 			if err != nil {
@@ -119,8 +122,8 @@ func checked(key any) (crypto.Signer, error) {
 	switch key := key.(type) {
 	case *rsa.PrivateKey:
 		if bits := key.N.BitLen(); bits < MinBits {
-			return nil, fmt.Errorf("RSA key of %d bits is too short to sign with: %d is the least (RFC 8301); hint: make a new one of %d bits",
-				bits, MinBits, WeakBits)
+			return nil, finding.WithHint(fmt.Errorf("RSA key of %d bits is too short to sign with: %d is the least (RFC 8301)", bits, MinBits),
+				"make a new one of %d bits", WeakBits)
 		}
 		return key, nil
 	case ed25519.PrivateKey:
@@ -129,7 +132,8 @@ func checked(key any) (crypto.Signer, error) {
 	if _, ok := key.(*ecdsa.PrivateKey); ok {
 		return nil, notPrivate("EC PRIVATE KEY")
 	}
-	return nil, fmt.Errorf("a key of type %T cannot sign DKIM; hint: use RSA or Ed25519", key)
+	return nil, finding.WithHint(fmt.Errorf("a key of type %T cannot sign DKIM", key),
+		"use RSA or Ed25519")
 }
 
 // Describe returns the key type of a key and its size: the bits of the RSA

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 // rsaKeys are made once per size: making them is slow.
@@ -109,7 +111,7 @@ func TestParsePrivateRefuses(t *testing.T) {
 		"DER":        {public, "but DER"},
 		"a README":   {[]byte("Put your keys here."), "no whole PEM block"},
 	} {
-		if got, err := ParsePrivate(test.data); err == nil || !strings.Contains(err.Error(), test.wrong) {
+		if got, err := ParsePrivate(test.data); err == nil || !strings.Contains(finding.Text(err), test.wrong) {
 			t.Errorf("%s: got %T, %v, want an error with %q", name, got, err, test.wrong)
 		}
 	}

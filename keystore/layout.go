@@ -1,10 +1,12 @@
 package keystore
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -42,7 +44,8 @@ func claimOf(file string, selectors Selectors) (c claim, ok bool, err error) {
 		name := strings.TrimSuffix(base, ext)
 		dot := strings.LastIndexByte(name, '.')
 		if dot < 0 {
-			return claim{}, true, fmt.Errorf("the name has no selector; hint: call it <domain>.<selector>.key")
+			return claim{}, true, finding.WithHint(errors.New("the name has no selector"),
+				"call it <domain>.<selector>.key")
 		}
 		domain, selector = name[:dot], name[dot+1:]
 	default:
@@ -50,15 +53,18 @@ func claimOf(file string, selectors Selectors) (c claim, ok bool, err error) {
 	}
 	c.domain, err = Domain(domain)
 	if err != nil {
-		return claim{}, true, fmt.Errorf("%w; hint: call it <domain>/<selector>.private or <domain>.private", err)
+		return claim{}, true, finding.WithHint(err,
+			"call it <domain>/<selector>.private or <domain>.private")
 	}
 	if selector == "" {
 		c.selector = selectors.For(c.domain)
 	} else if c.selector, err = Selector(selector); err != nil {
-		return claim{}, true, fmt.Errorf("%w; hint: call it <domain>/<selector>.private or <domain>.private", err)
+		return claim{}, true, finding.WithHint(err,
+			"call it <domain>/<selector>.private or <domain>.private")
 	}
 	if n := len(record.Name(c.selector, c.domain)); n > 253 {
-		return claim{}, true, fmt.Errorf("its record would have a name of %d characters, and the DNS takes 253; hint: choose a shorter selector", n)
+		return claim{}, true, finding.WithHint(fmt.Errorf("its record would have a name of %d characters, and the DNS takes 253", n),
+			"choose a shorter selector")
 	}
 	return c, true, nil
 }

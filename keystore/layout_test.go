@@ -3,6 +3,8 @@ package keystore
 import (
 	"strings"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func TestClaimOf(t *testing.T) {
@@ -37,7 +39,7 @@ func TestClaimOf(t *testing.T) {
 		c, ok, err := claimOf(test.file, selectors)
 		switch {
 		case test.wrong != "":
-			if err == nil || !strings.Contains(err.Error(), test.wrong) || !strings.Contains(err.Error(), "hint: ") {
+			if err == nil || !strings.Contains(finding.Text(err), test.wrong) || !strings.Contains(finding.Text(err), "hint: ") {
 				t.Errorf("%q: got %v, %v, want an error with %q and a hint", test.file, c, err, test.wrong)
 			}
 		case err != nil || ok != (test.domain != "") || c.domain != test.domain || c.selector != test.selector:

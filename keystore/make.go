@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -62,7 +63,8 @@ func Make(dir string, order Order) (Made, error) {
 	made.RecordFile = strings.TrimSuffix(made.File, ".private") + ".txt"
 	for _, name := range []string{made.File, made.RecordFile} {
 		if _, err := os.Lstat(name); err == nil {
-			return made, fmt.Errorf("%s: %w; hint: nothing is ever overwritten; choose another selector, or move the file away", name, fs.ErrExist)
+			return made, finding.WithHint(fmt.Errorf("%s: %w", name, fs.ErrExist),
+				"nothing is ever overwritten; choose another selector, or move the file away")
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return made, fmt.Errorf("looking for %s: %w", name, explain(err, existing(filepath.Dir(name))))
 		}

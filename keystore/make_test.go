@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"signpost/keystore/finding"
 )
 
 func TestMake(t *testing.T) {
@@ -152,7 +154,7 @@ func TestMakeWithoutRights(t *testing.T) {
 		dropRights(t)
 	}
 	_, err := Make(d.path, Order{"example.org", "s1", Ed25519, 0, false})
-	if err == nil || !strings.Contains(err.Error(), "permission denied for user") || !strings.Contains(err.Error(), "; hint: run this as its owner (user ") {
+	if err == nil || !strings.Contains(finding.Text(err), "permission denied for user") || !strings.Contains(finding.Text(err), "; hint: run this as its owner (user ") {
 		t.Errorf("got %v", err)
 	}
 }

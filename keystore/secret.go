@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/libcrypto"
 )
 
@@ -59,7 +60,8 @@ func newSecret(signer crypto.Signer, recent *recent) (*secret, error) {
 			s.kind, s.data = der, x509.MarshalPKCS1PrivateKey(key)
 		}
 	default:
-		return nil, fmt.Errorf("a key of type %T cannot sign DKIM; hint: use RSA or Ed25519", signer)
+		return nil, finding.WithHint(fmt.Errorf("a key of type %T cannot sign DKIM", signer),
+			"use RSA or Ed25519")
 	}
 	return s, nil
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // journal is a log that can be read while it is written.
@@ -253,7 +255,7 @@ func TestBrokenKeyIsSaidOnce(t *testing.T) {
 func TestOpenNeedsTheDirectory(t *testing.T) {
 	_, err := Open(Options{Dir: "/nonexistent/keys"}, slog.New(slog.DiscardHandler))
 	want := "reading the key directory /nonexistent/keys: no such file or directory; hint: make the directory, or give another with --keys"
-	if err == nil || err.Error() != want {
+	if err == nil || finding.Text(err) != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

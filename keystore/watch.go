@@ -49,7 +49,7 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 	var failures <-chan error
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
-		s.log.Warn("the system does not tell of changes, so the key directory is read again and again", "err", err)
+		s.log.Warn("inotify is not available, so the key directory is reread every second", "err", err)
 	} else {
 		defer notify.Close()
 		w.notify, events, failures = notify, notify.Events, notify.Errors
@@ -245,8 +245,8 @@ func (w *watcher) follow(name string) bool {
 			return true
 		}
 		w.toldOf = true
-		w.store.log.Warn("there are too many folders to watch them all, so a change within one of them is in force after the next scan; hint: flat key files need no folders",
-			"at most", maxFolders)
+		w.store.log.Warn("too many folders to watch, changes within them wait for the next scan",
+			"most", maxFolders, "hint", "flat key files need no folders")
 		return true
 	}
 	real, err := filepath.EvalSymlinks(path)
@@ -265,8 +265,8 @@ func (w *watcher) watch(real, name string) bool {
 	}
 	if !w.told && !errors.Is(err, fs.ErrNotExist) {
 		w.told = true
-		w.store.log.Warn("not all of the key directory is watched, so it is read again and again; hint: raise fs.inotify.max_user_watches",
-			"dir", real, "err", err)
+		w.store.log.Warn("cannot watch all of the key directory, so it is reread every second",
+			"dir", real, "err", err, "hint", "raise fs.inotify.max_user_watches")
 	}
 	return false
 }

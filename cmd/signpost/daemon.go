@@ -17,6 +17,7 @@ import (
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/rotation"
 	"signpost/milter"
 )
@@ -159,7 +160,8 @@ func (d *daemon) ask(ctx context.Context, query url.Values) (*daemonView, error)
 	}
 	answer, err := d.client.Do(request)
 	if err != nil {
-		return fail(fmt.Errorf("%w; hint: is it running, with its status page (--http) there?", err))
+		return fail(finding.WithHint(err,
+			"is it running, with its status page (--http) there?"))
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {

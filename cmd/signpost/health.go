@@ -76,7 +76,11 @@ func healthOf(c *cli.Context, running *daemon) error {
 		return err
 	}
 	if !view.Ready {
-		err = errors.New(strings.Join(view.NotReady, "\n"))
+		var reasons []error
+		for _, reason := range view.NotReady {
+			reasons = append(reasons, finding.ParseError(reason))
+		}
+		err = errors.Join(reasons...)
 	}
 	if c.Bool("json") {
 		return healthJSON(c, running.address, []string{}, err)

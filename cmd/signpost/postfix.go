@@ -87,7 +87,7 @@ func wantedPostfix(c *cli.Context) (*postfix.Dir, *setup.Wanted, error) {
 		return nil, nil, exitError{exitUsage, err}
 	}
 	for _, warning := range wanted.Warnings {
-		warn(c, "%s", finding.Text(warning))
+		warn(c, "%w", warning)
 	}
 	return dir, wanted, nil
 }

@@ -14,6 +14,7 @@ import (
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 	"signpost/keystore/publish"
 	"signpost/keystore/rotation"
 	"signpost/keystore/rotation/step"
@@ -132,13 +133,15 @@ func printRotated(c *cli.Context, results iter.Seq[*rotated]) error {
 // checkRotate refuses flags that do not go together.
 func checkRotate(c *cli.Context) error {
 	if c.Bool("all") == c.Args().Present() {
-		return usageError("give domains, or --all; hint: signpost rotate example.org")
+		return finding.WithHint(usageError("give domains, or --all"), "signpost rotate example.org")
 	}
 	if c.Bool("auto") && (c.String("publish") == "" || c.Bool("status") || c.Bool("finish")) {
-		return usageError("--auto makes, publishes and finishes by itself; hint: give it --publish, and neither --status nor --finish")
+		return finding.WithHint(usageError("--auto makes, publishes and finishes by itself"),
+			"give it --publish, and neither --status nor --finish")
 	}
 	if c.Bool("status") && c.Bool("finish") {
-		return usageError("--status changes nothing, and --finish does; hint: give one of them")
+		return finding.WithHint(usageError("--status changes nothing, and --finish does"),
+			"give one of them")
 	}
 	for _, name := range []string{"now", "revoke", "publish-private"} {
 		if c.IsSet(name) && !c.Bool("finish") {
@@ -146,7 +149,8 @@ func checkRotate(c *cli.Context) error {
 		}
 	}
 	if c.String("daemon") != os.Getenv("SIGNPOST_DAEMON") && !c.Bool("status") {
-		return usageError("--daemon goes with --status; hint: the other steps look at the key directory and the DNS")
+		return finding.WithHint(usageError("--daemon goes with --status"),
+			"the other steps look at the key directory and the DNS")
 	}
 	return nil
 }
@@ -197,7 +201,8 @@ func readSlots(c *cli.Context) (s step.Slots, err error) {
 		s.Selectors = append(s.Selectors, selector)
 	}
 	if len(s.Selectors) == 1 {
-		return s, usageError("--slots: keys cannot take turns at %s alone; hint: give two, as in --slots a,b", s.Selectors[0])
+		return s, finding.WithHint(usageError("--slots: keys cannot take turns at %s alone", s.Selectors[0]),
+			"give two, as in --slots a,b")
 	}
 	if zone := c.String("slot-zone"); zone != "" {
 		if s.Zone, err = keystore.Domain(zone); err != nil {
@@ -218,7 +223,8 @@ func days(c *cli.Context, flag string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, usageError("--%s: %q is no time; hint: write it like 180d or 36h", flag, text)
+		return 0, finding.WithHint(usageError("--%s: %q is no time", flag, text),
+			"write it like 180d or 36h")
 	}
 	return d, nil
 }

@@ -35,9 +35,7 @@ func Split(err error) (what, advice string) {
 	if errors.As(err, &hint) {
 		return err.Error(), hint.Advice
 	}
-	// TODO: goes when all errors carry a Hint.
-	what, advice, _ = strings.Cut(err.Error(), "; hint: ")
-	return what, advice
+	return err.Error(), ""
 }
 
 // Text returns an error and its advice in one line, for where there is only one
@@ -64,6 +62,15 @@ func Attr(err error) slog.Attr {
 func ParseText(text string) (what, advice string) {
 	what, advice, _ = strings.Cut(text, hintMark)
 	return what, advice
+}
+
+// ParseError returns the error that Text has put into words.
+func ParseError(text string) error {
+	what, advice := ParseText(text)
+	if advice == "" {
+		return errors.New(what)
+	}
+	return WithHint(errors.New(what), advice)
 }
 
 const hintMark = "; hint: "

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"signpost/keystore/finding"
 )
 
 // Name says what signs, and its version.
@@ -81,7 +83,8 @@ func (s *signer) Public() crypto.PublicKey { return &s.public }
 // which the signature itself needs none, is OpenSSL's own.
 func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if opts != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
-		return nil, fmt.Errorf("a digest of %d bytes with %T %v cannot be signed; hint: this signer takes SHA-256 only", len(digest), opts, opts)
+		return nil, finding.WithHint(fmt.Errorf("a digest of %d bytes with %T %v cannot be signed", len(digest), opts, opts),
+			"this signer takes SHA-256 only")
 	}
 	signature := make([]byte, s.public.Size())
 	var reason failure

@@ -64,7 +64,8 @@ func (f *Facts) notReady() (reasons []string, unsignable int) {
 		reasons = append(reasons, "the milter does not take connections: it starts or stops")
 	}
 	if open, _ := f.Server.Sessions(); open >= f.Connections {
-		reasons = append(reasons, fmt.Sprintf("the milter takes no more connections: %d are open; hint: raise --max-connections", open))
+		reasons = append(reasons, finding.Text(finding.WithHint(
+			fmt.Errorf("the milter takes no more connections: %d are open", open), "raise --max-connections")))
 	}
 	for _, domain := range f.Domains {
 		if _, _, err := f.Rules.Keys(domain, f.Book.Signing); err != nil {

@@ -2,12 +2,15 @@ package status
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"signpost/keystore/finding"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -54,7 +57,7 @@ func (h *handler) careful(next http.Handler) http.Handler {
 		head.Set("Cache-Control", "no-store")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			head.Set("Allow", "GET, HEAD")
-			http.Error(w, "this only shows; hint: use GET", http.StatusMethodNotAllowed)
+			refuse(w, http.StatusMethodNotAllowed, errors.New("this only shows"), "use GET")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -64,11 +67,17 @@ func (h *handler) careful(next http.Handler) http.Handler {
 func (h *handler) guarded(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.allowed(r.RemoteAddr) {
-			http.Error(w, fmt.Sprintf("%s may not see this; hint: its network is not in --allow-peers", r.RemoteAddr), http.StatusForbidden)
+			refuse(w, http.StatusForbidden, fmt.Errorf("%s may not see this", r.RemoteAddr),
+				"its network is not in --allow-peers")
 			return
 		}
 		next(w, r)
 	})
+}
+
+// refuse answers a request with an error.
+func refuse(w http.ResponseWriter, code int, err error, advice string) {
+	http.Error(w, finding.Text(finding.WithHint(err, advice)), code)
 }
 
 // allowed reports whether a peer may see more than whether we are ready.

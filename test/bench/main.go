@@ -12,12 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"signpost/keystore/finding"
 	"signpost/test/lab"
 )
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		fmt.Fprintln(os.Stderr, "bench: error:", finding.Text(err))
 		os.Exit(1)
 	}
 }
@@ -65,7 +66,8 @@ func run(args []string) error {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("argument %q; hint: there are only options, see -help", flags.Arg(0))
+		return finding.WithHint(fmt.Errorf("argument %q", flags.Arg(0)),
+			"there are only options, see -help")
 	}
 	if err := o.check(); err != nil {
 		return err
@@ -95,7 +97,8 @@ func (o options) check() error {
 		}
 	}
 	if !slices.ContainsFunc(scenarios(), func(sc scenario) bool { return selected(sc.name, o.only) }) {
-		return fmt.Errorf("-only %q: no scenario has that in its name; hint: names are like \"4KiB x8 TCP\"", o.only)
+		return finding.WithHint(fmt.Errorf("-only %q: no scenario has that in its name", o.only),
+			"names are like \"4KiB x8 TCP\"")
 	}
 	if o.rounds < 1 || o.span <= 0 || o.warm < 0 {
 		return fmt.Errorf("-rounds %d, -span %v, -warm %v: want at least one round, some time, and no less than no time", o.rounds, o.span, o.warm)
@@ -198,7 +201,8 @@ func contenders(o options) ([]contender, error) {
 	for entry := range strings.SplitSeq(o.daemons, ",") {
 		name, program, ok := strings.Cut(entry, "=")
 		if _, err := os.Stat(program); !ok || err != nil {
-			return nil, fmt.Errorf("-daemons %q: want NAME=PROGRAM: %v; hint: make build", entry, err)
+			return nil, finding.WithHint(fmt.Errorf("-daemons %q: want NAME=PROGRAM: %v", entry, err),
+				"make build")
 		}
 		list = append(list, signpostd(name, program))
 	}

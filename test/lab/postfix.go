@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // A Postfix is a private instance.
@@ -82,7 +84,7 @@ func (p *Postfix) SetServices(others string) error {
 func makeFolders(base string) error {
 	owner, err := user.Lookup("postfix")
 	if err != nil {
-		return fmt.Errorf("%w; hint: run make setup", err)
+		return finding.WithHint(err, "run make setup")
 	}
 	group, err := user.LookupGroup("postdrop") // of postdrop(1) and postqueue(1)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // homeEnv names the folder of the private world. It is set only inside that
@@ -38,7 +40,8 @@ func Enter(prepare func(programs string) error, inside func() int) (code int, er
 		return inside(), nil
 	}
 	if os.Geteuid() != 0 {
-		return 1, fmt.Errorf("user id %d; hint: Postfix and namespaces need root", os.Geteuid())
+		return 1, finding.WithHint(fmt.Errorf("user id %d", os.Geteuid()),
+			"Postfix and namespaces need root")
 	}
 	// Killed with this thread (Pdeathsig), so the thread must last.
 	runtime.LockOSThread()
@@ -69,7 +72,8 @@ func Enter(prepare func(programs string) error, inside func() int) (code int, er
 		Pdeathsig:    syscall.SIGKILL,
 	}
 	if err := again.Start(); err != nil {
-		return 1, fmt.Errorf("starting in own namespaces: %w; hint: in a container, give it the capability SYS_ADMIN", err)
+		return 1, finding.WithHint(fmt.Errorf("starting in own namespaces: %w", err),
+			"in a container, give it the capability SYS_ADMIN")
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
@@ -93,7 +97,8 @@ func furnish() error {
 		return fmt.Errorf("mounting /proc: %w", err)
 	}
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return fmt.Errorf("ip link set lo up: %w %s; hint: install iproute2", err, out)
+		return finding.WithHint(fmt.Errorf("ip link set lo up: %w %s", err, out),
+			"install iproute2")
 	}
 	return nil
 }

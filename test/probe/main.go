@@ -17,6 +17,7 @@ import (
 	"os"
 	"time"
 
+	"signpost/keystore/finding"
 	"signpost/test/lab"
 )
 
@@ -43,7 +44,7 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
 	defer cancel()
 	if err := run(ctx, o, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "probe: error:", err)
+		fmt.Fprintln(os.Stderr, "probe: error:", finding.Text(err))
 		cancel()
 		os.Exit(1)
 	}
@@ -53,7 +54,7 @@ func main() {
 // that came in was signed by its author's domain.
 func run(ctx context.Context, o options, out io.Writer) error {
 	if len(o.domains) == 0 {
-		return errors.New("no domain given; hint: name the domains to send from")
+		return finding.WithHint(errors.New("no domain given"), "name the domains to send from")
 	}
 	sink, err := openSink(o.listen)
 	if err != nil {
@@ -102,7 +103,8 @@ func await(ctx context.Context, o options, sink *lab.Sink, submitted <-chan erro
 				return err
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("%d messages did not come out in time; hint: see the logs of Postfix and signpostd", missing)
+			return finding.WithHint(fmt.Errorf("%d messages did not come out in time", missing),
+				"see the logs of Postfix and signpostd")
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 // A keyRecord is what DOMAIN.txt says is to be published.
@@ -49,7 +51,8 @@ func lookupTXT(keys, name string) ([]string, error) {
 		return nil, err
 	}
 	if r.name+"."+domain != name {
-		return nil, fmt.Errorf("no such name: %s; hint: %s.txt is about %s", name, domain, r.name)
+		return nil, finding.WithHint(fmt.Errorf("no such name: %s", name),
+			"%s.txt is about %s", domain, r.name)
 	}
 	return []string{strings.Join(r.strings, "")}, nil
 }

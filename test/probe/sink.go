@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 
+	"signpost/keystore/finding"
 	"signpost/test/lab"
 )
 
@@ -30,5 +31,6 @@ func ownAddress() (string, error) {
 			return network.IP.String(), nil
 		}
 	}
-	return "", errors.New("this machine has no IPv4 address but loopback; hint: give one with --listen")
+	return "", finding.WithHint(errors.New("this machine has no IPv4 address but loopback"),
+		"give one with --listen")
 }

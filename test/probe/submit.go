@@ -8,6 +8,8 @@ import (
 	"net/smtp"
 	"net/textproto"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 const retryAfter = 300 * time.Millisecond
@@ -46,8 +48,8 @@ func submit(ctx context.Context, server, sender, recipient, id string) error {
 		select {
 		case <-time.After(retryAfter):
 		case <-ctx.Done():
-			return fmt.Errorf("submitting from %s to %s at %s: %w; hint: see the logs of Postfix and signpostd",
-				sender, recipient, server, err)
+			return finding.WithHint(fmt.Errorf("submitting from %s to %s at %s: %w", sender, recipient, server, err),
+				"see the logs of Postfix and signpostd")
 		}
 	}
 }

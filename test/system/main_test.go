@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"signpost/keystore/finding"
 	"signpost/test/lab"
 )
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 		return m.Run()
 	})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "system tests:", err)
+		fmt.Fprintln(os.Stderr, "system tests:", finding.Text(err))
 	}
 	os.Exit(code)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // A Process is a name server of other people that runs.
@@ -26,7 +28,7 @@ func start(port, serves, name string, args ...string) (*Process, error) {
 	program, err := exec.LookPath(name)
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/" + name); err != nil {
-			return nil, fmt.Errorf("%w; hint: run test/setup.sh tests", err)
+			return nil, finding.WithHint(err, "run test/setup.sh tests")
 		}
 	}
 	p := &Process{Port: port, cmd: exec.Command(program, args...), end: make(chan struct{})}
