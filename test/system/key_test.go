@@ -22,14 +22,16 @@ type key struct {
 	record  string // the same as a zone file line for the name @
 }
 
-// newKey makes a key: "rsa" (2048 bits) or "ed25519".
+// newKey makes a key: "rsa" (2048 bits), "weak" (RSA, 1024 bits) or "ed25519".
 func newKey(t testing.TB, kind string) key {
 	t.Helper()
 	var private crypto.Signer
 	var public []byte // p=, RFC 6376 section 3.6.1 and RFC 8463 section 4
 	switch kind {
-	case "rsa":
-		k, err := rsa.GenerateKey(rand.Reader, 2048)
+	case "rsa", "weak":
+		bits := map[string]int{"rsa": 2048, "weak": 1024}[kind]
+		kind = "rsa"
+		k, err := rsa.GenerateKey(rand.Reader, bits)
 		if err != nil {
 			t.Fatal(err)
 		}
