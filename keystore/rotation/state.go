@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"signpost/keystore"
@@ -35,8 +36,12 @@ const stateHeader = "signpost state 2"
 // time.
 const stateHeader1 = "signpost state 1"
 
-// stateFile is the name of the file in the state directory.
-const stateFile = "keys"
+// stateFile is the name of the file in the state directory. The first version called
+// it formerStateFile.
+const (
+	stateFile       = "state"
+	formerStateFile = "keys"
+)
 
 // Save keeps the state directory up to date until ctx ends. Without one it does
 // nothing.
@@ -109,6 +114,10 @@ func readState(dir string) (map[fingerprint]Mark, error) {
 	file := filepath.Join(dir, stateFile)
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
+		file = filepath.Join(dir, formerStateFile)
+		data, err = os.ReadFile(file)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
 		if _, err := os.Stat(dir); err != nil {
 			return nil, fmt.Errorf("reading the state directory %s: %w", dir, keystore.FileError(err, dir))
 		}
