@@ -126,7 +126,7 @@ func TestWhoIsSigned(t *testing.T) {
 	}
 }
 
-// Mail that must be signed and cannot be is refused for now.
+// Mail that must be signed and cannot be is deferred.
 func TestRefusesRatherThanNaked(t *testing.T) {
 	t.Parallel()
 	p := newPost(t, func(c *Config) { c.Limits.HeaderBytes = 20 << 10 })

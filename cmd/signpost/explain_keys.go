@@ -94,7 +94,7 @@ func (e *explainer) askDaemon(ctx context.Context, domain string, keys []*keysto
 		stage, known := stages[key.Selector]
 		if !known {
 			return how, exitError{exitUnknown, finding.WithHint(
-				fmt.Errorf("signpostd at %s does not know the key %s", e.running.address, key.File),
+				fmt.Errorf("signpostd at %s does not know the key %s", e.running.client.Address, key.File),
 				"does it read this key directory?")}
 		}
 		all = append(all, rotation.Status{Key: key, Signs: stage == rotation.Active})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -71,30 +70,24 @@ func health(c *cli.Context) error {
 
 // healthOf goes by what signpostd says of itself.
 func healthOf(c *cli.Context, running *daemon) error {
-	view, err := running.ask(c.Context, url.Values{"limit": {"1"}})
+	shown, err := running.client.Overview(c.Context)
 	if err != nil {
-		return err
+		return notAsked(err)
 	}
-	if !view.Ready {
-		var reasons []error
-		for _, reason := range view.NotReady {
-			reasons = append(reasons, finding.ParseError(reason))
-		}
-		err = errors.Join(reasons...)
-	}
+	err = shown.Err()
 	if c.Bool("json") {
-		return healthJSON(c, running.address, []string{}, err)
+		return healthJSON(c, running.client.Address, []string{}, err)
 	}
 	if err != nil {
 		return err
 	}
 	var counts []string
 	for _, stage := range rotation.Stages() {
-		if n := view.Keys[stage]; n > 0 {
+		if n := shown.Keys[stage]; n > 0 {
 			counts = append(counts, fmt.Sprintf("%d %s", n, stage))
 		}
 	}
-	fmt.Fprintf(c.App.Writer, "signpostd %s at %s is ready; keys: %s\n", visible(view.Version), running.address, cmp.Or(strings.Join(counts, ", "), "none"))
+	fmt.Fprintf(c.App.Writer, "signpostd %s at %s is ready; keys: %s\n", visible(shown.Version), running.client.Address, cmp.Or(strings.Join(counts, ", "), "none"))
 	return nil
 }
 

@@ -4,32 +4,34 @@ import (
 	"context"
 	"slices"
 
+	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/rotation"
+	"signpost/milter/status/view"
 )
 
 // askDaemon fills in the keys that a running signpostd has, all of them or those
 // of domains, and what it finds wrong with them.
 func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string) error {
-	a.Directory, a.Daemon = "", d.address.String()
-	view, err := d.look(ctx, domains)
+	a.Directory, a.Daemon = "", d.client.Address.String()
+	shown, err := d.domains(ctx, domains)
 	if err != nil {
 		return err
 	}
-	for _, reason := range view.NotReady {
+	for _, reason := range shown.NotReady {
 		what, hint := finding.ParseText(reason)
 		a.Findings = append(a.Findings, finding.Finding{
 			Code: "daemon-not-ready", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "signpostd is not ready", Fix: hint,
 		})
 	}
-	for _, misfit := range view.Misfits {
+	for _, misfit := range shown.Misfits {
 		what, hint := finding.ParseText(misfit)
 		a.Findings = append(a.Findings, finding.Finding{Code: "dkim-key-broken", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "it does not sign", Fix: hint})
 	}
-	for _, domain := range view.Domains {
+	for _, domain := range shown.Domains {
 		a.addDomain(domain)
 	}
-	if len(view.Domains) == 0 {
+	if len(shown.Domains) == 0 {
 		a.Findings = append(a.Findings, finding.Finding{
 			Code: "dkim-no-key-file", Level: finding.Fault, Name: a.Daemon, What: "signpostd has no key", Effect: "no mail is signed",
 			Fix: "make one with \"signpost keygen example.org\"",
@@ -38,8 +40,8 @@ func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string)
 	return nil
 }
 
-// addDomain takes up what signpostd says of a domain, its oldest key first.
-func (a *keysAnswer) addDomain(domain daemonDomain) {
+// addDomain adds what signpostd says of a domain, its oldest key first.
+func (a *keysAnswer) addDomain(domain view.Domain) {
 	find := func(code string, level finding.Level, what, effect, fix string) {
 		a.Findings = append(a.Findings, finding.Finding{Code: code, Level: level, Name: domain.Name, What: what, Effect: effect, Fix: fix})
 	}
@@ -58,8 +60,8 @@ func (a *keysAnswer) addDomain(domain daemonDomain) {
 		}
 		signs := key.Stage == rotation.Active
 		a.Keys = append(a.Keys, shownKey{
-			Domain: domain.Name, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File, Modified: key.Made,
-			Signs: &signs, Stage: key.Stage, DNS: key.dns(),
+			Domain: domain.Name, Selector: key.Selector, Type: keystore.Algorithm(key.Algorithm), Bits: key.Bits, File: key.File, Modified: key.Made,
+			Signs: &signs, Stage: key.Stage, DNS: key.DNS(),
 		})
 		what := "the key with selector " + key.Selector + " is " + string(key.Stage)
 		switch {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 
+	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/rotation"
+	"signpost/milter/status/view"
 
 	"github.com/urfave/cli/v2"
 )
@@ -13,13 +15,13 @@ import (
 // rotateStatus says how far the domains are for a running signpostd, all of them
 // when none are named.
 func rotateStatus(c *cli.Context, d *daemon, domains []string) error {
-	view, err := d.look(c.Context, domains)
+	shown, err := d.domains(c.Context, domains)
 	if err != nil {
 		return err
 	}
 	results := func(yield func(*rotated) bool) {
-		for _, domain := range view.Domains {
-			if !yield(domain.rotated()) {
+		for _, domain := range shown.Domains {
+			if !yield(rotatedOf(domain)) {
 				return
 			}
 		}
@@ -27,8 +29,8 @@ func rotateStatus(c *cli.Context, d *daemon, domains []string) error {
 	return printRotated(c, results)
 }
 
-// rotated is what signpostd says of a domain.
-func (d daemonDomain) rotated() *rotated {
+// rotatedOf returns what signpostd says of a domain.
+func rotatedOf(d view.Domain) *rotated {
 	r := emptyRotated(d.Name)
 	r.Next = append(r.Next, d.Problems...)
 	for _, key := range slices.Backward(d.Keys) {
@@ -37,8 +39,8 @@ func (d daemonDomain) rotated() *rotated {
 			continue
 		}
 		r.Keys = append(r.Keys, rotatedKey{
-			Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
-			Stage: key.Stage, Since: key.Since, DNS: key.dns(),
+			Selector: key.Selector, Type: keystore.Algorithm(key.Algorithm), Bits: key.Bits, File: key.File,
+			Stage: key.Stage, Since: key.Since, DNS: key.DNS(),
 		})
 		if key.Advice != "" {
 			r.Next = append(r.Next, key.Selector+": "+key.Advice)

@@ -18,18 +18,19 @@ import (
 
 	"signpost/keystore/rotation"
 	"signpost/milter"
+	"signpost/milter/status/view"
 )
 
 // hostile are names and texts that would do harm if they were not made safe.
-func hostile() []Domain {
+func hostile() []view.Domain {
 	script := `<script>document.title="owned"</script><img src=x onerror='document.title="owned"'>`
 	long := strings.Repeat("verylonglabel", 60) + ".example"
-	return []Domain{
-		{Name: script, Problems: []string{script}, Keys: []Key{{Selector: script, Algorithm: script, File: script, Stage: rotation.Broken,
+	return []view.Domain{
+		{Name: script, Problems: []string{script}, Keys: []view.Key{{Selector: script, Algorithm: script, File: script, Stage: rotation.Broken,
 			Evidence: script, Failure: script + "\u202egnitirw esrever\u202c", Advice: script, RecordName: script, RecordValue: script}}},
-		{Name: "\u202emoc.elpmaxe", Keys: []Key{{Selector: "\u2066x\x1b[31m", Stage: rotation.Pending, Evidence: strings.Repeat("\u202e<b>", 3000),
+		{Name: "\u202emoc.elpmaxe", Keys: []view.Key{{Selector: "\u2066x\x1b[31m", Stage: rotation.Pending, Evidence: strings.Repeat("\u202e<b>", 3000),
 			RecordName: "\"onmouseover=alert(1) ", RecordValue: strings.Repeat("A", 5000)}}},
-		{Name: long, Keys: []Key{{Selector: strings.Repeat("s", 300), Stage: rotation.Active, Algorithm: "rsa", Bits: 4096,
+		{Name: long, Keys: []view.Key{{Selector: strings.Repeat("s", 300), Stage: rotation.Active, Algorithm: "rsa", Bits: 4096,
 			Evidence: strings.Repeat("e", 2000), RecordName: long, RecordValue: strings.Repeat("B", 4000)}}},
 	}
 }

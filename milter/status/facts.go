@@ -13,6 +13,7 @@ import (
 	"signpost/keystore/record"
 	"signpost/keystore/rotation"
 	"signpost/milter"
+	"signpost/milter/status/view"
 )
 
 // Facts is what a running signpostd has to show.
@@ -172,11 +173,11 @@ func attention(key rotation.Status) Attention {
 }
 
 // domain returns what there is to show of a domain.
-func (f *Facts) domain(name string) (Domain, bool) {
+func (f *Facts) domain(name string) (view.Domain, bool) {
 	keys := f.Store.Snapshot()
 	must := f.Rules.MustSign[name]
 	_, _, err := f.Rules.Keys(name, f.Book.Signing)
-	d := Domain{Name: name, Must: must, Keys: []Key{}}
+	d := view.Domain{Name: name, Must: must, Keys: []view.Key{}}
 	if err != nil && must {
 		d.Problems = append(d.Problems, finding.Text(fmt.Errorf("its mail is deferred: %w", err)))
 	}
@@ -189,7 +190,7 @@ func (f *Facts) domain(name string) (Domain, bool) {
 			d.Problems = append(d.Problems, finding.Text(p))
 			continue
 		}
-		d.Keys = append(d.Keys, Key{File: p.File, Stage: rotation.Broken, Failure: finding.Text(p.Err)})
+		d.Keys = append(d.Keys, view.Key{File: p.File, Stage: rotation.Broken, Failure: finding.Text(p.Err)})
 	}
 	return d, must || len(d.Keys) > 0
 }
@@ -204,8 +205,8 @@ func (f *Facts) said(name string) (map[string]dns.KeyAnswer, time.Time) {
 
 // shownKey says what there is to say of a key, of which the DNS said that last, if
 // it is not settled.
-func shownKey(key rotation.Status, said dns.KeyAnswer, next time.Time) Key {
-	shown := Key{
+func shownKey(key rotation.Status, said dns.KeyAnswer, next time.Time) view.Key {
+	shown := view.Key{
 		Selector:   key.Selector,
 		Algorithm:  string(key.Algorithm),
 		Bits:       key.Bits,

@@ -15,6 +15,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/rotation"
 	"signpost/milter"
+	"signpost/milter/status/view"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 30, 0, time.UTC)
@@ -24,9 +25,9 @@ const recordValue = "v=DKIM1; h=sha256; k=rsa; s=email; p=MIIBIjANBgkqhkiG9w0BAQ
 
 // A domain in the midst of a rotation, one that is broken, one that has no key,
 // and one that is well.
-func someDomains() []Domain {
-	return []Domain{
-		{Name: "example.org", Must: true, Keys: []Key{
+func someDomains() []view.Domain {
+	return []view.Domain{
+		{Name: "example.org", Must: true, Keys: []view.Key{
 			{Selector: "s20261125", Algorithm: "rsa", Bits: 2048, File: "/etc/opendkim/keys/example.org/s20261125.private", Stage: rotation.Pending, Publish: true,
 				Since: noon.Add(-7 * time.Minute), Made: noon.Add(-7 * time.Minute), Evidence: "the name does not exist",
 				Checked: noon.Add(-20 * time.Second), Next: noon.Add(40 * time.Second), Advice: "publish this record; the key signs as soon as it is visible",
@@ -36,16 +37,16 @@ func someDomains() []Domain {
 				Checked: noon.Add(-3 * time.Minute), Next: noon.Add(50 * time.Minute),
 				RecordName: "mail._domainkey.example.org", RecordValue: recordValue},
 		}},
-		{Name: "broken.example", Keys: []Key{{File: "/etc/opendkim/keys/broken.example.private", Stage: rotation.Broken,
+		{Name: "broken.example", Keys: []view.Key{{File: "/etc/opendkim/keys/broken.example.private", Stage: rotation.Broken,
 			Failure: "no whole PEM block of a private key found: it has no END line, so the file is cut off"}}},
-		{Name: "missing.example", Must: true, Problems: []string{"its mail is refused for now: no key"}, Keys: []Key{}},
-		{Name: "quiet.example", Keys: []Key{{Selector: "k1", Algorithm: "ed25519", Bits: 256, File: "/etc/opendkim/keys/quiet.example.k1.key",
+		{Name: "missing.example", Must: true, Problems: []string{"its mail is deferred: no key"}, Keys: []view.Key{}},
+		{Name: "quiet.example", Keys: []view.Key{{Selector: "k1", Algorithm: "ed25519", Bits: 256, File: "/etc/opendkim/keys/quiet.example.k1.key",
 			Stage: rotation.Active, Made: noon.Add(-30 * 24 * time.Hour), RecordName: "k1._domainkey.quiet.example", RecordValue: "v=DKIM1; k=ed25519; p=abc="}}},
 	}
 }
 
-func sourceOf(domains []Domain) *Source {
-	byName := make(map[string]Domain)
+func sourceOf(domains []view.Domain) *Source {
+	byName := make(map[string]view.Domain)
 	for _, d := range domains {
 		byName[d.Name] = d
 	}
@@ -73,7 +74,7 @@ func sourceOf(domains []Domain) *Source {
 		Version: "1.2.3", RSA: "crypto/rsa", Started: noon.Add(-50 * time.Hour), Listen: []string{"inet:127.0.0.1:8891"},
 		NotReady: func() ([]string, int) { return nil, 0 },
 		Index:    func() *Index { return index },
-		Domain:   func(name string) (Domain, bool) { d, ok := byName[name]; return d, ok },
+		Domain:   func(name string) (view.Domain, bool) { d, ok := byName[name]; return d, ok },
 		Sessions: func() (int, int64) { return 3, 17 },
 		Refused:  func() map[string]int64 { return map[string]int64{"peer": 2, "frame": 1} },
 		Reloads:  func() (int64, int64) { return 5, 1 },
@@ -150,11 +151,11 @@ func contains(t *testing.T, text string, wanted ...string) {
 }
 
 // manyDomains are in good order, all but the last.
-func manyDomains(n int) []Domain {
-	domains := make([]Domain, n)
+func manyDomains(n int) []view.Domain {
+	domains := make([]view.Domain, n)
 	for i := range domains {
 		name := fmt.Sprintf("d%06d.example", i)
-		domains[i] = Domain{Name: name, Keys: []Key{{Selector: "mail", Algorithm: "rsa", Bits: 2048, Stage: rotation.Active,
+		domains[i] = view.Domain{Name: name, Keys: []view.Key{{Selector: "mail", Algorithm: "rsa", Bits: 2048, Stage: rotation.Active,
 			RecordName: "mail._domainkey." + name, RecordValue: recordValue}}}
 	}
 	domains[n-1].Keys[0].Stage = rotation.Broken

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"signpost/keystore/rotation"
+	"signpost/milter/status/view"
 )
 
 func TestPage(t *testing.T) {
@@ -45,7 +46,7 @@ func TestPage(t *testing.T) {
 func TestLongRecord(t *testing.T) {
 	t.Parallel()
 	long := "v=DKIM1; k=rsa; p=" + strings.Repeat("A", 6000)
-	source := sourceOf([]Domain{{Name: "example.org", Keys: []Key{{Selector: "s", Stage: rotation.Pending, RecordName: "s._domainkey.example.org", RecordValue: long}}}})
+	source := sourceOf([]view.Domain{{Name: "example.org", Keys: []view.Key{{Selector: "s", Stage: rotation.Pending, RecordName: "s._domainkey.example.org", RecordValue: long}}}})
 	_, body := get(t, serve(t, source, recorderOf(source, 0)).URL)
 	contains(t, body, "<code>"+long+"</code>")
 }
@@ -77,12 +78,12 @@ func TestJSON(t *testing.T) {
 	someMail(recorder)
 	server := serve(t, source, recorder)
 	_, body := get(t, server.URL+"/status.json?domain=example.org")
-	var view View
-	if err := json.Unmarshal([]byte(body), &view); err != nil {
+	var shown view.View
+	if err := json.Unmarshal([]byte(body), &shown); err != nil {
 		t.Fatal(err)
 	}
-	if len(view.Domains) != 1 || view.Domains[0].Keys[0].Stage != rotation.Pending || view.Domains[0].Hour.Messages(Signed) != 1234 {
-		t.Errorf("%+v", view.Domains)
+	if len(shown.Domains) != 1 || shown.Domains[0].Keys[0].Stage != rotation.Pending || shown.Domains[0].Hour.Messages(view.Signed) != 1234 {
+		t.Errorf("%+v", shown.Domains)
 	}
 	contains(t, body, `"must_be_signed": true`, `"next_check": "2026-11-25T12:01:10Z"`, `"active": 2`)
 	_, body = get(t, server.URL+"/status.json?domain=other.example")

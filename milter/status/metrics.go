@@ -48,7 +48,7 @@ func newCollector(source *Source, limit int) *collector {
 		failing:    desc("key_check_failing", "1 if the last question about the key's record had no clear answer, or its file cannot be used.", key...),
 		apart:      desc("keys_shown", "Keys that have metrics of their own, those that need attention first."),
 		ready:      desc("ready", "1 if all mail that must be signed can be."),
-		unsignable: desc("domains_unsignable", "Domains that must be signed and cannot be: their mail is refused for now."),
+		unsignable: desc("domains_unsignable", "Domains that must be signed and cannot be: their mail is deferred."),
 		open:       desc("sessions", "Open milter sessions."),
 		begun:      desc("sessions_total", "Milter sessions begun."),
 		refused:    desc("connections_refused_total", "Connections refused or closed for what the peer did, by why.", "reason"),

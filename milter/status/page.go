@@ -15,6 +15,7 @@ import (
 
 	"signpost/keystore/rotation"
 	"signpost/milter"
+	"signpost/milter/status/view"
 )
 
 //go:embed page.html page.css page.js
@@ -46,8 +47,8 @@ func newPage() *page {
 		"symbol":  symbol,
 		"reason":  reasonMeaning,
 		"stages":  rotation.Stages,
-		"hour":    func(v shown, h Hour, all bool) hourShown { return hourShown{v, h, all} },
-		"within":  func(v shown, d Domain) domainShown { return domainShown{v, d} },
+		"hour":    func(v shown, h view.Hour, all bool) hourShown { return hourShown{v, h, all} },
+		"within":  func(v shown, d view.Domain) domainShown { return domainShown{v, d} },
 	}).Parse(read("page.html")))
 	return p
 }
@@ -60,7 +61,7 @@ func hash(s string) string {
 
 // shown is what the template works on.
 type shown struct {
-	*View
+	*view.View
 	Style   template.CSS
 	Script  template.JS
 	Refresh bool
@@ -69,18 +70,18 @@ type shown struct {
 // hourShown and domainShown are what the parts of the template work on.
 type hourShown struct {
 	View shown
-	Hour Hour
+	Hour view.Hour
 	All  bool // of all domains, so an author is worth naming
 }
 
 type domainShown struct {
 	View   shown
-	Domain Domain
+	Domain view.Domain
 }
 
-func (p *page) write(w io.Writer, view *View, refresh bool) {
+func (p *page) write(w io.Writer, v *view.View, refresh bool) {
 	var b bytes.Buffer // so that an error does not leave half a page
-	if err := p.template.Execute(&b, shown{view, template.CSS(p.css), template.JS(p.js), refresh}); err != nil {
+	if err := p.template.Execute(&b, shown{v, template.CSS(p.css), template.JS(p.js), refresh}); err != nil {
 		fmt.Fprintf(w, "the page cannot be made: %v", err)
 		return
 	}
@@ -109,30 +110,27 @@ func (s shown) Link(name string, value any) string {
 }
 
 // Next and Previous are the numbers of the pages beside this one, 0 for none.
-func (v *View) Next() int {
-	if v.Page < v.Pages {
-		return v.Page + 1
+func (s shown) Next() int {
+	if s.Page < s.Pages {
+		return s.Page + 1
 	}
 	return 0
 }
 
 // Previous is the number of the page before, 0 for none.
-func (v *View) Previous() int { return v.Page - 1 }
+func (s shown) Previous() int { return s.Page - 1 }
 
 // When says a time relative to the view.
-func (v *View) When(t time.Time) string { return relative(t, v.Now) }
+func (s shown) When(t time.Time) string { return relative(t, s.Now) }
 
 // Age is how long the daemon has been signing.
-func (v *View) Age() string { return span(v.Now.Sub(v.Started)) }
+func (s shown) Age() string { return span(s.Now.Sub(s.Started)) }
 
 // Span says how long ago a time is.
-func (v *View) Span(t time.Time) string { return span(v.Now.Sub(t)) }
+func (s shown) Span(t time.Time) string { return span(s.Now.Sub(t)) }
 
 // Stamp writes a time for machines and for those who want it exactly.
-func (v *View) Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
-
-// Refused reports whether mail of the last hour was refused for now.
-func (h Hour) Refused() uint64 { return h.Messages(TempFail) }
+func (s shown) Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // symbol stands beside the word of a stage, so that colour is not all there is.
 func symbol(s rotation.Stage) string {
@@ -152,7 +150,7 @@ func symbol(s rotation.Stage) string {
 }
 
 // reasonMeaning says in words why a message was or was not signed.
-func reasonMeaning(r milter.Reason, result Result) string {
+func reasonMeaning(r milter.Reason, result view.Result) string {
 	switch r {
 	case milter.Signed:
 		return "signed"
@@ -167,7 +165,7 @@ func reasonMeaning(r milter.Reason, result Result) string {
 	case milter.FromInvalid:
 		return "the From field cannot be read"
 	case milter.NoKey:
-		if result == TempFail {
+		if result == view.TempFail {
 			return "the domain must be signed and has no key"
 		}
 		return "the author domain has no key here"

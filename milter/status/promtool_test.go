@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"signpost/keystore/rotation"
+	"signpost/milter/status/view"
 )
 
 const (
@@ -68,7 +69,7 @@ func TestKeyMetricsAreBounded(t *testing.T) {
 func TestMetricsOfHostileNames(t *testing.T) {
 	t.Parallel()
 	domains := hostile()
-	domains = append(domains, Domain{Name: "\xff\xfe\n\"", Keys: []Key{{Stage: rotation.Broken}, {Stage: rotation.Broken}}})
+	domains = append(domains, view.Domain{Name: "\xff\xfe\n\"", Keys: []view.Key{{Stage: rotation.Broken}, {Stage: rotation.Broken}}})
 	source := sourceOf(domains)
 	resp, body := get(t, serve(t, source, recorderOf(source, 0)).URL+"/metrics")
 	if resp.StatusCode != 200 || !strings.Contains(body, "signpost_keys_shown 4") {

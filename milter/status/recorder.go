@@ -9,16 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"signpost/milter"
-)
-
-// Result is what happened to a message.
-type Result string
-
-// The results of a message.
-const (
-	Signed   Result = "signed"
-	Unsigned Result = "unsigned" // accepted without a signature
-	TempFail Result = "tempfail" // refused for now
+	"signpost/milter/status/view"
 )
 
 // Names that stand where a domain would.
@@ -170,14 +161,14 @@ func (s *series) tally(r *Recorder, o *milter.Outcome) *tally {
 	return t
 }
 
-func (t *tally) result() Result {
+func (t *tally) result() view.Result {
 	switch {
 	case t.tempFail:
-		return TempFail
+		return view.TempFail
 	case t.reason == milter.Signed:
-		return Signed
+		return view.Signed
 	}
-	return Unsigned
+	return view.Unsigned
 }
 
 func (s *series) signer(r *Recorder, selector, algorithm string) prometheus.Counter {
@@ -195,36 +186,36 @@ func (s *series) signer(r *Recorder, selector, algorithm string) prometheus.Coun
 }
 
 // Hour returns what became of the messages of the last hour, of all domains.
-func (r *Recorder) Hour() Hour {
+func (r *Recorder) Hour() view.Hour {
 	now := r.now()
-	sum := Hour{}
+	sum := view.Hour{}
 	for _, s := range *r.series.Load() {
 		sum = s.addTo(sum, now)
 	}
 	sum = r.none.addTo(sum, now)
 	sum = r.other.addTo(sum, now)
-	sum.sort()
+	sortHour(sum)
 	return sum
 }
 
 // DomainHour returns the same of one domain; apart says whether it is counted
 // apart from others.
-func (r *Recorder) DomainHour(domain string) (hour Hour, apart bool) {
+func (r *Recorder) DomainHour(domain string) (hour view.Hour, apart bool) {
 	s := (*r.series.Load())[domain]
 	if s == nil {
-		return Hour{}, len(*r.series.Load()) < r.limit
+		return view.Hour{}, len(*r.series.Load()) < r.limit
 	}
-	hour = s.addTo(Hour{}, r.now())
-	hour.sort()
+	hour = s.addTo(view.Hour{}, r.now())
+	sortHour(hour)
 	return hour, true
 }
 
-func (s *series) addTo(sum Hour, now time.Time) Hour {
+func (s *series) addTo(sum view.Hour, now time.Time) view.Hour {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.tallies {
 		if n := t.window.sum(now); n > 0 {
-			sum = sum.add(Count{Reason: t.reason, Result: t.result(), Messages: n, Last: t.window.last.example()})
+			sum = addCount(sum, view.Count{Reason: t.reason, Result: t.result(), Messages: n, Last: t.window.last.example()})
 		}
 	}
 	return sum

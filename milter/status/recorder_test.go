@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"signpost/milter"
+	"signpost/milter/status/view"
 )
 
 func TestRecorderCounts(t *testing.T) {
@@ -110,7 +111,7 @@ func TestObserveByMany(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := r.Hour().Messages(Signed); n != 4000 {
+	if n := r.Hour().Messages(view.Signed); n != 4000 {
 		t.Error(n, "messages")
 	}
 }

@@ -3,6 +3,8 @@ package status
 import (
 	"runtime"
 	"time"
+
+	"signpost/milter/status/view"
 )
 
 // Source is where the facts come from. Its functions are called for each
@@ -19,7 +21,7 @@ type Source struct {
 	// return the one it made before as long as nothing has changed.
 	Index func() *Index
 	// Domain returns one of them, all but its last hour.
-	Domain func(name string) (Domain, bool)
+	Domain func(name string) (view.Domain, bool)
 	// Misfits returns what is wrong with files whose names give no domain.
 	Misfits func() []string
 	// Sessions returns how many milter sessions are open, and were begun.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"signpost/keystore/rotation"
+	"signpost/milter/status/view"
 )
 
 // question is what a request asks for.
@@ -33,10 +34,10 @@ type viewer struct {
 	recorder *Recorder
 }
 
-func (v *viewer) view(q question) *View {
+func (v *viewer) view(q question) *view.View {
 	reasons, _ := v.source.NotReady()
 	index := v.source.Index()
-	view := &View{
+	whole := &view.View{
 		Version:   v.source.Version,
 		Started:   v.source.Started.UTC(),
 		Now:       v.recorder.now().UTC().Truncate(time.Second),
@@ -50,17 +51,17 @@ func (v *viewer) view(q question) *View {
 		Domain:    q.domain,
 		Total:     len(index.names),
 		Attention: index.attention,
-		Domains:   []Domain{},
+		Domains:   []view.Domain{},
 	}
 	for _, stage := range rotation.Stages() {
-		view.Keys[stage] = index.stages[stage]
+		whole.Keys[stage] = index.stages[stage]
 	}
 	var names []string
 	if q.domain != "" {
-		view.Page, view.Pages = 1, 1
+		whole.Page, whole.Pages = 1, 1
 		names = []string{q.domain}
 	} else {
-		names, view.Page, view.Pages, view.Matching = index.page(q.query, q.page, q.size)
+		names, whole.Page, whole.Pages, whole.Matching = index.page(q.query, q.page, q.size)
 	}
 	for _, name := range names {
 		domain, ok := v.source.Domain(name)
@@ -70,10 +71,10 @@ func (v *viewer) view(q question) *View {
 		var apart bool
 		domain.Hour, apart = v.recorder.DomainHour(name)
 		domain.Together = !apart
-		view.Domains = append(view.Domains, domain)
+		whole.Domains = append(whole.Domains, domain)
 	}
 	if q.domain != "" {
-		view.Matching = len(view.Domains)
+		whole.Matching = len(whole.Domains)
 	}
-	return view
+	return whole
 }

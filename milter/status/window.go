@@ -7,28 +7,8 @@ import (
 	"time"
 
 	"signpost/milter"
+	"signpost/milter/status/view"
 )
-
-// Hour is what became of the messages of the last hour, the most frequent
-// first.
-type Hour []Count
-
-// Count is how many messages of the last hour had a result for a reason.
-type Count struct {
-	Reason   milter.Reason `json:"reason"`
-	Result   Result        `json:"result"`
-	Messages uint64        `json:"messages"`
-	Last     Example       `json:"last"`
-}
-
-// Example is the last of the messages that were counted.
-type Example struct {
-	Time   time.Time `json:"time"`
-	Queue  string    `json:"queue,omitempty"`
-	Client string    `json:"client"`
-	Author string    `json:"author,omitempty"` // author domain
-	Error  string    `json:"error,omitempty"`
-}
 
 // minutes of a window: an hour, the minute that runs included.
 const minutes = 60
@@ -79,8 +59,8 @@ func (w *window) sum(now time.Time) (sum uint64) {
 	return sum
 }
 
-func (l *last) example() Example {
-	e := Example{Time: l.time, Queue: l.queue, Client: l.client.String(), Author: l.author}
+func (l *last) example() view.Example {
+	e := view.Example{Time: l.time, Queue: l.queue, Client: l.client.String(), Author: l.author}
 	if l.err != nil {
 		e.Error = clipped(l.err.Error())
 	}
@@ -97,9 +77,9 @@ func clipped(s string) string {
 	return string([]byte(s[:most]))
 }
 
-// add puts the counts of another window to those of the same reason and result.
-func (h Hour) add(c Count) Hour {
-	i := slices.IndexFunc(h, func(have Count) bool { return have.Reason == c.Reason && have.Result == c.Result })
+// addCount adds the count of another window to those of the same reason and result.
+func addCount(h view.Hour, c view.Count) view.Hour {
+	i := slices.IndexFunc(h, func(have view.Count) bool { return have.Reason == c.Reason && have.Result == c.Result })
 	if i < 0 {
 		return append(h, c)
 	}
@@ -110,18 +90,8 @@ func (h Hour) add(c Count) Hour {
 	return h
 }
 
-func (h Hour) sort() {
-	slices.SortFunc(h, func(a, b Count) int {
+func sortHour(h view.Hour) {
+	slices.SortFunc(h, func(a, b view.Count) int {
 		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Result, b.Result))
 	})
-}
-
-// Messages returns how many messages had the result.
-func (h Hour) Messages(result Result) (n uint64) {
-	for _, c := range h {
-		if c.Result == result {
-			n += c.Messages
-		}
-	}
-	return n
 }

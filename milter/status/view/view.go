@@ -3,11 +3,15 @@
 //
 // It reads no keys and asks no DNS. What it shows comes from a Source, and from
 // the outcomes of messages that a Recorder is told of.
-package status
+// Package view is what signpostd says of itself: the types of /status.json, which
+// package status fills in, and the Client that reads it.
+package view
 
 import (
+	"errors"
 	"time"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/rotation"
 )
 
@@ -35,9 +39,9 @@ type Key struct {
 // Domain is a domain that the key directory or a setting names.
 type Domain struct {
 	Name     string   `json:"domain"`
-	Must     bool     `json:"must_be_signed"` // its mail is refused rather than sent unsigned
+	Must     bool     `json:"must_be_signed"` // its mail is deferred rather than sent unsigned
 	Problems []string `json:"problems,omitempty"`
-	Keys     []Key    `json:"keys"`
+	Keys     []Key    `json:"keys"` // the newest first
 	Hour     Hour     `json:"last_hour"`
 	Together bool     `json:"counted_together,omitempty"` // with other domains, so Hour is empty
 }
@@ -63,4 +67,30 @@ type View struct {
 	Attention int      `json:"attention"` // of them, those that need it
 	Matching  int      `json:"matching"`  // domains that the query asks for
 	Domains   []Domain `json:"domains"`   // those that need attention first
+}
+
+// Err says why signpostd is not ready, each reason with its hint; nil when it is.
+func (v *View) Err() error {
+	switch {
+	case v.Ready:
+		return nil
+	case len(v.NotReady) == 0:
+		return errors.New("signpostd is not ready")
+	}
+	var reasons []error
+	for _, reason := range v.NotReady {
+		reasons = append(reasons, finding.ParseError(reason))
+	}
+	return errors.Join(reasons...)
+}
+
+// DNS says what is known of the record in the DNS.
+func (k Key) DNS() string {
+	switch {
+	case k.Failure == "":
+		return k.Evidence
+	case k.Evidence == "":
+		return k.Failure
+	}
+	return k.Evidence + "; not known now: " + k.Failure
 }
