@@ -1,7 +1,9 @@
 package rotation
 
 import (
+	"hash/maphash"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -31,13 +33,34 @@ type Book struct {
 	remembered atomic.Pointer[map[fingerprint]Mark]
 	state      string // directory of the state file; "" for none
 
-	shards [64]shard
+	seed   maphash.Seed
+	shards [4096]shard
 }
 
-// shard is a part of the pages, by domain.
+// shard is a part of the pages, by domain, so small that to change one page copies
+// little. Readers take no lock.
 type shard struct {
-	mu    sync.RWMutex
-	pages map[string]*page
+	mu    sync.Mutex // of who changes pages
+	pages atomic.Pointer[map[string]*page]
+}
+
+func (s *shard) find(domain string) *page {
+	if pages := s.pages.Load(); pages != nil {
+		return (*pages)[domain]
+	}
+	return nil
+}
+
+// set puts a page in place, or takes it out where it is nil. The lock is held.
+func (s *shard) set(domain string, p *page) {
+	pages := make(map[string]*page)
+	if before := s.pages.Load(); before != nil {
+		pages = maps.Clone(*before)
+	}
+	if pages[domain] = p; p == nil {
+		delete(pages, domain)
+	}
+	s.pages.Store(&pages)
 }
 
 // page is what the book has of one domain. It is immutable.
@@ -70,11 +93,7 @@ func Open(store *keystore.Store, mode Mode, state string, log *slog.Logger) (*Bo
 }
 
 func newBook(store *keystore.Store, mode Mode, state string, log *slog.Logger) *Book {
-	b := &Book{store: store, mode: mode, state: state, log: log, now: time.Now}
-	for i := range b.shards {
-		b.shards[i].pages = make(map[string]*page)
-	}
-	return b
+	return &Book{store: store, mode: mode, state: state, log: log, now: time.Now, seed: maphash.MakeSeed()}
 }
 
 // Signing returns the keys that sign for a domain given as A-labels, lower case:
@@ -133,18 +152,14 @@ func (b *Book) Aged(age time.Duration, now time.Time) (n int, oldest *keystore.K
 	return n, oldest
 }
 
-// page returns the page of a domain for the keys that it has now.
+// page returns the page of a domain. The store tells of each change to its keys, so
+// that one which is there is of the keys that it has now.
 func (b *Book) page(domain string) *page {
-	keys := b.store.Domain(domain)
-	s := b.shard(domain)
-	s.mu.RLock()
-	p := s.pages[domain]
-	s.mu.RUnlock()
-	switch {
-	case p != nil && p.of == keys:
+	if p := b.shard(domain).find(domain); p != nil {
 		return p
-	case p == nil && len(keys.List()) == 0:
-		return &page{of: keys}
+	}
+	if keys := b.store.Domain(domain); len(keys.List()) == 0 {
+		return &page{of: keys} // there may be a great many that have no key
 	}
 	return b.turn(domain)
 }
@@ -163,16 +178,16 @@ func (b *Book) turn(domain string) *page {
 			s.mu.Unlock()
 			continue // they changed again: pages only go forward
 		}
-		was := s.pages[domain]
+		was := s.find(domain)
 		if was != nil && was.of == keys {
 			s.mu.Unlock()
 			return was
 		}
 		now := b.write(keys, was, noted)
-		if len(keys.List()) == 0 && len(now.keys) == 0 {
-			delete(s.pages, domain) // there may be a great many that have no key
+		if len(keys.List()) == 0 {
+			s.set(domain, nil)
 		} else {
-			s.pages[domain] = now
+			s.set(domain, now)
 		}
 		s.mu.Unlock()
 		if was != nil {
@@ -233,7 +248,7 @@ func (b *Book) use(domain string) {
 	s := b.shard(domain)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.pages[domain]
+	was := s.find(domain)
 	if was == nil || !was.provisional {
 		return
 	}
@@ -244,7 +259,7 @@ func (b *Book) use(domain string) {
 			now.marks[i].Active = At(b.now())
 		}
 	}
-	s.pages[domain] = &now
+	s.set(domain, &now)
 	b.changed.Store(true)
 	b.revision.Add(1)
 }
@@ -255,13 +270,13 @@ func (b *Book) use(domain string) {
 func (b *Book) learn(domain string, keys []*keystore.Key, answers []dns.KeyAnswer) {
 	s := b.shard(domain)
 	s.mu.Lock()
-	was := s.pages[domain]
+	was := s.find(domain)
 	if was == nil || was.marks == nil {
 		s.mu.Unlock()
 		return // the keys went while the DNS was asked
 	}
 	now := b.learned(was, keys, answers)
-	s.pages[domain] = now
+	s.set(domain, now)
 	s.mu.Unlock()
 	b.changed.Store(true)
 	b.revision.Add(1)
@@ -321,11 +336,7 @@ func (b *Book) allRead() {
 }
 
 func (b *Book) shard(domain string) *shard {
-	hash := uint32(2166136261) // FNV-1a
-	for i := range len(domain) {
-		hash = (hash ^ uint32(domain[i])) * 16777619
-	}
-	return &b.shards[(hash>>16^hash)%uint32(len(b.shards))]
+	return &b.shards[maphash.String(b.seed, domain)%uint64(len(b.shards))]
 }
 
 // index returns where a key is on the page, or -1. The page may be nil.

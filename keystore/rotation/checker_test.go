@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,64 +18,12 @@ import (
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
+	"signpost/test/lab/nameserver"
 )
 
-// zone is a DNS of key records, which answers as a resolver does; it has no
-// name servers, so that what it says counts.
-type zone struct {
-	mu      sync.Mutex
-	texts   map[string]string // by name
-	fails   bool
-	queries map[string]int
-}
-
-// serve answers on a port of its own until the test ends.
-func (z *zone) serve(t testing.TB) *dns.Resolver {
-	t.Helper()
-	started := make(chan struct{})
-	server := &miekg.Server{Addr: "127.0.0.1:0", Net: "udp", Handler: z, NotifyStartedFunc: func() { close(started) }}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.ListenAndServe() }()
-	<-started
-	t.Cleanup(func() { _ = server.Shutdown(); <-done })
-	return &dns.Resolver{Servers: []string{server.PacketConn.LocalAddr().String()}, Patience: time.Second, Attempts: 1}
-}
-
-func (z *zone) ServeDNS(w miekg.ResponseWriter, query *miekg.Msg) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	reply := new(miekg.Msg).SetReply(query)
-	reply.RecursionAvailable = true
-	name := strings.TrimSuffix(query.Question[0].Name, ".")
-	text, ok := z.texts[name]
-	switch {
-	case z.fails:
-		reply.Rcode = miekg.RcodeServerFailure
-	case query.Question[0].Qtype != miekg.TypeTXT:
-	case ok:
-		z.queries[name]++
-		reply.Answer = []miekg.RR{&miekg.TXT{Hdr: miekg.RR_Header{Name: query.Question[0].Name, Rrtype: miekg.TypeTXT, Class: miekg.ClassINET, Ttl: 60}, Txt: split(text)}}
-	default:
-		reply.Rcode = miekg.RcodeNameError
-	}
-	_ = w.WriteMsg(reply)
-}
-
-func split(text string) (parts []string) {
-	for ; len(text) > 255; text = text[255:] {
-		parts = append(parts, text[:255])
-	}
-	return append(parts, text)
-}
-
-func (z *zone) set(change func()) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	change()
-}
-
-// publish publishes the last key that the directory has under these names.
-func (z *zone) publish(t testing.TB, book *Book, domain, selector string) {
+// publish publishes the last key that the directory has under these names, in a zone
+// that has no name servers, so that what the resolver says counts.
+func publish(t testing.TB, zone *nameserver.Zone, book *Book, domain, selector string) {
 	t.Helper()
 	for _, key := range book.store.Domain(domain).List() {
 		if key.Selector == selector {
@@ -84,13 +31,18 @@ func (z *zone) publish(t testing.TB, book *Book, domain, selector string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			z.set(func() { z.texts[record.Name(selector, domain)] = text.String() })
+			zone.Withdraw(record.Name(selector, domain))
+			zone.PublishTXT(record.Name(selector, domain), text.String())
 		}
 	}
 }
 
+func resolverOf(t testing.TB, zone *nameserver.Zone) *dns.Resolver {
+	return &dns.Resolver{Servers: []string{zone.Serve(t)}, Patience: time.Second, Attempts: 1}
+}
+
 // checked is a book with a checker, of a directory.
-func (d directory) checked(mode Mode, state string) (*Book, *Checker, *zone, *journal) {
+func (d directory) checked(mode Mode, state string) (*Book, *Checker, *nameserver.Zone, *journal) {
 	d.Helper()
 	log := &journal{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
@@ -102,8 +54,8 @@ func (d directory) checked(mode Mode, state string) (*Book, *Checker, *zone, *jo
 	if err != nil {
 		d.Fatal(err)
 	}
-	z := &zone{texts: make(map[string]string), queries: make(map[string]int)}
-	return book, NewChecker(book, DNS{Resolver: z.serve(d), Rate: 10_000}), z, log
+	zone := nameserver.NewZone(d)
+	return book, NewChecker(book, DNS{Resolver: resolverOf(d, zone), Rate: 10_000}), zone, log
 }
 
 func stages(b *Book, domain string, now time.Time) map[string]Stage {
@@ -147,15 +99,16 @@ func TestCheckerAndStages(t *testing.T) {
 		}
 	}
 	step("nothing is published", map[string]Stage{"s1": Active, "s2": Pending}, "the signing key is not published, so its mail cannot be verified\" domain=a.example selector=s1")
-	z.publish(t, book, "a.example", "s2")
+	publish(t, z, book, "a.example", "s2")
 	step("the second is", map[string]Stage{"s1": Retiring, "s2": Active}, `msg="signing keys changed" domain=a.example before=s1 now=s2`)
-	z.publish(t, book, "a.example", "s1")
+	publish(t, z, book, "a.example", "s1")
 	step("both are", map[string]Stage{"s1": Retiring, "s2": Active}, "key is published")
-	z.set(func() { z.fails = true })
+	z.Fail(nameserver.Code(miekg.RcodeServerFailure))
 	step("the DNS fails", map[string]Stage{"s1": Retiring, "s2": Active}, "the DNS cannot say whether a key is published, so the signing keys stay")
-	z.set(func() { z.fails = false; delete(z.texts, "s2._domainkey.a.example") })
+	z.Fail(nil)
+	z.Withdraw("s2._domainkey.a.example")
 	step("the second is gone", map[string]Stage{"s1": Active, "s2": Retiring}, "the record of a key is gone")
-	z.set(func() { clear(z.texts) })
+	z.Withdraw("s1._domainkey.a.example", "s2._domainkey.a.example")
 	step("both are gone", map[string]Stage{"s1": Active, "s2": Retiring}, "the record of the signing key is gone, and no other key is published")
 	now = now.Add(8 * 24 * time.Hour)
 	step("a week later", map[string]Stage{"s1": Active, "s2": Retired}, "the DNS answers again")
@@ -168,7 +121,7 @@ func TestReplacedKeyWaitsForItsRecord(t *testing.T) {
 	d := newDirectory(t)
 	d.write("a.example.private", pkcs8(t, rsaKeys(0)))
 	book, checker, z, _ := d.checked(On, "")
-	z.publish(t, book, "a.example", "mail")
+	publish(t, z, book, "a.example", "mail")
 	signer := func() int {
 		t.Helper()
 		checker.check(t.Context(), "a.example")
@@ -190,7 +143,7 @@ func TestReplacedKeyWaitsForItsRecord(t *testing.T) {
 			t.Errorf("key %d signs, and the record is that of the one before", got)
 		}
 	}
-	z.publish(t, book, "a.example", "mail") // the last of that name
+	publish(t, z, book, "a.example", "mail") // the last of that name
 	if got := signer(); got != 2 {
 		t.Errorf("key %d signs after the record of the last was published", got)
 	}
@@ -207,7 +160,7 @@ func TestCheckThatDoesNotDecide(t *testing.T) {
 		d.write("a.example/s1.private", pkcs8(t, rsaKeys(0)))
 		d.write("a.example/s2.private", pkcs8(t, rsaKeys(1)))
 		book, checker, z, log := d.checked(mode, "")
-		z.publish(t, book, "a.example", "s1")
+		publish(t, z, book, "a.example", "s1")
 		checker.check(t.Context(), "a.example")
 		if got := describeSigning(book, "a.example"); got != "s2:rsa" {
 			t.Errorf("with %q signs %s", mode, got)
@@ -226,7 +179,7 @@ func TestStateOverRestart(t *testing.T) {
 	d.write("a.example/s1.private", pkcs8(t, rsaKeys(0)))
 	d.write("a.example/s2.private", pkcs8(t, rsaKeys(1)))
 	book, checker, z, _ := d.checked(On, dir)
-	z.publish(t, book, "a.example", "s2")
+	publish(t, z, book, "a.example", "s2")
 	checker.check(t.Context(), "a.example")
 	before := book.Status("a.example", time.Now())
 	ended, cancel := context.WithCancel(t.Context())
@@ -234,7 +187,7 @@ func TestStateOverRestart(t *testing.T) {
 	book.Save(ended)
 
 	again, checker, z, log := d.checked(On, dir)
-	z.set(func() { z.fails = true })
+	z.Fail(nameserver.Code(miekg.RcodeServerFailure))
 	checker.First(t.Context())
 	for i, status := range again.Status("a.example", time.Now()) {
 		if want := before[i]; status.Stage != want.Stage || !status.Since.Equal(want.Since) || status.Mark != want.Mark {
@@ -271,7 +224,7 @@ func TestSweepAsksForAllOnce(t *testing.T) {
 	}
 	book, checker, z, _ := d.checked(On, "")
 	for i := range n {
-		z.publish(t, book, fmt.Sprintf("d%03d.example", i), "mail")
+		publish(t, z, book, fmt.Sprintf("d%03d.example", i), "mail")
 	}
 	sweep := sweep{store: book.store}
 	now := time.Now()
@@ -319,7 +272,7 @@ func TestStateIsKeptUntilAllIsRead(t *testing.T) {
 	book.store.ReadAll()
 	domains := []string{"d0001.example", "d0002.example"}
 	for _, domain := range domains {
-		z.publish(t, book, domain, "mail")
+		publish(t, z, book, domain, "mail")
 		checker.check(t.Context(), domain)
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -338,7 +291,7 @@ func TestStateIsKeptUntilAllIsRead(t *testing.T) {
 	}
 
 	again, checker, z, _ := d.checked(On, dir)
-	z.publish(t, again, domains[0], "mail")
+	publish(t, z, again, domains[0], "mail")
 	checker.check(t.Context(), domains[0])
 	again.Save(ended)
 	if got := known(); got != 2 {
@@ -363,18 +316,13 @@ func TestFirstKeepsToTheRate(t *testing.T) {
 	}
 	book, _, z, log := d.checked(On, "")
 	for i := range 20 {
-		z.publish(t, book, fmt.Sprintf("d%d.example", i), "s2")
+		publish(t, z, book, fmt.Sprintf("d%d.example", i), "s2")
 	}
-	checker := NewChecker(book, DNS{Resolver: z.serve(t), Rate: 1})
+	checker := NewChecker(book, DNS{Resolver: resolverOf(t, z), Rate: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	checker.First(ctx)
-	total := 0
-	z.set(func() {
-		for _, n := range z.queries {
-			total += n
-		}
-	})
+	total := z.Asked(miekg.TypeTXT)
 	if total > everywhere {
 		t.Errorf("%d queries, and %d may be asked", total, everywhere)
 	}

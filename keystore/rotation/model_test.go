@@ -133,9 +133,9 @@ func (m *model) step() {
 	case 11: // a message is signed
 		if m.page.provisional {
 			s := m.book.shard(modelDomain)
-			s.pages[modelDomain] = m.page
+			s.set(modelDomain, m.page)
 			m.book.use(modelDomain)
-			m.page = s.pages[modelDomain]
+			m.page = s.find(modelDomain)
 		}
 	}
 	m.forget()
