@@ -268,6 +268,9 @@ func (b *Book) use(domain string) {
 // follows from them. They count all at once, so that the order in which the keys were
 // asked for makes no difference.
 func (b *Book) learn(domain string, keys []*keystore.Key, answers []dns.KeyAnswer) {
+	if !slices.ContainsFunc(answers, func(a dns.KeyAnswer) bool { return a.Presence != dns.Unknown }) {
+		return
+	}
 	s := b.shard(domain)
 	s.mu.Lock()
 	was := s.find(domain)

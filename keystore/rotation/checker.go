@@ -194,6 +194,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 		signs := slices.Contains(known.signing, key)
 		answer, asked := c.ask(ctx, key, was, signs)
 		if !asked || ctx.Err() != nil {
+			c.book.learn(name, known.keys, answers) // what was answered in time counts
 			return
 		}
 		c.note(answer)

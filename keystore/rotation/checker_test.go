@@ -330,3 +330,22 @@ func TestFirstKeepsToTheRate(t *testing.T) {
 		t.Errorf("that there was no time is taken for a failure:\n%s", log)
 	}
 }
+
+// When the time for the first answers is over, those that came in time count.
+func TestFirstKeepsWhatWasAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	for i := range 3 {
+		d.write(fmt.Sprintf("a.example/s%d.private", i), pkcs8(t, rsaKeys(i)))
+	}
+	book, _, z, log := d.checked(On, "")
+	publish(t, z, book, "a.example", "s1")
+	checker := NewChecker(book, DNS{Resolver: resolverOf(t, z), Rate: 2*everywhere + 1}) // enough for two of three keys
+	checker.limit.SetLimit(0.01)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	checker.First(ctx)
+	if got := describeSigning(book, "a.example"); got != "s1:rsa" {
+		t.Errorf("%s signs, and only s1 is published:\n%s", got, log)
+	}
+}
