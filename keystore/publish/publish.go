@@ -107,7 +107,7 @@ func look(value string, texts []string) (found bool, err error) {
 		case same(text, value):
 			found = true
 		case err == nil && !revoked(text):
-			return false, finding.WithHint(fmt.Errorf("another key's record is there: %.60s...", text),
+			return false, finding.WithHint(fmt.Errorf("another key's record is there: it begins with %.60q", text),
 				"take it away first, for two at one name verify nothing")
 		}
 	}
