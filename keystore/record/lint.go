@@ -48,34 +48,9 @@ func (l *linter) add(level finding.Level, code, what, effect, fix string) {
 func nearest(misspelt string, words ...string) string {
 	best, least := "", 3
 	for _, word := range words {
-		if d := distance(misspelt, word); d < least && d < len(word) && len(misspelt) >= len(word)-1 {
+		if d := finding.Distance(misspelt, word); d < least && d < len(word) && len(misspelt) >= len(word)-1 {
 			best, least = word, d
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to insert, drop or change to come from a to b.
-func distance(a, b string) int {
-	if len(a) > 2*len(b)+2 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			above := row[j+1]
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(above+1, row[j]+1, diagonal+cost)
-			diagonal = above
-		}
-	}
-	return row[len(b)]
 }

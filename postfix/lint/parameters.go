@@ -104,30 +104,9 @@ func (l *linter) composed(name string) bool {
 func nearest(name string, names []string, limit int) string {
 	best := ""
 	for _, n := range names {
-		if d := distance(name, n); d <= limit && d > 0 {
+		if d := finding.Distance(name, n); d <= limit && d > 0 {
 			best, limit = n, d-1
 		}
 	}
 	return best
-}
-
-// distance counts the edits between two names, as Levenshtein did.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
