@@ -184,7 +184,8 @@ func newRotator(c *cli.Context) (*step.Rotator, error) {
 		return nil, err
 	}
 	r.Look = rotation.Look{
-		Dir: c.String("keys"), Mode: mode, Overlap: overlap, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
+		Dir: c.String("keys"), Mode: mode, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
+		Overlap: max(overlap, 1), // 0 stands for the usual one
 	}
 	return r, nil
 }
