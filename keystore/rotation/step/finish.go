@@ -21,6 +21,9 @@ import (
 func (d *domain) finish(ctx context.Context, auto bool) {
 	for _, key := range d.Keys {
 		if key.Signs && !published(key) {
+			if auto && slices.Contains(d.result.Published, d.places[key.Selector]) {
+				return // it was published just now
+			}
 			d.result.Err = fmt.Errorf("%s: the record of the signing key is not at %s, so nothing is archived: %s",
 				d.name, key.Name, key.Said.Text)
 			return
@@ -89,7 +92,8 @@ func (d *domain) archive(ctx context.Context, key rotation.Answered) {
 	}
 	// Else another run would take the key for one that is missing.
 	if d.Forget(key.Selector) {
-		if d.result.Err = d.Write(); d.result.Err != nil {
+		if err = d.Write(); err != nil {
+			d.result.Err = err
 			return
 		}
 	}

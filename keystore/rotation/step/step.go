@@ -184,12 +184,14 @@ func (d *domain) old() (keys []rotation.Answered) {
 	return keys
 }
 
-// waiting returns the keys that are newer than those that sign, and wait for their
-// records.
+// waiting returns the keys that wait for their records: those that are newer than the
+// ones that sign and, where the DNS does not decide that, those that a rotation made.
 func (d *domain) waiting() (keys []rotation.Answered) {
 	for i, key := range d.Keys {
 		signs := func(other rotation.Answered) bool { return other.Signs && other.Algorithm == key.Algorithm }
-		if !key.Signs && key.Said.Presence != dns.There && !slices.ContainsFunc(d.Keys[i:], signs) {
+		made := func(order rotation.Order) bool { return order.Selector == key.Selector }
+		waits := !slices.ContainsFunc(d.Keys[i:], signs) || key.Signs && slices.ContainsFunc(d.Orders, made)
+		if waits && key.Said.Presence != dns.There {
 			keys = append(keys, key)
 		}
 	}
