@@ -92,7 +92,7 @@ func (s *Store) firstRead(changes []change) {
 // readInBackground reads what was not read yet, in no hurry: it takes half of a
 // processor at the most.
 func (s *Store) readInBackground(ctx context.Context) {
-	if _, unread := s.Snapshot().Count(); unread == 0 {
+	if s.loaded.Load() {
 		return
 	}
 	start, n := time.Now(), 0
@@ -118,6 +118,7 @@ func (s *Store) readInBackground(ctx context.Context) {
 
 // allRead logs what was read, and tells the observer.
 func (s *Store) allRead() {
+	s.loaded.Store(true)
 	if s.observer.ReadAll != nil {
 		s.observer.ReadAll()
 	}

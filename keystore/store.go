@@ -22,6 +22,7 @@ type Store struct {
 	revision atomic.Int64
 	reloads  atomic.Int64
 	failed   atomic.Int64 // of the reloads
+	loaded   atomic.Bool  // all keys were read, and that is logged
 	observer Observer
 
 	swap sync.Mutex // while a new snapshot takes the place of the last; nothing is read then
@@ -184,7 +185,8 @@ func (s *Store) apply(changed map[string][]string) {
 	for name, units := range changed {
 		units = slices.DeleteFunc(units, func(unit string) bool { return unit == "" })
 		slices.Sort(units)
-		changes = append(changes, s.changeOf(name, slices.Compact(units)))
+		changed[name] = slices.Compact(units)
+		changes = append(changes, s.changeOf(name, changed[name]))
 	}
 	// In force first and then logged, so that a reader of the log can rely on it.
 	for pending := changes; ; {

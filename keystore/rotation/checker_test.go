@@ -305,6 +305,33 @@ func TestStateIsKeptUntilAllIsRead(t *testing.T) {
 	}
 }
 
+// A start that has read all keys before there is a watch, such as for domains that
+// must be signed, keeps its state too.
+func TestStateIsKeptWhenAllIsReadEarly(t *testing.T) {
+	t.Parallel()
+	d, dir := newDirectory(t), t.TempDir()
+	key := ed25519PEM(t)
+	for i := range 1001 {
+		d.write(fmt.Sprintf("d%04d.example.private", i), key)
+	}
+	book, _, _, log := d.checked(On, dir)
+	for _, name := range book.store.Snapshot().Domains() {
+		if _, err := book.Take(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(200*time.Millisecond, cancel)
+	book.store.Watch(ctx, time.Hour)
+	book.Save(ctx)
+	if data, err := os.ReadFile(filepath.Join(dir, stateFile)); err != nil || strings.Count(string(data), "\n") != 1002 {
+		t.Errorf("%v, %d lines are kept", err, strings.Count(string(data), "\n"))
+	}
+	if got := log.count("keys loaded"); got != 1 {
+		t.Errorf("%d times it is said that keys are loaded", got)
+	}
+}
+
 // At a start there is no time to ask for many domains: then they are not asked
 // for, rather than all at once.
 func TestFirstKeepsToTheRate(t *testing.T) {
