@@ -68,7 +68,7 @@ func BenchmarkReload(b *testing.B) {
 	}
 }
 
-// BenchmarkUpdate takes up one file that was replaced.
+// BenchmarkUpdate loads one file that was replaced.
 func BenchmarkUpdate(b *testing.B) {
 	for _, n := range counts {
 		b.Run(fmt.Sprintf("domains=%d", n), func(b *testing.B) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 )
 
 // WriteBeside writes a file into the folder of a domain in the key directory dir,
@@ -22,16 +23,7 @@ func WriteBeside(dir, domain, name string, write func(*bufio.Writer)) error {
 		err = atomicfile.Replace(path, 0o644, rights.give, write)
 	}
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, explain(err, existing(filepath.Dir(path))))
-	}
-	return nil
-}
-
-// WriteState writes a file that only its owner may read, in place of one of that
-// name: it is whole whenever it is looked at.
-func WriteState(path string, write func(*bufio.Writer)) error {
-	if err := atomicfile.Replace(path, 0o600, nil, write); err != nil {
-		return fmt.Errorf("writing the state %s: %w", path, explain(err, filepath.Dir(path)))
+		return fmt.Errorf("writing %s: %w", path, finding.FileHint(err, existing(filepath.Dir(path))))
 	}
 	return nil
 }

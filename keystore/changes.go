@@ -7,8 +7,8 @@ import (
 	"signpost/keystore/finding"
 )
 
-// logChange logs which keys of a domain came, changed and went, and tells the
-// observer.
+// logChange logs which keys of a domain were added, replaced and removed, and calls
+// the observer.
 func (s *Store) logChange(name string, was, now *DomainKeys) {
 	added := false
 	for _, key := range now.keys {
@@ -22,8 +22,8 @@ func (s *Store) logChange(name string, was, now *DomainKeys) {
 		}
 		added = true
 	}
-	if s.observer.Changed != nil {
-		s.observer.Changed(name, added)
+	if s.onChange != nil {
+		s.onChange(name, added)
 	}
 	for _, key := range was.keys {
 		if now.find(key) == nil {
@@ -42,8 +42,8 @@ func logKey(log *slog.Logger, message string, key *Key) {
 	log.Info(message, attrs...)
 }
 
-// logProblems says each problem when it first shows, and once more when it is
-// gone, not at every reload.
+// logProblems logs each problem once, not at every reload, and once more when it is
+// gone.
 func (s *Store) logProblems(was, now []Problem) {
 	known := make(map[string]bool, len(was))
 	for _, p := range was {

@@ -17,8 +17,8 @@ import (
 // maxFile bounds a key file: an RSA key of 16384 bits takes 13 KB.
 const maxFile = 64 << 10
 
-// settled is how long the times of a file must lie back before an equal stat is
-// taken for an equal file: within one tick of the clock a file can change twice.
+// settled is how old the times of a file must be before an equal stat counts as an
+// equal file: within one tick of the clock a file can change twice.
 const settled = 2 * time.Second
 
 // grace is how long a key stays in force after its file has gone: many
@@ -37,9 +37,9 @@ type file struct {
 
 func (f *file) claim() claim { return claim{f.Domain, f.Selector} }
 
-// stamp stands for what stat says of a version of a file; 0 is no version. The
+// stamp is a hash of what stat returns for a version of a file; 0 is no version. The
 // change time is part of it, for it cannot be set: "cp -p" of an older file
-// does not hide.
+// is noticed.
 type stamp uint64
 
 // stampOf returns the stamp, which is good for comparison when the times of the
@@ -85,7 +85,7 @@ func (o *Options) take(c claim, path string, before *file, recent *recent) *file
 		}
 	}
 	if err != nil {
-		f.err = explain(err, path)
+		f.err = finding.FileHint(err, path)
 		if before != nil {
 			f.Key = before.Key
 		}
@@ -128,7 +128,8 @@ func (f *file) read(before *file, options *Options, recent *recent) error {
 	}
 	algorithm, bits := Describe(signer)
 	if algorithm == RSA && bits < options.MinBits {
-		return finding.WithHint(fmt.Errorf("RSA key of %d bits is shorter than the %d asked for", bits, options.MinBits),
+		return finding.WithHint(
+			fmt.Errorf("RSA key of %d bits is shorter than the %d asked for", bits, options.MinBits),
 			"make a new one")
 	}
 	kept, err := newSecret(signer, recent)

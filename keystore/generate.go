@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 	"signpost/keystore/record"
 )
 
@@ -25,7 +26,7 @@ type Generated struct {
 func Generate(dir, domain, selector string) (Generated, error) {
 	g := Generated{File: filepath.Join(dir, domain+".private")}
 	fail := func(doing, name string, err error) (Generated, error) {
-		return g, fmt.Errorf("%s %s: %w", doing, name, explain(err, dir))
+		return g, fmt.Errorf("%s %s: %w", doing, name, finding.FileHint(err, dir))
 	}
 	switch _, err := os.Lstat(g.File); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -47,7 +48,7 @@ func Generate(dir, domain, selector string) (Generated, error) {
 	// From the file, not from memory: another process may have been first.
 	data, err := os.ReadFile(g.File)
 	if err != nil {
-		return g, fmt.Errorf("reading key %s: %w", g.File, explain(err, g.File))
+		return g, fmt.Errorf("reading key %s: %w", g.File, finding.FileHint(err, g.File))
 	}
 	signer, err := ParsePrivate(data)
 	if err != nil {

@@ -30,7 +30,7 @@ func Install(dir, domain, selector string, data []byte, modTime time.Time) (stri
 // install makes a key file in the key directory dir or in a folder of it.
 func install(dir, name string, data []byte, modTime time.Time) error {
 	fail := func(err error) error {
-		return fmt.Errorf("writing key %s: %w", name, explain(err, existing(filepath.Dir(name))))
+		return fmt.Errorf("writing key %s: %w", name, finding.FileHint(err, existing(filepath.Dir(name))))
 	}
 	if err := makeDir(filepath.Dir(name)); err != nil {
 		return fail(err)

@@ -122,7 +122,8 @@ func checked(key any) (crypto.Signer, error) {
 	switch key := key.(type) {
 	case *rsa.PrivateKey:
 		if bits := key.N.BitLen(); bits < MinBits {
-			return nil, finding.WithHint(fmt.Errorf("RSA key of %d bits is too short to sign with: %d is the least (RFC 8301)", bits, MinBits),
+			return nil, finding.WithHint(
+				fmt.Errorf("RSA key of %d bits is too short to sign with: %d is the least (RFC 8301)", bits, MinBits),
 				"make a new one of %d bits", WeakBits)
 		}
 		return key, nil

@@ -63,7 +63,8 @@ func claimOf(file string, selectors Selectors) (c claim, ok bool, err error) {
 			"call it <domain>/<selector>.private or <domain>.private")
 	}
 	if n := len(record.Name(c.selector, c.domain)); n > 253 {
-		return claim{}, true, finding.WithHint(fmt.Errorf("its record would have a name of %d characters, and the DNS takes 253", n),
+		return claim{}, true, finding.WithHint(
+			fmt.Errorf("its record would have a name of %d characters, and the DNS takes 253", n),
 			"choose a shorter selector")
 	}
 	return c, true, nil

@@ -116,11 +116,11 @@ func (s *Store) readInBackground(ctx context.Context) {
 	s.allRead()
 }
 
-// allRead logs what was read, and tells the observer.
+// allRead logs what was read, and calls the observer.
 func (s *Store) allRead() {
 	s.loaded.Store(true)
-	if s.observer.ReadAll != nil {
-		s.observer.ReadAll()
+	if s.onReadAll != nil {
+		s.onReadAll()
 	}
 	snapshot := s.Snapshot()
 	usable, _ := snapshot.Count()

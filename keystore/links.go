@@ -8,37 +8,39 @@ import (
 	"strings"
 )
 
-// leadsOut reports whether a path in the directory is a link that leads out of it.
-func (l *source) leadsOut(path string) bool {
+// linksOut reports whether a path in the directory is a symlink to a target outside of it.
+func (src *source) linksOut(path string) bool {
 	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		return false
 	}
-	root, err := filepath.EvalSymlinks(l.Dir)
+	root, err := filepath.EvalSymlinks(src.Dir)
 	target, targetErr := filepath.EvalSymlinks(path)
 	return err != nil || targetErr != nil || !strings.HasPrefix(target, root+string(filepath.Separator))
 }
 
-// keepLinks keeps the units of a domain that have links which lead out.
-func (l *source) keepLinks(domain string, units []string) {
-	l.linksMu.Lock()
-	defer l.linksMu.Unlock()
+// keepLinks keeps the units of a domain that have symlinks to targets outside the
+// directory.
+func (src *source) keepLinks(domain string, units []string) {
+	src.linksMu.Lock()
+	defer src.linksMu.Unlock()
 	if len(units) > 0 {
-		l.links[domain] = units
+		src.links[domain] = units
 	} else {
-		delete(l.links, domain)
+		delete(src.links, domain)
 	}
 }
 
-// leadOut reports whether there are links that lead out.
-func (l *source) leadOut() bool {
-	l.linksMu.Lock()
-	defer l.linksMu.Unlock()
-	return len(l.links) > 0
+// hasLinks reports whether there are symlinks to targets outside the directory.
+func (src *source) hasLinks() bool {
+	src.linksMu.Lock()
+	defer src.linksMu.Unlock()
+	return len(src.links) > 0
 }
 
-// outward returns a copy of the links that lead out.
-func (l *source) outward() map[string][]string {
-	l.linksMu.Lock()
-	defer l.linksMu.Unlock()
-	return maps.Clone(l.links)
+// allLinks returns a copy of the units with symlinks to targets outside the
+// directory, by domain.
+func (src *source) allLinks() map[string][]string {
+	src.linksMu.Lock()
+	defer src.linksMu.Unlock()
+	return maps.Clone(src.links)
 }

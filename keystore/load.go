@@ -18,12 +18,10 @@ type Options struct {
 	RequireSafe bool
 }
 
-// Load reads the key directory. Files that have not changed since previous,
-// which may be nil, are not read again, and a file that is no longer usable
-// keeps its last good key. What is wrong with single files is in Problems; the
+// Load reads the key directory. What is wrong with single files is in Problems; the
 // error is for the directory itself.
-func Load(options Options, previous *Snapshot) (*Snapshot, error) {
-	return load(options, previous, func(string) bool { return true })
+func Load(options Options) (*Snapshot, error) {
+	return load(options, nil, func(string) bool { return true })
 }
 
 // ListDomains returns the domains that the directory names keys for, in order,
@@ -38,14 +36,17 @@ func LoadDomains(options Options, domains []string) (*Snapshot, error) {
 	return load(options, nil, func(name string) bool { return slices.Contains(domains, name) })
 }
 
+// load reads the domains that are wanted. Files that have not changed since previous,
+// which may be nil, are not read again, and a file that is no longer usable
+// keeps its last good key.
 func load(options Options, previous *Snapshot, wanted func(domain string) bool) (*Snapshot, error) {
-	l := newSource(options)
-	units, err := l.scan()
+	src := newSource(options)
+	units, err := src.scan()
 	if err != nil {
 		return nil, err
 	}
 	maps.DeleteFunc(units, func(name string, _ []string) bool { return !wanted(name) })
-	s := l.snapshot(units)
+	s := src.snapshot(units)
 	if previous != nil {
 		// Keys whose files have just gone stay for the grace period.
 		for name, d := range previous.shards.all() {
@@ -60,7 +61,7 @@ func load(options Options, previous *Snapshot, wanted func(domain string) bool) 
 			if previous != nil {
 				before = previous.shards.find(name)
 			}
-			if read := l.read(name, *d.unread, before); read.empty() {
+			if read := src.read(name, *d.unread, before); read.empty() {
 				delete(s.shards[i], name)
 			} else {
 				s.shards[i][name] = read
@@ -87,18 +88,18 @@ func eachShard(n int, work func(i int)) {
 	running.Wait()
 }
 
-// AnyDomain returns some domain with a usable key, without reading more than it
-// takes. The error is ErrNoKey when there is none, and says what
-// is wrong with those that there are.
+// AnyDomain returns some domain with a usable key. It reads no more than it needs to.
+// The error is ErrNoKey when there is no key, and says what is wrong when there
+// are only unusable ones.
 func AnyDomain(options Options) (string, error) {
-	l := newSource(options)
-	units, err := l.scan()
+	src := newSource(options)
+	units, err := src.scan()
 	if err != nil {
 		return "", err
 	}
-	problems := l.sortedMisfits()
+	problems := src.sortedInvalid()
 	for name, list := range units {
-		d := l.read(name, list, nil)
+		d := src.read(name, list, nil)
 		if len(d.keys) > 0 {
 			return name, nil
 		}

@@ -53,7 +53,7 @@ func (d directory) age(name string, modTime time.Time) {
 
 func (d directory) load(previous *Snapshot) *Snapshot {
 	d.Helper()
-	snapshot, err := Load(Options{Dir: d.path}, previous)
+	snapshot, err := load(Options{Dir: d.path}, previous, func(string) bool { return true })
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestLoadAsksForMoreBitsAndCare(t *testing.T) {
 			t.Fatal(err)
 		}
 		test.options.Dir = d.path
-		s, err := Load(test.options, nil)
+		s, err := Load(test.options)
 		if err != nil {
 			t.Fatal(err)
 		}

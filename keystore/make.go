@@ -55,7 +55,7 @@ func Make(dir string, order Order) (Made, error) {
 	if order.Flat {
 		file = order.Domain + ".private"
 	}
-	// The daemon must take the file for what it is.
+	// signpostd must find the key by this name.
 	if _, ok, err := claimOf(file, Selectors{fallback: order.Selector}); err != nil || !ok {
 		return made, errors.Join(fmt.Errorf("%q cannot be the name of a key file", file), err)
 	}
@@ -66,7 +66,7 @@ func Make(dir string, order Order) (Made, error) {
 			return made, finding.WithHint(fmt.Errorf("%s: %w", name, fs.ErrExist),
 				"nothing is ever overwritten; choose another selector, or move the file away")
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return made, fmt.Errorf("looking for %s: %w", name, explain(err, existing(filepath.Dir(name))))
+			return made, fmt.Errorf("looking for %s: %w", name, finding.FileHint(err, existing(filepath.Dir(name))))
 		}
 	}
 	key, err := newKey(order.Algorithm, order.Bits)
@@ -85,10 +85,13 @@ func Make(dir string, order Order) (Made, error) {
 	}
 	access, err := accessIn(dir)
 	if err == nil {
-		_, err = atomicfile.Create(made.RecordFile, []byte(made.Record.Genkey(order.Selector, order.Domain)), 0o644, access.give)
+		text := made.Record.Genkey(order.Selector, order.Domain)
+		_, err = atomicfile.Create(made.RecordFile, []byte(text), 0o644, access.give)
 	}
 	if err != nil {
-		return made, fmt.Errorf("the key %s is made, and \"signpost dns\" prints its record, but writing %s failed: %w", made.File, made.RecordFile, explain(err, filepath.Dir(made.RecordFile)))
+		return made, fmt.Errorf(
+			"the key %s is made, and \"signpost dns\" prints its record, but writing %s failed: %w",
+			made.File, made.RecordFile, finding.FileHint(err, filepath.Dir(made.RecordFile)))
 	}
 	return made, nil
 }

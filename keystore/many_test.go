@@ -50,7 +50,7 @@ func TestManyDomainsAreReadWhenNeeded(t *testing.T) {
 			t.Errorf("%s has %q, want %q", domain, got, want)
 		}
 	}
-	if got := log.count("key broken"); got != 1 { // the misfit
+	if got := log.count("key broken"); got != 1 { // the invalid file
 		t.Errorf("%d broken keys told of before any was read:\n%s", got, log)
 	}
 	store.readInBackground(t.Context())

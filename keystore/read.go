@@ -8,14 +8,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // read reads the units of a domain, and those of what was known of it before,
 // which may be nil. A file that has not changed is not opened.
-func (l *source) read(domain string, units []string, previous *DomainKeys) *DomainKeys {
+func (src *source) read(domain string, units []string, previous *DomainKeys) *DomainKeys {
 	now := time.Now()
 	var linked []string
-	defer func() { l.keepLinks(domain, linked) }()
+	defer func() { src.keepLinks(domain, linked) }()
 	var files []*file
 	var folder *Problem
 	known := func(path string) *file {
@@ -29,30 +31,30 @@ func (l *source) read(domain string, units []string, previous *DomainKeys) *Doma
 		return nil
 	}
 	units = slices.Clone(units)
-	for _, unit := range l.units(previous) {
+	for _, unit := range src.units(previous) {
 		if !slices.Contains(units, unit) {
 			units = append(units, unit)
 		}
 	}
 	for _, unit := range units {
 		names := []string{unit}
-		out := l.leadsOut(filepath.Join(l.Dir, unit))
+		out := src.linksOut(filepath.Join(src.Dir, unit))
 		if strings.HasSuffix(unit, "/") {
 			var err error
-			if names, err = l.inFolder(unit); err != nil {
-				folder = l.folderFailed(unit, err, previous, &files)
+			if names, err = src.inFolder(unit); err != nil {
+				folder = src.folderFailed(unit, err, previous, &files)
 				continue
 			}
 		}
 		for _, name := range names {
-			c, ok, err := claimOf(name, l.Selectors)
-			path := filepath.Join(l.Dir, filepath.FromSlash(name))
-			out = out || ok && name != unit && l.leadsOut(path)
+			c, ok, err := claimOf(name, src.Selectors)
+			path := filepath.Join(src.Dir, filepath.FromSlash(name))
+			out = out || ok && name != unit && src.linksOut(path)
 			switch {
 			case err != nil:
 				files = append(files, &file{Key: Key{Domain: domain, File: path}, err: err})
 			case ok:
-				if f := l.take(c, path, known(path), &l.recent); f != nil {
+				if f := src.take(c, path, known(path), &src.recent); f != nil {
 					files = append(files, f)
 				}
 			}
@@ -64,8 +66,8 @@ func (l *source) read(domain string, units []string, previous *DomainKeys) *Doma
 	return newDomainKeys(withMissing(files, previous, now), folder, previous)
 }
 
-// units returns the units that a state is of, of nil none.
-func (l *source) units(s *DomainKeys) (units []string) {
+// units returns the units of a domain's keys; of nil none.
+func (src *source) units(s *DomainKeys) (units []string) {
 	if s == nil {
 		return nil
 	}
@@ -73,7 +75,7 @@ func (l *source) units(s *DomainKeys) (units []string) {
 		return *s.unread
 	}
 	for _, f := range s.files {
-		if unit := l.unitOf(f.File); !slices.Contains(units, unit) {
+		if unit := src.unitOf(f.File); !slices.Contains(units, unit) {
 			units = append(units, unit)
 		}
 	}
@@ -81,8 +83,8 @@ func (l *source) units(s *DomainKeys) (units []string) {
 }
 
 // unitOf returns the unit of a path in the directory.
-func (l *source) unitOf(path string) string {
-	name := strings.TrimPrefix(path[len(filepath.Clean(l.Dir)):], "/")
+func (src *source) unitOf(path string) string {
+	name := strings.TrimPrefix(path[len(filepath.Clean(src.Dir)):], "/")
 	if folder, _, ok := strings.Cut(name, "/"); ok {
 		return folder + "/"
 	}
@@ -91,8 +93,8 @@ func (l *source) unitOf(path string) string {
 
 // inFolder returns the names of what is in a folder, by their path below the
 // key directory. A folder that has gone is empty.
-func (l *source) inFolder(unit string) (names []string, err error) {
-	entries, err := os.ReadDir(filepath.Join(l.Dir, unit))
+func (src *source) inFolder(unit string) (names []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(src.Dir, unit))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -103,13 +105,13 @@ func (l *source) inFolder(unit string) (names []string, err error) {
 }
 
 // folderFailed keeps what was known of a domain's folder that cannot be read.
-func (l *source) folderFailed(unit string, err error, previous *DomainKeys, files *[]*file) *Problem {
-	shown := filepath.Join(l.Dir, unit)
-	p := &Problem{File: shown, Err: explain(err, shown)}
+func (src *source) folderFailed(unit string, err error, previous *DomainKeys, files *[]*file) *Problem {
+	shown := filepath.Join(src.Dir, unit)
+	p := &Problem{File: shown, Err: finding.FileHint(err, shown)}
 	p.Domain, _ = Domain(strings.TrimSuffix(unit, "/"))
 	if previous != nil {
 		for _, f := range previous.files {
-			if l.unitOf(f.File) == unit {
+			if src.unitOf(f.File) == unit {
 				*files = append(*files, f)
 				p.InForce = true
 			}
@@ -139,20 +141,20 @@ func withMissing(files []*file, previous *DomainKeys, now time.Time) []*file {
 }
 
 // unchanged reports whether a unit is as it was when it was last read.
-func (l *source) unchanged(known *DomainKeys, unit string) bool {
+func (src *source) unchanged(known *DomainKeys, unit string) bool {
 	names := []string{unit}
 	if strings.HasSuffix(unit, "/") {
 		var err error
-		if names, err = l.inFolder(unit); err != nil {
+		if names, err = src.inFolder(unit); err != nil {
 			return false
 		}
 	}
 	there := 0
 	for _, name := range names {
-		path := filepath.Join(l.Dir, filepath.FromSlash(name))
+		path := filepath.Join(src.Dir, filepath.FromSlash(name))
 		i := slices.IndexFunc(known.files, func(f *file) bool { return f.File == path })
 		if i < 0 {
-			if claims(name, l.Selectors) {
+			if claims(name, src.Selectors) {
 				return false
 			}
 			continue
@@ -167,7 +169,7 @@ func (l *source) unchanged(known *DomainKeys, unit string) bool {
 		there++
 	}
 	for _, f := range known.files {
-		if l.unitOf(f.File) == unit {
+		if src.unitOf(f.File) == unit {
 			there--
 		}
 	}
@@ -175,11 +177,11 @@ func (l *source) unchanged(known *DomainKeys, unit string) bool {
 }
 
 // domainOf returns the domain of a unit by its name alone.
-func (l *source) domainOf(unit string) (string, bool) {
+func (src *source) domainOf(unit string) (string, bool) {
 	if folder, ok := strings.CutSuffix(unit, "/"); ok {
 		domain, err := Domain(folder)
 		return domain, err == nil
 	}
-	c, ok, err := claimOf(unit, l.Selectors)
+	c, ok, err := claimOf(unit, src.Selectors)
 	return c.domain, ok && err == nil
 }

@@ -9,17 +9,19 @@ import (
 	"strings"
 
 	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 )
 
-// Retire moves the file of a key, and the record beside it, out of
-// signpostd's sight: to .retired/<domain>/<selector>.private in the key directory, with a number
-// where an older key of that selector is. Nothing is overwritten. It returns where
-// the key is now.
+// Retire moves the file of a key, and the record beside it, to a folder that
+// signpostd ignores: to .retired/<domain>/<selector>.private in the key directory,
+// with a number when there is a key of that name. Nothing is overwritten. It
+// returns where the key is now.
 func Retire(dir string, key *Key) (string, error) {
 	folder := filepath.Join(dir, ".retired", key.Domain)
 	target := filepath.Join(folder, key.Selector)
 	fail := func(err error) (string, error) {
-		return target + ".private", fmt.Errorf("moving key %s to %s.private: %w", key.File, target, explain(err, existing(folder)))
+		return target + ".private", fmt.Errorf("moving key %s to %s.private: %w",
+			key.File, target, finding.FileHint(err, existing(folder)))
 	}
 	if err := makeDir(folder); err != nil {
 		return fail(err)
@@ -40,5 +42,6 @@ func Retire(dir string, key *Key) (string, error) {
 	if err := os.Rename(key.File, target+".private"); err != nil {
 		return fail(err)
 	}
-	return target + ".private", errors.Join(atomicfile.SyncDir(folder), atomicfile.SyncDir(filepath.Dir(key.File)))
+	err := errors.Join(atomicfile.SyncDir(folder), atomicfile.SyncDir(filepath.Dir(key.File)))
+	return target + ".private", err
 }

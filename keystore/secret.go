@@ -38,7 +38,7 @@ const (
 // ready is a secret that can sign.
 type ready struct {
 	crypto.Signer
-	used atomic.Bool // since the hand of recent came by
+	used atomic.Bool // since the hand of recent passed
 }
 
 // newSecret takes an *rsa.PrivateKey or an ed25519.PrivateKey.
@@ -158,8 +158,8 @@ const (
 	recentOfMany  = 500
 )
 
-// recent is which secrets are ready: a clock, whose hand passes over those that
-// were used since it last came by.
+// recent is which secrets are ready. It is a clock cache: the hand skips those that
+// were used since it last passed.
 type recent struct {
 	mu      sync.Mutex
 	most    int // 0: recentSecrets

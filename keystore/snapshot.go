@@ -10,7 +10,7 @@ import (
 // changes is a new snapshot.
 type Snapshot struct {
 	shards  shards
-	misfits []Problem // of files whose names give no domain
+	invalid []Problem // of files whose names give no domain
 }
 
 // Domain returns the keys of a domain given as A-labels, lower case. In a
@@ -47,7 +47,7 @@ func (s *Snapshot) Domains() []string {
 
 // Problems returns what is known to be wrong in the directory, ordered by file.
 func (s *Snapshot) Problems() []Problem {
-	all := slices.Clone(s.misfits)
+	all := slices.Clone(s.invalid)
 	for _, d := range s.shards.all() {
 		all = append(all, d.problems...)
 	}

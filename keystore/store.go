@@ -23,7 +23,9 @@ type Store struct {
 	reloads  atomic.Int64
 	failed   atomic.Int64 // of the reloads
 	loaded   atomic.Bool  // all keys were read, and that is logged
-	observer Observer
+	// See Observe; nil before it is called.
+	onChange  func(domain string, added bool)
+	onReadAll func()
 
 	swap sync.Mutex // while a new snapshot takes the place of the last; nothing is read then
 
@@ -34,15 +36,6 @@ type Store struct {
 	scans   uint32
 	missing map[string]bool // domains with a key whose file has gone, in the grace period
 	failing string          // the error of the last reload, "" when it went well
-}
-
-// Observer is told of changes to the keys of a Store.
-type Observer struct {
-	// Changed is called when the keys of a domain have changed; added says that
-	// there is a new one.
-	Changed func(domain string, added bool)
-	// ReadAll is called when the keys of all domains have been read.
-	ReadAll func()
 }
 
 // Open loads the key directory for the first time and logs what is wrong in it.
@@ -56,7 +49,7 @@ func Open(options Options, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	snapshot := s.source.snapshot(units)
-	s.logProblems(nil, snapshot.misfits)
+	s.logProblems(nil, snapshot.invalid)
 	s.current.Store(snapshot)
 	if snapshot.Len() <= few {
 		s.ReadAll()
@@ -70,11 +63,13 @@ func Open(options Options, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Observe has the observer told from now on. It is called before Watch.
-func (s *Store) Observe(observer Observer) {
-	s.observer = observer
+// Observe has changed called whenever the keys of a domain have changed, with added
+// when one of them is new, and readAll when the keys of all domains have been
+// read, which may be now. It is called once, before Watch.
+func (s *Store) Observe(changed func(domain string, added bool), readAll func()) {
+	s.onChange, s.onReadAll = changed, readAll
 	if _, unread := s.Snapshot().Count(); unread == 0 {
-		observer.ReadAll()
+		readAll()
 	}
 }
 
@@ -97,7 +92,7 @@ func (s *Store) Revision() int64 { return s.revision.Load() }
 func (s *Store) Reload() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	misfits := s.source.misfits
+	invalid := s.source.invalid
 	s.scans++
 	changed := make(map[string][]string)
 	err := s.source.list(func(name, unit string) {
@@ -118,7 +113,7 @@ func (s *Store) Reload() error {
 	s.reloads.Add(1)
 	if err != nil {
 		s.failed.Add(1)
-		s.source.misfits = misfits
+		s.source.invalid = invalid
 		if err.Error() != s.failing {
 			s.log.Error("keys not reloaded, those in force stay", finding.Attr(err))
 			s.failing = err.Error()
@@ -156,8 +151,8 @@ func (s *Store) update(names map[string]bool) {
 		}
 		info, err := os.Lstat(filepath.Join(s.source.Dir, name))
 		if err != nil {
-			delete(s.source.misfits, name)
-			delete(s.source.misfits, name+"/")
+			delete(s.source.invalid, name)
+			delete(s.source.invalid, name+"/")
 			continue
 		}
 		if domain, unit := s.source.unit(name, info.Mode().Type()); domain != "" {
@@ -174,13 +169,13 @@ func (s *Store) update(names map[string]bool) {
 func (s *Store) poll() {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	s.apply(s.source.outward())
+	s.apply(s.source.allLinks())
 }
 
 // apply reads the units of the domains again, with those known before, and puts
 // the result in force. An empty unit stands for none.
 func (s *Store) apply(changed map[string][]string) {
-	misfits := s.Snapshot().misfits
+	invalid := s.Snapshot().invalid
 	var changes []change
 	for name, units := range changed {
 		units = slices.DeleteFunc(units, func(unit string) bool { return unit == "" })
@@ -190,7 +185,7 @@ func (s *Store) apply(changed map[string][]string) {
 	}
 	// In force first and then logged, so that a reader of the log can rely on it.
 	for pending := changes; ; {
-		late := s.replace(pending, s.source.sortedMisfits())
+		late := s.replace(pending, s.source.sortedInvalid())
 		if len(late) == 0 {
 			break
 		}
@@ -204,7 +199,7 @@ func (s *Store) apply(changed map[string][]string) {
 		}
 	}
 	slices.SortFunc(changes, func(a, b change) int { return strings.Compare(a.name, b.name) })
-	s.logProblems(misfits, s.Snapshot().misfits)
+	s.logProblems(invalid, s.Snapshot().invalid)
 	for _, c := range changes {
 		if delete(s.missing, c.name); c.now.missing() {
 			s.missing[c.name] = true
@@ -232,14 +227,14 @@ func (s *Store) changeOf(name string, units []string) change {
 	return change{name, was, s.source.read(name, units, was)}
 }
 
-// replace puts changes in force, and misfits unless they are nil: only who holds the
+// replace puts changes in force, and the invalid files unless nil: only who holds the
 // reload lock changes them. It returns the changes that come too late.
-func (s *Store) replace(changes []change, misfits []Problem) (late []change) {
+func (s *Store) replace(changes []change, invalid []Problem) (late []change) {
 	s.swap.Lock()
 	defer s.swap.Unlock()
 	after, late := s.Snapshot().with(changes)
-	if misfits != nil {
-		after.misfits = misfits
+	if invalid != nil {
+		after.invalid = invalid
 	}
 	s.current.Store(after)
 	s.revision.Add(1)

@@ -144,7 +144,7 @@ func TestWatchFollowsDataSwap(t *testing.T) {
 	d.await(store, "example.net", "s2:rsa s3:ed25519")
 }
 
-// A link that leads out of the directory can be swapped where nobody looks.
+// A symlink to a target outside the directory can be swapped without an event.
 func TestWatchSeesLinksThatLeadElsewhere(t *testing.T) {
 	t.Parallel()
 	d, other := newDirectory(t), newDirectory(t)

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Unclaimed returns the files below a key directory that hold a private key, but
-// do not have the name of one, so that signpostd passes them over. What cannot
-// be read is left out.
+// Unclaimed returns the files below a key directory that contain a private key, but
+// whose name matches no layout, so that signpostd ignores them. Files that cannot
+// be read are left out.
 func Unclaimed(dir string) []string {
 	var found []string
 	look := func(name string, entry os.DirEntry) {

@@ -21,7 +21,7 @@ const (
 	patience = 500 * time.Millisecond
 )
 
-// unwatched is how often that is read which the system does not tell of.
+// unwatched is how often to read what inotify does not report.
 const unwatched = time.Second
 
 // maxFolders is how many folders of the directory are watched: each takes a
@@ -30,9 +30,9 @@ const unwatched = time.Second
 // within a folder after the next scan.
 const maxFolders = 5000
 
-// idle is how many times longer than a scan takes there is none, and so with the
-// links that lead out: each takes two percent of a processor at the most.
-const idle = 50
+// pause is how many times longer than a scan the pause after it lasts; the same for
+// symlinks to targets outside the directory. Each takes at most two percent of a processor.
+const pause = 50
 
 // Watch reloads when the directory changes, and every rescan, for no events
 // come over a network file system. It returns when ctx ends.
@@ -57,8 +57,10 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 	w.run(ctx, rescan, events, failures)
 }
 
-// run reads what events tell of, and everything after a failure.
-func (w *watcher) run(ctx context.Context, rescan time.Duration, events <-chan fsnotify.Event, failures <-chan error) {
+// run reads what events report as changed, and everything after a failure.
+func (w *watcher) run(
+	ctx context.Context, rescan time.Duration, events <-chan fsnotify.Event, failures <-chan error,
+) {
 	timer := time.NewTimer(0) // at once: something may have changed since Open
 	defer timer.Stop()
 	var first time.Time // of the changes not yet read
@@ -88,19 +90,19 @@ func (w *watcher) run(ctx context.Context, rescan time.Duration, events <-chan f
 
 // watcher follows the key directory and the folders in it.
 type watcher struct {
-	store   *Store
-	notify  *fsnotify.Watcher
-	root    string            // the real path of the directory
-	folders map[string]string // what is watched: by real path, the entry of the directory
-	told    bool
-	full    bool // there are more folders than are watched
-	toldOf  bool // and that has been said
+	store      *Store
+	notify     *fsnotify.Watcher
+	root       string            // the real path of the directory
+	folders    map[string]string // what is watched: by real path, the entry of the directory
+	warned     bool              // that not all is watched
+	full       bool              // there are more folders than are watched
+	warnedFull bool              // and that was logged
 
 	all      bool            // anything may have changed
 	changed  map[string]bool // entries of the directory that may have
 	complete bool            // all of the directory is watched
 	scan     pace            // of the whole directory
-	links    pace            // of what links lead to that lead out of it
+	links    pace            // of symlinks to targets outside of it
 }
 
 // pace is when something was last done that takes time, and how long it took.
@@ -117,7 +119,7 @@ func (p *pace) do(work func()) {
 
 // next returns in what time to do it again, if that is to be every so often.
 func (p *pace) next(often time.Duration) time.Duration {
-	return max(often, idle*p.took) - time.Since(p.at)
+	return max(often, pause*p.took) - time.Since(p.at)
 }
 
 // note keeps what an event is about.
@@ -127,21 +129,21 @@ func (w *watcher) note(event fsnotify.Event) {
 	entry, folder := w.folders[dir]
 	switch {
 	case dir == w.root && strings.HasPrefix(name, "..") && event.Op != fsnotify.Chmod:
-		w.all = true // Kubernetes' ..data: links lead elsewhere now
+		w.all = true // Kubernetes' ..data: the symlinks have other targets now
 	case dir == w.root:
 		w.changed[name] = true
 	case folder:
 		w.changed[entry] = true
 	default:
-		w.all = true // the directory itself, or one that nobody knows any more
+		w.all = true // the directory itself, or one that is no longer watched
 	}
 	if entry, ok := w.folders[filepath.Clean(event.Name)]; ok {
 		w.changed[entry] = true
 	}
 }
 
-// read reads what has changed, and returns when to do so again if no change is
-// told of until then.
+// read reads what has changed, and returns how long to wait for events before it is
+// called again.
 func (w *watcher) read(rescan time.Duration) time.Duration {
 	s := w.store
 	if w.all || w.scan.next(w.often(rescan)) <= 0 {
@@ -158,13 +160,13 @@ func (w *watcher) read(rescan time.Duration) time.Duration {
 		s.update(w.changed)
 		clear(w.changed)
 	}
-	outward := s.source.leadOut()
-	if outward && w.links.next(unwatched) <= 0 {
+	outside := s.source.hasLinks()
+	if outside && w.links.next(unwatched) <= 0 {
 		w.links.do(s.poll)
 	}
 
 	next := w.scan.next(w.often(rescan))
-	if outward {
+	if outside {
 		next = min(next, w.links.next(unwatched))
 	}
 	if s.anyMissing() {
@@ -189,7 +191,7 @@ func (w *watcher) followAll() (complete bool) {
 		return false
 	}
 	dir := w.store.source.Dir
-	// A link on the way to the directory can be swapped without a word.
+	// A symlink on the way to the directory can be swapped without an event.
 	absolute, err := filepath.Abs(dir)
 	root, rootErr := filepath.EvalSymlinks(dir)
 	w.root = root
@@ -241,10 +243,10 @@ func (w *watcher) follow(name string) bool {
 	}
 	if full {
 		w.full = true
-		if w.toldOf {
+		if w.warnedFull {
 			return true
 		}
-		w.toldOf = true
+		w.warnedFull = true
 		w.store.log.Warn("too many folders to watch, changes within them wait for the next scan",
 			"most", maxFolders, "hint", "flat key files need no folders")
 		return true
@@ -263,8 +265,8 @@ func (w *watcher) watch(real, name string) bool {
 		}
 		return true
 	}
-	if !w.told && !errors.Is(err, fs.ErrNotExist) {
-		w.told = true
+	if !w.warned && !errors.Is(err, fs.ErrNotExist) {
+		w.warned = true
 		w.store.log.Warn("cannot watch all of the key directory, so it is reread every second",
 			"dir", real, "err", err, "hint", "raise fs.inotify.max_user_watches")
 	}

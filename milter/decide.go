@@ -68,7 +68,7 @@ type KeySource func(domain string) ([]*keystore.Key, error)
 // Verdict is what happens to a message.
 type Verdict struct {
 	Reason   Reason
-	TempFail bool            // refuse it for now, rather than let it go unsigned
+	TempFail bool            // defer it, rather than let it go unsigned
 	Author   string          // author domain as A-labels, where known
 	Keys     []*keystore.Key // that sign; none unless the reason is Signed
 	Err      error           // what is wrong, where something is

@@ -179,7 +179,7 @@ func (s *session) end() {
 }
 
 // recovered keeps a panic to its own connection. The MTA sees the connection
-// end and refuses the message for now.
+// end and defers the message.
 func (s *session) recovered(err *error) {
 	p := recover()
 	if p == nil {

@@ -142,7 +142,7 @@ func newExplainer(c *cli.Context) (*explainer, error) {
 	if e.resolver, err = resolverOf(c); err != nil {
 		return nil, err
 	}
-	if e.keys, err = keystore.Load(e.signing.Keys.Options, nil); err != nil {
+	if e.keys, err = keystore.Load(e.signing.Keys.Options); err != nil {
 		return nil, exitError{exitUnknown, err}
 	}
 	if path := c.String("postfix"); path != "" {

@@ -22,7 +22,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	if len(reasons) < 9 {
 		t.Fatalf("found only the reasons %v", reasons)
 	}
-	keys, err := keystore.Load(keystore.Options{Dir: t.TempDir()}, nil)
+	keys, err := keystore.Load(keystore.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func loadKeys(c *cli.Context) (*keystore.Snapshot, rotation.Mode, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	snapshot, err := keystore.Load(options.Options, nil)
+	snapshot, err := keystore.Load(options.Options)
 	if err != nil {
 		return nil, "", exitError{exitUnknown, err}
 	}

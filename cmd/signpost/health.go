@@ -87,7 +87,8 @@ func healthOf(c *cli.Context, running *daemon) error {
 			counts = append(counts, fmt.Sprintf("%d %s", n, stage))
 		}
 	}
-	fmt.Fprintf(c.App.Writer, "signpostd %s at %s is ready; keys: %s\n", visible(shown.Version), running.client.Address, cmp.Or(strings.Join(counts, ", "), "none"))
+	fmt.Fprintf(c.App.Writer, "signpostd %s at %s is ready; keys: %s\n",
+		visible(shown.Version), running.client.Address, cmp.Or(strings.Join(counts, ", "), "none"))
 	return nil
 }
 

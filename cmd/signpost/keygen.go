@@ -65,7 +65,7 @@ func keygen(c *cli.Context) error {
 		return err
 	}
 	dir := c.String("keys")
-	present, err := keystore.Load(wanted.directory, nil)
+	present, err := keystore.Load(wanted.directory)
 	if errors.Is(err, fs.ErrNotExist) {
 		present, err = &keystore.Snapshot{}, nil
 	}

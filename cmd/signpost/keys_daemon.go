@@ -24,8 +24,8 @@ func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string)
 			Code: "daemon-not-ready", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "signpostd is not ready", Fix: hint,
 		})
 	}
-	for _, misfit := range shown.Misfits {
-		what, hint := finding.ParseText(misfit)
+	for _, file := range shown.Invalid {
+		what, hint := finding.ParseText(file)
 		a.Findings = append(a.Findings, finding.Finding{Code: "dkim-key-broken", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "it does not sign", Fix: hint})
 	}
 	for _, domain := range shown.Domains {

@@ -51,7 +51,7 @@ func TestBrokenKeyFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "clean.test", "s2.private"), []byte("no key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := keystore.Load(keystore.Options{Dir: dir}, nil)
+	keys, err := keystore.Load(keystore.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestBrokenKeyFiles(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "clean.test", "s1.private")); err != nil {
 		t.Fatal(err)
 	}
-	if keys, err = keystore.Load(keystore.Options{Dir: dir}, nil); err != nil {
+	if keys, err = keystore.Load(keystore.Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	report = Domain(t.Context(), options(resolver, keys), "clean.test")

@@ -143,7 +143,7 @@ func keysFor(t testing.TB, domains map[string][]string) *keystore.Snapshot {
 			}
 		}
 	}
-	keys, err := keystore.Load(keystore.Options{Dir: dir}, nil)
+	keys, err := keystore.Load(keystore.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,9 +38,9 @@ type signer struct {
 	key    *C.EVP_PKEY
 }
 
-// Signer takes a key whose precomputed values need not be there, and returns a signer for RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section
-// 8.2), which any number of goroutines may use at once. A key of more than two
-// primes is returned as it is.
+// Signer returns a signer for RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2),
+// which any number of goroutines may use at once. The precomputed values of the key
+// need not be there. A key of more than two primes is returned as it is.
 func Signer(key *rsa.PrivateKey) (crypto.Signer, error) {
 	if len(key.Primes) != 2 {
 		return key, nil
@@ -83,12 +83,14 @@ func (s *signer) Public() crypto.PublicKey { return &s.public }
 // which the signature itself needs none, is OpenSSL's own.
 func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if opts != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
-		return nil, finding.WithHint(fmt.Errorf("a digest of %d bytes with %T %v cannot be signed", len(digest), opts, opts),
+		return nil, finding.WithHint(
+			fmt.Errorf("a digest of %d bytes with %T %v cannot be signed", len(digest), opts, opts),
 			"this signer takes SHA-256 only")
 	}
 	signature := make([]byte, s.public.Size())
 	var reason failure
-	n := C.signpost_sign(s.key, (*C.uchar)(&digest[0]), (*C.uchar)(&signature[0]), C.size_t(len(signature)), reason.buffer())
+	n := C.signpost_sign(s.key, (*C.uchar)(&digest[0]), (*C.uchar)(&signature[0]),
+		C.size_t(len(signature)), reason.buffer())
 	runtime.KeepAlive(s)
 	if int(n) != len(signature) {
 		return nil, reason.err("signing")

@@ -94,7 +94,7 @@ func carry(t *testing.T, plan *Plan) *keystore.Snapshot {
 			t.Fatal(err)
 		}
 	}
-	snapshot, err := keystore.Load(keystore.Options{Dir: dest}, nil)
+	snapshot, err := keystore.Load(keystore.Options{Dir: dest})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // keyFiles reads a directory of key files whose names say domain and selector.
 func (r *reader) keyFiles(dir string) error {
-	snapshot, err := keystore.Load(keystore.Options{Dir: dir, Selectors: r.options.Selectors}, nil)
+	snapshot, err := keystore.Load(keystore.Options{Dir: dir, Selectors: r.options.Selectors})
 	if err != nil {
 		return err
 	}

@@ -174,7 +174,7 @@ func TestTimes(t *testing.T) {
 		if _, err := keystore.Install(dest, "example.org", "there", []byte(keyText(2, "pkcs8")), now.Add(-test.age)); err != nil {
 			t.Fatal(err)
 		}
-		there, err := keystore.Load(keystore.Options{Dir: dest}, nil)
+		there, err := keystore.Load(keystore.Options{Dir: dest})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestTimes(t *testing.T) {
 		if _, err := keystore.Install(dest, "example.org", "old", steps[0].Data, steps[0].Time); err != nil {
 			t.Fatal(err)
 		}
-		if there, err = keystore.Load(keystore.Options{Dir: dest}, nil); err != nil {
+		if there, err = keystore.Load(keystore.Options{Dir: dest}); err != nil {
 			t.Fatal(err)
 		}
 		if keys := newest(there.Keys("example.org")); len(keys) != 1 || keys[0].Selector != test.want || len(findings) != 1 {

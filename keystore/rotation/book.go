@@ -88,7 +88,7 @@ func Open(store *keystore.Store, mode Mode, state string, log *slog.Logger) (*Bo
 		}
 		b.remembered.Store(&marks)
 	}
-	store.Observe(keystore.Observer{Changed: b.domainChanged, ReadAll: b.allRead})
+	store.Observe(b.domainChanged, b.allRead)
 	return b, nil
 }
 

@@ -75,7 +75,7 @@ func (m *model) start(marks map[fingerprint]Mark) {
 func (m *model) load() {
 	m.Helper()
 	var err error
-	if m.snapshot, err = keystore.Load(keystore.Options{Dir: m.path}, nil); err != nil {
+	if m.snapshot, err = keystore.Load(keystore.Options{Dir: m.path}); err != nil {
 		m.Fatal(err)
 	}
 	m.page = m.book.write(m.snapshot.Domain(modelDomain), m.page, notes{})

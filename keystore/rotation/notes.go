@@ -44,7 +44,7 @@ func readNotes(dir, domain string) (notes, error) {
 		return notes{}, nil
 	}
 	if err != nil {
-		return notes{}, fmt.Errorf("reading %s: %w", path, keystore.FileError(err, path))
+		return notes{}, fmt.Errorf("reading %s: %w", path, finding.FileHint(err, path))
 	}
 	n, err := parseNotes(data)
 	if err != nil {
@@ -186,7 +186,7 @@ func (b *Notebook) Write() error {
 func (b *Notebook) End() error {
 	path := filepath.Join(b.look.Dir, b.domain, notesFile)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing %s: %w", path, keystore.FileError(err, filepath.Dir(path)))
+		return fmt.Errorf("removing %s: %w", path, finding.FileHint(err, filepath.Dir(path)))
 	}
 	b.Noted, b.Orders = false, nil
 	return nil

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/atomicfile"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 )
@@ -89,7 +90,8 @@ const (
 // writeState writes what is known of the keys, line by line: of a hundred thousand
 // domains that is ten megabytes.
 func (b *Book) writeState() error {
-	return keystore.WriteState(filepath.Join(b.state, stateFile), func(w *bufio.Writer) {
+	path := filepath.Join(b.state, stateFile)
+	err := atomicfile.Replace(path, 0o600, nil, func(w *bufio.Writer) {
 		fmt.Fprintln(w, stateHeader)
 		for _, name := range b.store.Snapshot().Domains() {
 			p := b.page(name)
@@ -100,6 +102,10 @@ func (b *Book) writeState() error {
 			}
 		}
 	})
+	if err != nil {
+		return fmt.Errorf("writing the state %s: %w", path, finding.FileHint(err, filepath.Dir(path)))
+	}
+	return nil
 }
 
 func writeMark(w io.Writer, key *keystore.Key, m Mark) {
@@ -119,12 +125,12 @@ func readState(dir string) (map[fingerprint]Mark, error) {
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
 		if _, err := os.Stat(dir); err != nil {
-			return nil, fmt.Errorf("reading the state directory %s: %w", dir, keystore.FileError(err, dir))
+			return nil, fmt.Errorf("reading the state directory %s: %w", dir, finding.FileHint(err, dir))
 		}
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the state %s: %w", file, keystore.FileError(err, file))
+		return nil, fmt.Errorf("reading the state %s: %w", file, finding.FileHint(err, file))
 	}
 	state, err := parseState(data)
 	if err != nil {

@@ -87,7 +87,7 @@ func TestStateOfTheFirstVersion(t *testing.T) {
 func TestNotesOfTheFirstVersion(t *testing.T) {
 	t.Parallel()
 	dir, _ := version1(t)
-	snapshot, err := keystore.Load(keystore.Options{Dir: dir}, nil)
+	snapshot, err := keystore.Load(keystore.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func TestBrowser(t *testing.T) {
 
 	source := sourceOf(someDomains())
 	source.NotReady = func() ([]string, int) { return []string{"missing.example: no key"}, 1 }
-	source.Misfits = func() []string {
+	source.Invalid = func() []string {
 		return []string{`key /etc/opendkim/keys/a b.private: "a b" is no domain; hint: name the file <domain>.private`}
 	}
 	recorder := recorderOf(source, 0)
@@ -66,7 +66,7 @@ func TestBrowser(t *testing.T) {
 	some := serve(t, source, recorder).URL
 	bad := sourceOf(hostile())
 	bad.NotReady = func() ([]string, int) { return []string{hostile()[0].Name, hostile()[2].Name}, 2 }
-	bad.Misfits = func() []string { return []string{hostile()[0].Name} }
+	bad.Invalid = func() []string { return []string{hostile()[0].Name} }
 	badMail := recorderOf(bad, 0)
 	badMail.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.NoKey, Author: hostile()[0].Name, Err: errors.New(hostile()[0].Name)},
 		QueueID: hostile()[0].Name, Client: milter.Client{Login: hostile()[0].Name}})

@@ -51,7 +51,7 @@ func (f *Facts) Source() *Source {
 		NotReady: f.notReady,
 		Index:    f.currentIndex,
 		Domain:   f.domain,
-		Misfits:  f.misfits,
+		Invalid:  f.invalid,
 		Sessions: f.Server.Sessions,
 		Refused:  f.Server.Counters().Refused,
 		Reloads:  f.Store.Reloads,
@@ -99,8 +99,8 @@ func (f *Facts) problemsOf(name string, keys *keystore.Snapshot) []keystore.Prob
 	return f.problems[name]
 }
 
-// misfits says what is wrong with files that belong to no domain.
-func (f *Facts) misfits() (texts []string) {
+// invalid says what is wrong with files that belong to no domain.
+func (f *Facts) invalid() (texts []string) {
 	for _, p := range f.problemsOf("", f.Store.Snapshot()) {
 		texts = append(texts, finding.Text(p))
 	}

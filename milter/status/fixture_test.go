@@ -78,7 +78,7 @@ func sourceOf(domains []view.Domain) *Source {
 		Sessions: func() (int, int64) { return 3, 17 },
 		Refused:  func() map[string]int64 { return map[string]int64{"peer": 2, "frame": 1} },
 		Reloads:  func() (int64, int64) { return 5, 1 },
-		Misfits:  func() []string { return nil },
+		Invalid:  func() []string { return nil },
 	}
 }
 

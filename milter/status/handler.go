@@ -44,7 +44,7 @@ func NewHandler(source *Source, recorder *Recorder, peers []netip.Prefix, log *s
 	return h.careful(mux)
 }
 
-// careful lets only reading requests through, and tells browsers to trust
+// careful allows only GET and HEAD, and sends a Content-Security-Policy that allows
 // nothing but what is in the page.
 func (h *handler) careful(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -45,7 +45,7 @@ func newCollector(source *Source, limit int) *collector {
 		stage:      desc("key_stage", "1 for the stage that the key is in.", append(key, "stage")...),
 		made:       desc("key_made_timestamp_seconds", "Time of the key's file.", key...),
 		checked:    desc("key_checked_timestamp_seconds", "When the DNS last answered clearly about the key's record.", key...),
-		failing:    desc("key_check_failing", "1 if the last question about the key's record had no clear answer, or its file cannot be used.", key...),
+		failing:    desc("key_check_failing", "1 if the last query of the key's record had no clear answer, or its file cannot be used.", key...),
 		apart:      desc("keys_shown", "Keys that have metrics of their own, those that need attention first."),
 		ready:      desc("ready", "1 if all mail that must be signed can be."),
 		unsignable: desc("domains_unsignable", "Domains that must be signed and cannot be: their mail is deferred."),
@@ -58,7 +58,7 @@ func newCollector(source *Source, limit int) *collector {
 	}
 }
 
-// Describe tells of all metrics.
+// Describe lists all metrics.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{c.keys, c.stage, c.made, c.checked, c.failing, c.apart, c.ready, c.unsignable,
 		c.open, c.begun, c.refused, c.reloads, c.failed, c.build} {

@@ -1,3 +1,8 @@
+// Package status shows what signpostd does, to people and to machines: a status
+// page, the same as JSON, health and readiness, and metrics for Prometheus.
+//
+// It reads no keys and sends no DNS queries. What it shows comes from a Source, and
+// from the outcomes of messages that a Recorder observes.
 package status
 
 import (
@@ -22,8 +27,8 @@ type Source struct {
 	Index func() *Index
 	// Domain returns one of them, all but its last hour.
 	Domain func(name string) (view.Domain, bool)
-	// Misfits returns what is wrong with files whose names give no domain.
-	Misfits func() []string
+	// Invalid returns what is wrong with files whose names give no domain.
+	Invalid func() []string
 	// Sessions returns how many milter sessions are open, and were begun.
 	Sessions func() (open int, begun int64)
 	// Refused returns how many connections were refused or closed, by why.

@@ -43,7 +43,7 @@ func (v *viewer) view(q question) *view.View {
 		Now:       v.recorder.now().UTC().Truncate(time.Second),
 		Ready:     len(reasons) == 0,
 		NotReady:  few(reasons),
-		Misfits:   few(v.source.Misfits()),
+		Invalid:   few(v.source.Invalid()),
 		Listen:    v.source.Listen,
 		Keys:      make(map[rotation.Stage]int),
 		Hour:      v.recorder.Hour(),

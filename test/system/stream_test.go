@@ -11,7 +11,7 @@ import (
 )
 
 // A stream is a steady flow of mail: several senders that each submit one
-// numbered message after another, and a message that is refused for now again
+// numbered message after another, and a message that is deferred again
 // and again, as a queue would.
 type stream struct {
 	p       *postfix

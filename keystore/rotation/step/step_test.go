@@ -47,7 +47,7 @@ func (w *world) key(selector string, algorithm keystore.Algorithm, age time.Dura
 // run takes a step.
 func (w *world) run(mode rotation.Mode, action Action, change func(*Rotator)) *Result {
 	w.Helper()
-	snapshot, err := keystore.Load(keystore.Options{Dir: w.dir}, nil)
+	snapshot, err := keystore.Load(keystore.Options{Dir: w.dir})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestArchivingFailsForOne(t *testing.T) {
 	w.key("r2", keystore.Ed25519, 200*day, true)
 	w.key("r3", keystore.Ed25519, 100*day, true)
 	look := rotation.Look{Dir: w.dir, Ask: func(context.Context, string, record.DKIM) dns.KeyAnswer { return dns.KeyAnswer{} }, Now: w.now}
-	snapshot, err := keystore.Load(keystore.Options{Dir: w.dir}, nil)
+	snapshot, err := keystore.Load(keystore.Options{Dir: w.dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ type Result string
 const (
 	Signed   Result = "signed"
 	Unsigned Result = "unsigned" // accepted without a signature
-	TempFail Result = "tempfail" // deferred
+	TempFail Result = "tempfail" // deferred (451 4.7.1)
 )
 
 // Hour is what became of the messages of the last hour, the most frequent

@@ -1,8 +1,3 @@
-// Package status shows what signpostd does, to people and to machines: a status
-// page, the same as JSON, health and readiness, and metrics for Prometheus.
-//
-// It reads no keys and asks no DNS. What it shows comes from a Source, and from
-// the outcomes of messages that a Recorder is told of.
 // Package view is what signpostd says of itself: the types of /status.json, which
 // package status fills in, and the Client that reads it.
 package view
@@ -24,12 +19,12 @@ type Key struct {
 	Bits        int            `json:"bits"`
 	File        string         `json:"file"`
 	Stage       rotation.Stage `json:"stage"`
-	Since       time.Time      `json:"since,omitzero"`      // when it came to the stage
+	Since       time.Time      `json:"since,omitzero"`      // when the stage began
 	Made        time.Time      `json:"made,omitzero"`       // the time of the file
 	Evidence    string         `json:"evidence,omitempty"`  // what the DNS says
 	Checked     time.Time      `json:"checked,omitzero"`    // when the DNS last answered clearly
-	Next        time.Time      `json:"next_check,omitzero"` // when it is asked again
-	Failure     string         `json:"failure,omitempty"`   // why the last question had no clear answer, or what is wrong with the file
+	Next        time.Time      `json:"next_check,omitzero"` // when it is queried again
+	Failure     string         `json:"failure,omitempty"`   // why the DNS gave no clear answer, or what is wrong with the file
 	RecordName  string         `json:"record_name,omitempty"`
 	RecordValue string         `json:"record_value,omitempty"` // of the TXT record, in one piece
 	Publish     bool           `json:"publish,omitempty"`      // that record should be, and is not
@@ -54,7 +49,7 @@ type View struct {
 	Now      time.Time              `json:"now"`
 	Ready    bool                   `json:"ready"`
 	NotReady []string               `json:"not_ready,omitempty"` // why not
-	Misfits  []string               `json:"misfits,omitempty"`   // what is wrong with files of no domain
+	Invalid  []string               `json:"misfits,omitempty"`   // what is wrong with files of no domain
 	Listen   []string               `json:"listen"`              // the milter sockets
 	Keys     map[rotation.Stage]int `json:"keys"`
 	Hour     Hour                   `json:"last_hour"` // of all domains, and of mail from others

@@ -1,4 +1,4 @@
--- A domain that must be signed and has no key: refused for now, and the
+-- A domain that must be signed and has no key: deferred, and the
 -- connection goes on.
 dofile(lib)
 local conn = open()
