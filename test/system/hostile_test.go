@@ -160,7 +160,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// When there are too many connections, Postfix is refused for now, the log
+// When there are too many connections, the next is deferred, the log
 // says so, and mail flows again when there is room.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
