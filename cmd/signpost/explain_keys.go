@@ -89,18 +89,22 @@ func (e *explainer) askDaemon(ctx context.Context, domain string, keys []*keysto
 	if err != nil {
 		return how, err
 	}
+	differs := func(what string) (chosen, error) {
+		err := fmt.Errorf("signpostd at %s %s", e.running.client.Address, what)
+		return chosen{}, exitError{exitUnknown, finding.WithHint(err, "does it read this key directory?")}
+	}
 	var all []rotation.Status
 	for _, key := range keys {
 		stage, known := stages[key.Selector]
 		if !known {
-			return how, exitError{exitUnknown, finding.WithHint(
-				fmt.Errorf("signpostd at %s does not know the key %s", e.running.client.Address, key.File),
-				"does it read this key directory?")}
+			return differs("does not know the key " + key.File)
 		}
 		all = append(all, rotation.Status{Key: key, Signs: stage == rotation.Active})
 		how.keys = append(how.keys, explainedKey{Selector: key.Selector, Stage: stage})
 	}
-	how.signing = rotation.Signing(all)
+	if how.signing = rotation.Signing(all); len(how.signing) == 0 {
+		return differs("signs with none of the keys of " + domain + " in " + e.signing.Keys.Dir)
+	}
 	return how, nil
 }
 

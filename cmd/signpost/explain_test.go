@@ -5,9 +5,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"signpost/cmd/internal/settings"
@@ -92,5 +97,30 @@ func TestParseClient(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
+	}
+}
+
+// A signpostd that signs with none of the keys that are here reads other keys.
+func TestExplainWhereTheDaemonSignsWithAnotherKey(t *testing.T) {
+	dir := t.TempDir()
+	for _, selector := range []string{"s1", "s2"} {
+		order := keystore.Order{Domain: "a.example", Selector: selector, Algorithm: keystore.Ed25519}
+		if _, err := keystore.Make(dir, order); err != nil {
+			t.Fatal(err)
+		}
+	}
+	message := filepath.Join(dir, ".message")
+	if err := os.WriteFile(message, []byte("From: a@a.example\r\n\r\nbody\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"domains": [{"domain": "a.example", "keys": [{"selector": "s2", "stage": "pending"},
+			{"selector": "s1", "stage": "pending"}, {"selector": "s1", "stage": "active"}]}]}`)
+	}))
+	defer daemon.Close()
+	var stderr strings.Builder
+	args := []string{"signpost", "explain", "--keys", dir, "--daemon", daemon.URL, message}
+	if code := run(t.Context(), args, io.Discard, &stderr); code != exitUnknown || !strings.Contains(stderr.String(), "signs with none of the keys") {
+		t.Errorf("exit code %d: %s", code, &stderr)
 	}
 }

@@ -66,12 +66,13 @@ func (c *Client) Domain(ctx context.Context, name string) (Domain, error) {
 	return view.Domains[0], nil
 }
 
-// Stages returns the stages of a domain's keys, by selector.
+// Stages returns the stages of a domain's keys, by selector: of those with one name
+// that of the newest, for the others were replaced in their files.
 func (c *Client) Stages(ctx context.Context, name string) (map[string]rotation.Stage, error) {
 	domain, err := c.Domain(ctx, name)
 	stages := make(map[string]rotation.Stage)
 	for _, key := range domain.Keys {
-		if key.Selector != "" {
+		if _, newer := stages[key.Selector]; key.Selector != "" && !newer {
 			stages[key.Selector] = key.Stage
 		}
 	}
