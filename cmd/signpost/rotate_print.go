@@ -89,7 +89,7 @@ func newRotated(r *step.Rotator, result *step.Result) *rotated {
 		answer.Note = result.Note.Error()
 	}
 	for _, key := range result.Keys {
-		answer.addKey(key.Status, key.Said.Text)
+		answer.addKey(key.Status, key.Said.Text, keysOption(r.Look.Dir))
 		if key.Signs && r.Look.Now.Sub(key.ModTime) >= r.Interval && !result.Ordered {
 			answer.Next = append(answer.Next, fmt.Sprintf("change the key %s, which is %s old", key.Selector, ageOf(key.ModTime)))
 		}
@@ -118,12 +118,12 @@ func rotateHint(r *step.Rotator, err error) error {
 	return err
 }
 
-func (r *rotated) addKey(key rotation.Status, said string) {
+func (r *rotated) addKey(key rotation.Status, said, options string) {
 	r.Keys = append(r.Keys, rotatedKey{
 		Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
-		Stage: key.Stage, Since: key.Since, DNS: said,
+		Stage: key.Stage, Since: key.Since.UTC(), DNS: said,
 	})
-	if advice := key.Advice(); advice != "" {
+	if advice := key.Advice(options); advice != "" {
 		r.Next = append(r.Next, key.Selector+": "+advice)
 	}
 }

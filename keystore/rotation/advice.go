@@ -3,8 +3,8 @@ package rotation
 import "time"
 
 // Advice says in words what to do next about a key, and nothing where there is
-// nothing to do.
-func (s Status) Advice() string {
+// nothing to do. Options are what a command line of signpost needs, as " --keys DIR".
+func (s Status) Advice(options string) string {
 	switch s.Next {
 	case Publish:
 		if s.Signs {
@@ -14,7 +14,7 @@ func (s Status) Advice() string {
 	case Keep:
 		return "leave its record in the DNS until " + s.Until.UTC().Format(time.DateTime)
 	case Finish:
-		return "archive it and take its record out of the DNS: signpost rotate --finish " + s.Domain
+		return "archive it and take its record out of the DNS: signpost rotate --finish" + options + " " + s.Domain
 	}
 	return ""
 }

@@ -218,7 +218,7 @@ func shownKey(key rotation.Status, said dns.KeyAnswer, next time.Time) view.Key 
 		Next:       next,
 		RecordName: record.Name(key.Selector, key.Domain),
 		Publish:    key.Next == rotation.Publish,
-		Advice:     key.Advice(),
+		Advice:     key.Advice(""),
 	}
 	switch {
 	case said.Presence == dns.Unknown:
