@@ -10,8 +10,8 @@ import (
 )
 
 // WriteBeside writes a file into the folder of a domain in the key directory dir,
-// in place of one of that name: it is whole whenever it is looked at. The folder is
-// made where it is missing. Who may read the keys may read the file.
+// atomically in place of one of that name. The folder is made if it is missing. Who
+// may read the keys may read the file.
 func WriteBeside(dir, domain, name string, write func(*bufio.Writer)) error {
 	path := filepath.Join(dir, domain, name)
 	err := makeDir(filepath.Dir(path))

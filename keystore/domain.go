@@ -13,27 +13,27 @@ import (
 // DomainKeys are the keys of one domain at one moment. They are immutable, and
 // the same pointer means the same keys.
 type DomainKeys struct {
-	files    []*file   // those that are there before those that have gone
+	files    []*file   // present before missing ones
 	keys     []*Key    // usable, the oldest first
-	problems []Problem // the first says why the domain has no key, where it has none
+	problems []Problem // without a usable key, the first says why
 
-	// unread are the units of a domain whose files were never read; then there is
-	// nothing else.
+	// unread are the units of a domain whose files were never read; then all else is
+	// empty.
 	unread *[]string
 
 	// The last scan of the Store that saw the domain, and how many units of it.
-	// They are no part of the picture: only Store.Reload reads and writes them.
+	// They are not part of the snapshot: only Store.Reload reads and writes them.
 	scan, seen uint32
 }
 
-// none are the keys of a domain that has none.
+// none is for a domain without keys.
 var none = &DomainKeys{}
 
 // List returns the usable keys, the oldest first.
 func (d *DomainKeys) List() []*Key { return d.keys }
 
 // Err says why there is no usable key: ErrNoKey when the directory names none for
-// the domain, otherwise what is wrong with the first. It is nil where there is one.
+// the domain, otherwise what is wrong with the first. It is nil when there is one.
 func (d *DomainKeys) Err() error {
 	switch {
 	case len(d.keys) > 0:
@@ -45,14 +45,14 @@ func (d *DomainKeys) Err() error {
 }
 
 // newDomainKeys combines the files of a domain. Two different keys under one name
-// cannot both be the one in the DNS, so neither signs, but the one that was in
-// force stays. The problem of the folder and the previous keys may be nil.
+// cannot both be the one in the DNS, so neither signs, unless one was in force
+// before. The problem of the folder and the previous keys may be nil.
 func newDomainKeys(files []*file, folder *Problem, previous *DomainKeys) *DomainKeys {
 	d := &DomainKeys{files: files}
 	if folder != nil {
 		d.problems = append(d.problems, *folder)
 	}
-	// Files that are there come before those that have gone.
+	// Present files come before missing ones.
 	slices.SortFunc(files, func(a, b *file) int {
 		return cmp.Or(cmp.Compare(a.gone, b.gone), strings.Compare(a.File, b.File))
 	})
@@ -108,12 +108,12 @@ func (d *DomainKeys) report(f *file, err error, inForce bool) {
 	d.problems = append(d.problems, Problem{File: f.File, Domain: f.Domain, Err: err, InForce: inForce})
 }
 
-// empty reports whether the directory has nothing of the domain any more.
+// empty reports whether nothing of the domain is left in the directory.
 func (d *DomainKeys) empty() bool {
 	return d.unread == nil && len(d.files) == 0 && len(d.problems) == 0
 }
 
-// missing reports whether a file has gone whose key stays in force for the grace
+// missing reports whether a file is missing whose key stays in force for the grace
 // period.
 func (d *DomainKeys) missing() bool {
 	return len(d.files) > 0 && d.files[len(d.files)-1].gone != 0

@@ -21,18 +21,18 @@ const maxFile = 64 << 10
 // equal file: within one tick of the clock a file can change twice.
 const settled = 2 * time.Second
 
-// grace is how long a key stays in force after its file has gone: many
-// programs replace a file by removing it and making it anew.
+// grace is how long a key stays in force after its file was removed: many
+// programs replace a file by removing it and creating it again.
 const grace = 200 * time.Millisecond
 
 // file is the state of one key file. It is immutable.
 type file struct {
-	// Key is that of the last good version. Where there was none, it has the
-	// names and the path, and no Signer.
+	// Key is that of the last good version. Without one it has the names and the path,
+	// and no Signer.
 	Key
 	stamp stamp
-	err   error // why the version that is there now is not usable
-	gone  int64 // since when the file is missing, in nanoseconds; 0 while it is there
+	err   error // why the present version is not usable
+	gone  int64 // since when the file is missing, in nanoseconds; 0 if it is not
 }
 
 func (f *file) claim() claim { return claim{f.Domain, f.Selector} }
@@ -42,8 +42,8 @@ func (f *file) claim() claim { return claim{f.Domain, f.Selector} }
 // is noticed.
 type stamp uint64
 
-// stampOf returns the stamp, which is good for comparison when the times of the
-// file have settled.
+// stampOf returns the stamp. It is good for comparison if the times of the file have
+// settled.
 func stampOf(info fs.FileInfo, now time.Time) (s stamp, good bool) {
 	sys, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -63,12 +63,12 @@ func (f *file) unchanged(now stamp) bool {
 	return f.err == nil && f.gone == 0 && f.stamp != 0 && f.stamp == now
 }
 
-// take reads the file with the claim at path, given what was known of it, which
-// may be nil. It returns nil for a file that is not there.
-func (o *Options) take(c claim, path string, before *file, recent *recent) *file {
+// load reads the file with the claim at path, given its state before, which may be
+// nil. It returns nil for a missing file.
+func (o *Options) load(c claim, path string, before *file, recent *recent) *file {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // gone between the listing and now, or a link to nowhere
+		return nil // removed since the listing, or a dangling symlink
 	}
 	f := &file{Key: Key{Domain: c.domain, Selector: c.selector, File: path}}
 	if err == nil && !info.Mode().IsRegular() {
@@ -113,7 +113,7 @@ func (f *file) read(before *file, options *Options, recent *recent) error {
 	}
 	defer clear(data)
 	if len(data) > maxFile {
-		return fmt.Errorf("it is larger than %d bytes, so it is no key", maxFile)
+		return fmt.Errorf("it is larger than %d bytes, so it is not a key", maxFile)
 	}
 	if now, good := stampOf(info, time.Now()); good {
 		f.stamp = now

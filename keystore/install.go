@@ -19,8 +19,8 @@ import (
 // is a file of that name: no file is ever overwritten, and none is half
 // written. The directories are made where they are missing.
 //
-// Run by root, what is made belongs to the owner of dir, so that a signpostd
-// that runs as that user can read it. The mode is 0400, or 0440 in a directory
+// When run by root, the files belong to the owner of dir, so that a signpostd
+// that runs as that user can read them. The mode is 0400, or 0440 in a directory
 // of root that is kept for a group.
 func Install(dir, domain, selector string, data []byte, modTime time.Time) (string, error) {
 	name := filepath.Join(dir, domain, selector+".private")
@@ -52,8 +52,8 @@ func install(dir, name string, data []byte, modTime time.Time) error {
 	return nil
 }
 
-// makeDir makes a directory and those above it that are missing. Each belongs
-// to the owner of the one above it, and lets nobody in that that one keeps out.
+// makeDir makes a directory and its missing parents. Each belongs to the owner of its
+// parent, and has no permission that the parent lacks.
 func makeDir(dir string) error {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
@@ -93,7 +93,7 @@ func existing(dir string) string {
 	}
 }
 
-// access is who may use what is new in a directory.
+// access is the owner and mode of new files in a directory.
 type access struct {
 	mode     fs.FileMode // of key files
 	dirMode  fs.FileMode
@@ -107,9 +107,9 @@ func (a access) give(file *os.File) error {
 	return file.Chown(a.uid, a.gid)
 }
 
-// accessIn reads it off the directory. A directory root:group that others
-// cannot enter is there for programs of that group to read, so they may read
-// new keys too: with 0400 nobody but root could.
+// accessIn derives it from the directory. A directory of root and a group that others
+// cannot enter is for programs of that group, so they may read new keys too: with
+// 0400 only root could.
 func accessIn(dir string) (access, error) {
 	a := access{mode: 0o400, dirMode: 0o755, uid: -1, gid: -1}
 	info, err := os.Stat(dir)

@@ -1,5 +1,5 @@
 // Package keystore holds the keys of a key directory: it reads the layouts that
-// other software writes, watches for changes, and says which key signs.
+// other software writes, and watches for changes.
 package keystore
 
 import (
@@ -35,8 +35,7 @@ const (
 	WeakBits = 2048
 )
 
-// Key is a private key with the name under which the world finds its public
-// half. It is immutable.
+// Key is a private key with the name of its record in the DNS. It is immutable.
 type Key struct {
 	Domain    string // SDID, A-labels
 	Selector  string
@@ -61,7 +60,8 @@ func (k *Key) samePublic(other *Key) bool {
 // PKCS#8, with or without a final newline, or the base64 of an Ed25519 seed
 // (32 bytes, as dknewkey writes it) or seed and public key (64 bytes).
 func ParsePrivate(data []byte) (crypto.Signer, error) {
-	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff"))) // editors on Windows put that mark in front
+	// Editors on Windows write a byte order mark.
+	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
 	if len(data) == 0 {
 		return nil, errors.New("the file is empty")
 	}
@@ -117,7 +117,7 @@ func seedKey(seed []byte) (crypto.Signer, error) {
 	return nil, fmt.Errorf("%d bytes of base64 are no Ed25519 key: it has 32 or 64", len(seed))
 }
 
-// checked lets through the kinds and sizes of keys that DKIM signs with.
+// checked accepts the types and sizes of keys that DKIM signs with.
 func checked(key any) (crypto.Signer, error) {
 	switch key := key.(type) {
 	case *rsa.PrivateKey:

@@ -13,7 +13,7 @@ import (
 // claim is the name that a file's place in the key directory gives its key.
 type claim struct{ domain, selector string }
 
-// claims reports whether a file has the name of a key, be it a bad one.
+// claims reports whether a file has the name of a key, valid or not.
 func claims(file string, selectors Selectors) bool {
 	_, ok, err := claimOf(file, selectors)
 	return ok || err != nil
@@ -26,8 +26,8 @@ func claims(file string, selectors Selectors) bool {
 //	<domain>/<selector>.private  opendkim-genkey by hand, docker-mailserver, our own
 //	<domain>.<selector>.key      rspamd, Mailu; split at the last dot
 //
-// A file that is no key by its name has ok false. A name that looks like a
-// key's but gives no safe domain and selector is an error.
+// For a file that is not a key by its name ok is false. A name like that of a key
+// that gives no safe domain and selector is an error.
 func claimOf(file string, selectors Selectors) (c claim, ok bool, err error) {
 	dir, base := path.Split(file)
 	dir = strings.TrimSuffix(dir, "/")

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// few is how many domains are read at once and named in the log. Beyond that
-// a start would take too long: the directory is only listed, and the keys of a
-// domain are read on its first use, or in the background.
+// few is up to how many domains are all read at the start and named in the log. With
+// more that would take too long: the directory is only listed, and the keys of a
+// domain are read on first use, or in the background.
 const few = 1000
 
-// domainRead is the reading of a domain's files that is under way.
+// domainRead is a read of a domain's files in progress.
 type domainRead struct {
 	done chan struct{}
 	keys *DomainKeys // once it is done
 }
 
-// Domain returns the keys of a domain, and reads its files where that was not done
-// yet. Only those wait for the disk who want the same domain.
+// Domain returns the keys of a domain, and reads its files if that was not done
+// yet. Only callers that want the same domain wait for the disk.
 func (s *Store) Domain(name string) *DomainKeys {
 	d := s.Snapshot().Domain(name)
 	if d.unread == nil {
@@ -59,7 +59,7 @@ func (s *Store) readDomain(name string) *DomainKeys {
 	}
 }
 
-// ReadAll reads what was not read yet, and returns when that is done.
+// ReadAll reads all domains that were not read yet.
 func (s *Store) ReadAll() {
 	eachShard(s.Snapshot().Len(), func(i int) {
 		var changes []change
@@ -73,7 +73,7 @@ func (s *Store) ReadAll() {
 	s.allRead()
 }
 
-// firstRead puts domains in force that were read for the first time.
+// firstRead puts in force domains that were read for the first time.
 func (s *Store) firstRead(changes []change) {
 	if len(changes) == 0 {
 		return
@@ -89,8 +89,8 @@ func (s *Store) firstRead(changes []change) {
 	}
 }
 
-// readInBackground reads what was not read yet, in no hurry: it takes half of a
-// processor at the most.
+// readInBackground reads all domains that were not read yet, with at most half of a
+// processor.
 func (s *Store) readInBackground(ctx context.Context) {
 	if s.loaded.Load() {
 		return

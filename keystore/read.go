@@ -54,7 +54,7 @@ func (src *source) read(domain string, units []string, previous *DomainKeys) *Do
 			case err != nil:
 				files = append(files, &file{Key: Key{Domain: domain, File: path}, err: err})
 			case ok:
-				if f := src.take(c, path, known(path), &src.recent); f != nil {
+				if f := src.load(c, path, known(path), &src.recent); f != nil {
 					files = append(files, f)
 				}
 			}

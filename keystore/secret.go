@@ -151,8 +151,8 @@ func (s *secret) primes() (p, q *big.Int) {
 }
 
 // How many secrets are ready to sign at one time. Each takes some 5 KiB in Go,
-// and more in libcrypto. Of very many domains the mail of few comes again before
-// that of hundreds of others, and memory is dear.
+// and more in libcrypto. With very many domains a key is rarely used again before
+// hundreds of others, so fewer are kept.
 const (
 	recentSecrets = 2000
 	recentOfMany  = 500
@@ -167,7 +167,7 @@ type recent struct {
 	hand    int
 }
 
-// add makes a secret ready, at the expense of another where there are many.
+// add makes a secret ready, in place of another when there are many.
 func (c *recent) add(s *secret, r *ready) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -70,14 +70,14 @@ func (s *Snapshot) Count() (usable, unread int) {
 // Read reports whether the files of a domain have been read.
 func (s *Snapshot) Read(name string) bool { return s.Domain(name).unread == nil }
 
-// change is what becomes of a domain. It is put into a snapshot only where the
-// domain still is what it was.
+// change is a change of a domain. It is put into a snapshot only if the domain is
+// still as it was.
 type change struct {
 	name     string
 	was, now *DomainKeys // was is nil for a new domain; an empty now removes it
 }
 
-// with returns a snapshot with the changes, and those that come too late. Only
+// with returns a snapshot with the changes, and those that are too late. Only
 // the shards that change are copied.
 func (s *Snapshot) with(changes []change) (after *Snapshot, late []change) {
 	next := *s
@@ -111,7 +111,7 @@ func newShards() (s shards) {
 	return s
 }
 
-// shardOf is the hash FNV-1a, a byte of it.
+// shardOf returns one byte of the hash FNV-1a.
 func shardOf(name string) int {
 	hash := uint32(2166136261)
 	for i := range len(name) {

@@ -45,12 +45,12 @@ func (src *source) scan() (map[string][]string, error) {
 func (src *source) list(found func(domain, unit string)) error {
 	dir, err := os.Open(src.Dir)
 	if err != nil {
-		return fmt.Errorf("reading the key directory %s: %w", src.Dir, finding.FileHint(err, src.Dir))
+		return src.failed(err)
 	}
 	defer dir.Close()
 	src.invalid = make(map[string][]Problem)
 	for {
-		// In parts, for there may be hundreds of thousands.
+		// In parts: there may be hundreds of thousands.
 		entries, err := dir.ReadDir(1000)
 		for _, entry := range entries {
 			if domain, unit := src.unit(entry.Name(), entry.Type()); domain != "" {
@@ -61,9 +61,18 @@ func (src *source) list(found func(domain, unit string)) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading the key directory %s: %w", src.Dir, finding.FileHint(err, src.Dir))
+			return src.failed(err)
 		}
 	}
+}
+
+// failed returns the error of reading the directory.
+func (src *source) failed(err error) error {
+	err = fmt.Errorf("reading the key directory %s: %w", src.Dir, finding.FileHint(err, src.Dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return finding.WithHint(err, "make the directory, or give another with --keys")
+	}
+	return err
 }
 
 // unit returns the unit of an entry of the key directory, or "" for one that
@@ -97,7 +106,7 @@ func (src *source) unit(name string, mode fs.FileMode) (domain, unit string) {
 		src.invalid[unit] = []Problem{{File: file, Err: finding.FileHint(err, file)}}
 		return "", unit
 	}
-	// A folder that has no domain's name should have no key in it.
+	// A folder whose name is not a domain should contain no key.
 	entries, err := os.ReadDir(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		src.invalid[unit] = []Problem{{File: file, Err: finding.FileHint(err, file)}}
@@ -111,7 +120,7 @@ func (src *source) unit(name string, mode fs.FileMode) (domain, unit string) {
 	return "", unit
 }
 
-// isDir reports whether an entry is a folder or a link to one.
+// isDir reports whether an entry is a folder or a symlink to one.
 func (src *source) isDir(name string, mode fs.FileMode) (bool, error) {
 	if mode&fs.ModeSymlink == 0 {
 		return mode.IsDir(), nil

@@ -12,8 +12,8 @@ import (
 	"signpost/keystore/finding"
 )
 
-// Store keeps the current snapshot of a key directory. To take it needs no lock,
-// so that a reload never holds a message up.
+// Store keeps the current snapshot of a key directory. Readers take no lock, so a
+// reload never delays a message.
 type Store struct {
 	source  *source
 	log     *slog.Logger
@@ -30,12 +30,12 @@ type Store struct {
 	swap sync.Mutex // while a new snapshot takes the place of the last; nothing is read then
 
 	reading sync.Mutex
-	reads   map[string]*domainRead // under way, by domain
+	reads   map[string]*domainRead // in progress, by domain
 
 	reload  sync.Mutex // one reload at a time; it guards what follows
 	scans   uint32
-	missing map[string]bool // domains with a key whose file has gone, in the grace period
-	failing string          // the error of the last reload, "" when it went well
+	missing map[string]bool // domains with a key whose file is missing, in the grace period
+	failing string          // the error of the last reload, "" when it succeeded
 }
 
 // Open loads the key directory for the first time and logs what is wrong in it.
@@ -83,8 +83,7 @@ func (s *Store) Snapshot() *Snapshot { return s.current.Load() }
 // how often that failed.
 func (s *Store) Reloads() (reloads, failed int64) { return s.reloads.Load(), s.failed.Load() }
 
-// Revision is a number that grows when anything that is known of the keys
-// changes.
+// Revision is a number that grows whenever the keys change.
 func (s *Store) Revision() int64 { return s.revision.Load() }
 
 // Reload reads what has changed in the directory and puts it in force. When the
@@ -124,7 +123,7 @@ func (s *Store) Reload() error {
 		s.log.Info("the key directory can be read again", "keys", s.source.Dir)
 		s.failing = ""
 	}
-	// What the listing has fewer units of, has lost some.
+	// A domain with fewer units in the listing has lost some.
 	for name, d := range s.Snapshot().shards.all() {
 		if d.scan != s.scans {
 			d.seen = 0
@@ -144,7 +143,7 @@ func (s *Store) update(names map[string]bool) {
 	changed := make(map[string][]string)
 	for name := range names {
 		for _, gone := range []string{name, name + "/"} {
-			// Whatever it is now, it may have been the other.
+			// It may have been a file and be a folder now, or the reverse.
 			if domain, ok := s.source.domainOf(gone); ok && s.Snapshot().shards.find(domain) != nil {
 				changed[domain] = append(changed[domain], "")
 			}
@@ -216,8 +215,8 @@ func (s *Store) apply(changed map[string][]string) {
 	}
 }
 
-// changeOf reads the units of a domain, unless nobody has read any of it: then
-// they are read with the others.
+// changeOf reads the units of a domain. If the domain was never read, they are only
+// noted, to be read with the others.
 func (s *Store) changeOf(name string, units []string) change {
 	was := s.Snapshot().shards.find(name)
 	if was != nil && was.unread != nil {

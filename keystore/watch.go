@@ -14,8 +14,8 @@ import (
 )
 
 // A change is read when the directory has been quiet for a moment, so that a
-// file that is being written is whole; but no later than the patience allows,
-// so that a key is in force within a second under a steady stream of changes.
+// file that is being written is whole; but after at most patience, so that
+// a key is in force within a second under a steady stream of changes.
 const (
 	quiet    = 100 * time.Millisecond
 	patience = 500 * time.Millisecond
@@ -105,7 +105,7 @@ type watcher struct {
 	links    pace            // of symlinks to targets outside of it
 }
 
-// pace is when something was last done that takes time, and how long it took.
+// pace is when something was last done, and how long it took.
 type pace struct {
 	at   time.Time
 	took time.Duration
@@ -117,12 +117,12 @@ func (p *pace) do(work func()) {
 	p.took = time.Since(p.at)
 }
 
-// next returns in what time to do it again, if that is to be every so often.
+// next returns when to do it again, if it is to be done every so often.
 func (p *pace) next(often time.Duration) time.Duration {
 	return max(often, pause*p.took) - time.Since(p.at)
 }
 
-// note keeps what an event is about.
+// note records what an event reports as changed.
 func (w *watcher) note(event fsnotify.Event) {
 	dir, name := filepath.Split(event.Name)
 	dir = filepath.Clean(dir)
@@ -184,7 +184,7 @@ func (w *watcher) often(rescan time.Duration) time.Duration {
 }
 
 // followAll watches the directories that are there now, never the files, by their
-// real path, for a link may point elsewhere after a swap. It reports whether
+// real path, for a symlink may have another target after a swap. It reports whether
 // all of them are watched.
 func (w *watcher) followAll() (complete bool) {
 	if w.notify == nil {
@@ -224,7 +224,7 @@ func (w *watcher) followAll() (complete bool) {
 }
 
 // follow watches an entry of the directory, if it is a folder. It reports
-// whether there is nothing that is not watched.
+// whether all of it is watched.
 func (w *watcher) follow(name string) bool {
 	if w.notify == nil || strings.HasPrefix(name, ".") {
 		return true
@@ -255,8 +255,8 @@ func (w *watcher) follow(name string) bool {
 	return err == nil && w.watch(real, name)
 }
 
-// watch watches a directory, again each time: a folder made anew has the same
-// path.
+// watch watches a directory. It does so again each time, for a new folder may have the
+// same path.
 func (w *watcher) watch(real, name string) bool {
 	err := w.notify.Add(real)
 	if err == nil {

@@ -20,57 +20,64 @@ func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string)
 	}
 	for _, reason := range shown.NotReady {
 		what, hint := finding.ParseText(reason)
-		a.Findings = append(a.Findings, finding.Finding{
-			Code: "daemon-not-ready", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "signpostd is not ready", Fix: hint,
-		})
+		a.fault("daemon-not-ready", a.Daemon, what, "signpostd is not ready", hint)
 	}
 	for _, file := range shown.Invalid {
 		what, hint := finding.ParseText(file)
-		a.Findings = append(a.Findings, finding.Finding{Code: "dkim-key-broken", Level: finding.Fault, Name: a.Daemon, What: what, Effect: "it does not sign", Fix: hint})
+		a.fault("dkim-key-broken", a.Daemon, what, "it does not sign", hint)
 	}
 	for _, domain := range shown.Domains {
 		a.addDomain(domain)
 	}
 	if len(shown.Domains) == 0 {
-		a.Findings = append(a.Findings, finding.Finding{
-			Code: "dkim-no-key-file", Level: finding.Fault, Name: a.Daemon, What: "signpostd has no key", Effect: "no mail is signed",
-			Fix: "make one with \"signpost keygen example.org\"",
-		})
+		a.fault("dkim-no-key-file", a.Daemon, "signpostd has no key", "no mail is signed",
+			`make one with "signpost keygen example.org"`)
 	}
 	return nil
 }
 
 // addDomain adds what signpostd says of a domain, its oldest key first.
 func (a *keysAnswer) addDomain(domain view.Domain) {
-	find := func(code string, level finding.Level, what, effect, fix string) {
-		a.Findings = append(a.Findings, finding.Finding{Code: code, Level: level, Name: domain.Name, What: what, Effect: effect, Fix: fix})
-	}
 	for _, problem := range domain.Problems {
 		what, hint := finding.ParseText(problem)
-		find("dkim-key-broken", finding.Fault, what, "", hint)
+		a.fault("dkim-key-broken", domain.Name, what, "", hint)
 	}
 	if len(domain.Keys) == 0 && len(domain.Problems) == 0 {
-		find("dkim-no-key-file", finding.Fault, "signpostd has no key for it", "its mail is not signed", "make one with \"signpost keygen "+domain.Name+"\"")
+		a.fault("dkim-no-key-file", domain.Name, "signpostd has no key for it", "its mail is not signed",
+			`make one with "signpost keygen `+domain.Name+`"`)
 	}
 	for _, key := range slices.Backward(domain.Keys) {
 		if key.Stage == rotation.Broken {
 			what, hint := finding.ParseText(key.Failure)
-			find("dkim-key-broken", finding.Fault, "key "+key.File+": "+what, "it does not sign", hint)
+			a.fault("dkim-key-broken", domain.Name, "key "+key.File+": "+what, "it does not sign", hint)
 			continue
 		}
 		signs := key.Stage == rotation.Active
 		a.Keys = append(a.Keys, shownKey{
-			Domain: domain.Name, Selector: key.Selector, Type: keystore.Algorithm(key.Algorithm), Bits: key.Bits, File: key.File, Modified: key.Made,
-			Signs: &signs, Stage: key.Stage, DNS: key.DNS(),
+			Domain: domain.Name, Selector: key.Selector, Type: keystore.Algorithm(key.Algorithm),
+			Bits: key.Bits, File: key.File, Modified: key.Made, Signs: &signs, Stage: key.Stage, DNS: key.DNS(),
 		})
 		what := "the key with selector " + key.Selector + " is " + string(key.Stage)
 		switch {
 		case key.Failure != "" && key.Evidence == "":
-			find("dns-failed", finding.Unknown, what+", and what the DNS has is not known: "+key.Failure, "", "")
+			a.Findings = append(a.Findings, finding.Finding{
+				Code: "dns-failed", Level: finding.Unknown, Name: domain.Name,
+				What: what + ", and what the DNS has is not known: " + key.Failure,
+			})
 		case key.Stage == rotation.Active && key.Publish:
-			find("dkim-missing", finding.Fault, what+", and is not in the DNS: "+key.Evidence, "no signature of it can be verified", key.Advice)
+			a.fault("dkim-missing", domain.Name, what+", and is not in the DNS: "+key.Evidence,
+				"no signature of it can be verified", key.Advice)
 		case key.Advice != "":
-			find("dkim-stage", finding.Note, what+": "+key.Stage.Meaning(), "", key.Advice)
+			a.Findings = append(a.Findings, finding.Finding{
+				Code: "dkim-stage", Level: finding.Note, Name: domain.Name,
+				What: what + ": " + key.Stage.Meaning(), Fix: key.Advice,
+			})
 		}
 	}
+}
+
+func (a *keysAnswer) fault(code, name, what, effect, fix string) {
+	a.Findings = append(a.Findings, finding.Finding{
+		Code: code, Level: finding.Fault, Name: name, What: what, Effect: effect, Fix: fix,
+	})
 }

@@ -17,7 +17,7 @@ func FileHint(err error, path string) error {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return WithHint(err,
-			"make the directory, or give another with --keys")
+			"make the directory, or give another")
 	}
 	if errors.Is(err, syscall.EROFS) {
 		return WithHint(err,

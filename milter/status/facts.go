@@ -83,8 +83,8 @@ func (f *Facts) Known(author string) (string, bool) {
 	return f.Rules.Covering(author, f.Book.Signing)
 }
 
-// currentIndex returns the index of the keys in force, made anew when they are
-// others than the last time.
+// currentIndex returns the index of the keys in force, a new one if they have
+// changed.
 func (f *Facts) currentIndex() *Index {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,8 +107,8 @@ func (f *Facts) invalid() (texts []string) {
 	return texts
 }
 
-// indexPause is how many times longer than an index takes to make it stays: while
-// a hundred thousand domains are asked for in the DNS something changes all the time.
+// indexPause is how many times longer an index is kept than it takes to make: while
+// the records of a hundred thousand domains are queried, something changes all the time.
 const indexPause = 50
 
 // indexKeys makes the index of the keys, unless there is one that is new enough. The

@@ -80,17 +80,17 @@ func refuse(w http.ResponseWriter, code int, err error, advice string) {
 	http.Error(w, finding.Text(finding.WithHint(err, advice)), code)
 }
 
-// allowed reports whether a peer may see more than whether we are ready.
+// allowed reports whether a peer may see more than whether signpostd is ready.
 func (h *handler) allowed(remote string) bool {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return true // a unix socket: its directory says who may use it
+		return true // a unix socket: access is controlled by the permissions of its directory
 	}
 	addr := peer.Addr().Unmap().WithZone("")
 	return slices.ContainsFunc(h.peers, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
-// health says that the process lives: to answer is all there is to it.
+// health answers as long as the process lives.
 func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
@@ -131,8 +131,8 @@ func (h *handler) html(w http.ResponseWriter, r *http.Request) {
 	h.page.write(w, h.view(asked(r, 100)), r.FormValue("refresh") != "")
 }
 
-// clean reads what is searched for in a request asks for: no name has a blank at its ends or an
-// upper-case letter.
+// clean returns a search text as names are written: in lower case, without white
+// space around it.
 func clean(query string) string {
 	return strings.ToLower(strings.TrimSpace(query[:min(len(query), 255)]))
 }

@@ -16,7 +16,7 @@ type Attention int
 const (
 	Fine   Attention = iota
 	Waits            // a key waits for its record, or the DNS cannot be asked
-	Urgent           // a key is broken, or mail is refused
+	Urgent           // a key is broken, or mail is deferred
 )
 
 // Summary is as much of a domain as the Index needs.

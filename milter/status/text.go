@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// plain makes text that comes from names on disk, the DNS or a peer safe to
-// look at: what cannot be seen, or would turn the direction of the text around
-// it, is written out, and there is an end to it.
+// plain makes text from names on disk, the DNS or a peer safe to show: it escapes
+// characters that are not printable or change the direction of text, and cuts
+// long texts.
 func plain(s string) string {
 	const most = 1000
 	var b strings.Builder

@@ -67,8 +67,8 @@ func (l *last) example() view.Example {
 	return e
 }
 
-// clipped keeps what a peer sends from being kept: little of it, and not the
-// whole of which it is a part.
+// clipped cuts a text of a peer, and copies it then, so that it does not keep a long
+// one in memory.
 func clipped(s string) string {
 	const most = 255
 	if len(s) <= most {
