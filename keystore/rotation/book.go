@@ -309,12 +309,15 @@ func (b *Book) learned(was *page, keys []*keystore.Key, answers []dns.KeyAnswer)
 			proven[key.Selector] = true
 		}
 	}
-	next := &page{of: was.of}
-	for i, key := range was.keys {
-		if proven[key.Selector] && !slices.Contains(was.of.List(), key) {
-			continue // it was replaced by one that the world can verify now
+	next := &page{of: was.of, keys: was.keys, marks: marks}
+	if len(was.keys) > len(was.of.List()) {
+		next.keys, next.marks = nil, nil
+		for i, key := range was.keys {
+			if proven[key.Selector] && !slices.Contains(was.of.List(), key) {
+				continue // it was replaced by one that the world can verify now
+			}
+			next.keys, next.marks = append(next.keys, key), append(next.marks, marks[i])
 		}
-		next.keys, next.marks = append(next.keys, key), append(next.marks, marks[i])
 	}
 	next.provisional = b.mode.decides() && nothingKnown(next.marks)
 	next.signing = settle(next.keys, next.marks, b.mode, b.now())
