@@ -31,9 +31,9 @@ func TestClaimOf(t *testing.T) {
 		{"example.org/example.org.mail.key", "", "", ""},
 		// Keys by their name, but of nobody.
 		{"mail.private", "", "", "only one label"},
-		{"server.key", "", "", "no selector"},
-		{"example.org/bad name.private", "", "", "no selector"},
-		{"example.org\n.private", "", "", "no domain name"},
+		{"server.key", "", "", "invalid selector"},
+		{"example.org/bad name.private", "", "", "invalid selector"},
+		{"example.org\n.private", "", "", "invalid domain name"},
 		{"old/mail.private", "", "", "only one label"},
 	} {
 		c, ok, err := claimOf(test.file, selectors)

@@ -134,7 +134,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"key empty.example.private: the file is empty",
 		"key fifo.example.private: it is not a regular file; hint: remove it or rename it",
 		"key huge.example.private: it is larger than 65536 bytes, so it is not a key",
-		`key mail.private: "mail" is no domain name: it has only one label; hint: call it <domain>/<selector>.private or <domain>.private`,
+		`key mail.private: invalid domain name "mail": it has only one label; hint: call it <domain>/<selector>.private or <domain>.private`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("problems:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -14,21 +14,21 @@ import (
 // It must have two labels or more, for no record can be published under one.
 func Domain(name string) (string, error) {
 	if len(name) > maxName {
-		return "", fmt.Errorf("a name of %d characters is no domain name: 253 is the most", len(name))
+		return "", fmt.Errorf("invalid domain name of %d characters: 253 is the most", len(name))
 	}
 	ascii, err := toASCII(name)
 	if err != nil {
-		return "", fmt.Errorf("%q is no domain name: %w", name, err)
+		return "", fmt.Errorf("invalid domain name %q: %w", name, err)
 	}
 	if err := checkLabels(ascii, false); err != nil {
-		return "", fmt.Errorf("%q is no domain name: %w", name, err)
+		return "", fmt.Errorf("invalid domain name %q: %w", name, err)
 	}
 	if !strings.Contains(ascii, ".") {
-		return "", fmt.Errorf("%q is no domain name: it has only one label", name)
+		return "", fmt.Errorf("invalid domain name %q: it has only one label", name)
 	}
 	// A name whose last label is a number is an address, not a domain.
 	if last := ascii[strings.LastIndexByte(ascii, '.')+1:]; strings.Trim(last, "0123456789") == "" {
-		return "", fmt.Errorf("%q is no domain name: it ends in a number", name)
+		return "", fmt.Errorf("invalid domain name %q: it ends in a number", name)
 	}
 	return ascii, nil
 }
@@ -37,14 +37,14 @@ func Domain(name string) (string, error) {
 // labels, lower case. An underscore is let through, for such selectors exist.
 func Selector(name string) (string, error) {
 	if len(name) > maxName {
-		return "", fmt.Errorf("a name of %d characters is no selector: 253 is the most", len(name))
+		return "", fmt.Errorf("invalid selector of %d characters: 253 is the most", len(name))
 	}
 	ascii, err := toASCII(name)
 	if err != nil {
-		return "", fmt.Errorf("%q is no selector: %w", name, err)
+		return "", fmt.Errorf("invalid selector %q: %w", name, err)
 	}
 	if err := checkLabels(ascii, true); err != nil {
-		return "", fmt.Errorf("%q is no selector: %w", name, err)
+		return "", fmt.Errorf("invalid selector %q: %w", name, err)
 	}
 	return ascii, nil
 }

@@ -24,7 +24,7 @@ func TestDomain(t *testing.T) {
 		{"192.0.2.1", "", "ends in a number"},
 		{strings.Repeat("a", 64) + ".org", "", "longer than 63"},
 		{strings.Repeat("a.", 127) + "org", "", "longer than 253"},
-		{strings.Repeat("語", 100000) + ".org", "", "a name of 300004 characters"},
+		{strings.Repeat("語", 100000) + ".org", "", "domain name of 300004 characters"},
 		{"\xff.example.org", "", "not UTF-8"},
 	} {
 		got, err := Domain(test.name)

@@ -31,8 +31,13 @@ const unwatched = time.Second
 const maxFolders = 5000
 
 // pause is how many times longer than a scan the pause after it lasts; the same for
-// symlinks to targets outside the directory. Each takes at most two percent of a processor.
-const pause = 50
+// symlinks to targets outside the directory. Each takes at most two percent of a
+// processor. longest bounds it, so that one scan on a busy machine, or of a file
+// system that hangs, does not put off the next for minutes.
+const (
+	pause   = 50
+	longest = 30 * time.Second
+)
 
 // Watch reloads when the directory changes, and every rescan, for no events
 // come over a network file system. It returns when ctx ends.
@@ -119,7 +124,7 @@ func (p *pace) do(work func()) {
 
 // next returns when to do it again, if it is to be done every so often.
 func (p *pace) next(often time.Duration) time.Duration {
-	return max(often, pause*p.took) - time.Since(p.at)
+	return max(often, min(pause*p.took, longest)) - time.Since(p.at)
 }
 
 // note records what an event reports as changed.

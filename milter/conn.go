@@ -180,7 +180,7 @@ func (c *conn) largeField(size int) ([]byte, error) {
 	return c.large, nil
 }
 
-// follow keeps track of whether a message is under way.
+// follow keeps track of whether a message is in transit.
 func (c *conn) follow(command byte) {
 	switch command {
 	case cmdNegotiate:
@@ -205,7 +205,7 @@ func (c *conn) limit(d time.Duration) {
 }
 
 // until is when the reader loses its patience: soon, when the server shuts down
-// and nothing is under way.
+// and nothing is in transit.
 func (c *conn) until() time.Time {
 	if c.between && c.draining.Load() != nil {
 		return c.waiting.Add(min(c.patience, c.server.quiet))
@@ -213,7 +213,7 @@ func (c *conn) until() time.Time {
 	return c.waiting.Add(c.patience)
 }
 
-// drain ends the session as soon as no message is under way and the peer has
+// drain ends the session as soon as no message is in transit and the peer has
 // been quiet for a moment, or at the next end of a message after until.
 func (c *conn) drain(until time.Time) {
 	c.draining.Store(&until)

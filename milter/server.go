@@ -160,7 +160,7 @@ func (s *Server) stopping() bool {
 	return s.until != nil
 }
 
-// Shutdown closes the listeners, lets messages that are under way finish, and
+// Shutdown closes the listeners, lets messages in transit finish, and
 // gives peers that are between messages a moment to begin another. Past half of
 // the time to ctx's deadline each session ends with its message; at the
 // deadline the rest are cut off, which the MTA takes for a temporary failure,

@@ -70,7 +70,7 @@ func TestHealth(t *testing.T) {
 		"no directory":            {[]string{"--keys", empty + "/x"}, 1, "no such file or directory\nsignpost: hint: "},
 		"nobody there":            {[]string{"--socket", socket + "x", "--keys", dir}, 1, "hint: is signpostd running, and does it listen there?"},
 		"not a socket":            {[]string{"--socket", "tcp:1"}, 2, `unknown kind of socket "tcp"`},
-		"not a domain":            {[]string{"--domains", "a@b.example"}, 2, "no domain name"},
+		"not a domain":            {[]string{"--domains", "a@b.example"}, 2, "invalid domain name"},
 		"an argument":             {[]string{"now"}, 2, "takes no arguments"},
 		"an unknown flag":         {[]string{"--now"}, 2, "not defined: -now\nsignpost: hint: see signpost health --help"},
 	} {

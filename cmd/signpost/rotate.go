@@ -33,7 +33,7 @@ func rotateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "due", Usage: "leave out domains whose keys are younger than --interval"},
 			&cli.StringFlag{Name: "interval", Value: "180d", Usage: "`TIME` that a key signs for, in days (d) or hours (h)"},
 			&cli.BoolFlag{Name: "finish", Usage: "archive the keys that are not needed any more, and say what to take out of the DNS"},
-			&cli.StringFlag{Name: "overlap", Value: "7d", Usage: "`TIME` that the record of an old key must stay, for the mail under way"},
+			&cli.StringFlag{Name: "overlap", Value: "7d", Usage: "`TIME` that the record of an old key must stay, for mail in transit"},
 			&cli.BoolFlag{Name: "now", Usage: "finish before that time is over"},
 			settings.Named("slots").Flag(),
 			settings.Named("slot-zone").Flag(),

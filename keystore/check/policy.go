@@ -60,7 +60,7 @@ func (a *audit) checkPolicy(ctx context.Context, s *section) {
 
 // missingPolicy looks where the record may have landed.
 func (a *audit) missingPolicy(ctx context.Context, found []finding.Finding) []finding.Finding {
-	a.landedElsewhere(ctx, found, slip{kind: "DMARC", name: "_dmarc." + a.domain, domain: a.domain,
+	a.landedElsewhere(ctx, found, misplaced{kind: "DMARC", name: "_dmarc." + a.domain, domain: a.domain,
 		others: []string{a.domain, "dmarc." + a.domain, "_domainkey." + a.domain, "_dmarc._domainkey." + a.domain},
 		is: func(text string) bool {
 			_, err := record.ParseDMARC(text)

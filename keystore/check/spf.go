@@ -93,7 +93,7 @@ func spfRecords(texts []record.TXT) []string {
 
 // missingSPF looks where the record may have landed.
 func (a *audit) missingSPF(ctx context.Context, found []finding.Finding) []finding.Finding {
-	if a.landedElsewhere(ctx, found, slip{kind: "SPF", name: a.mailFrom, domain: a.mailFrom,
+	if a.landedElsewhere(ctx, found, misplaced{kind: "SPF", name: a.mailFrom, domain: a.mailFrom,
 		others: []string{"_spf." + a.mailFrom, "spf." + a.mailFrom, "@." + a.mailFrom},
 		is: func(text string) bool {
 			_, err := record.ParseSPF(text)

@@ -103,7 +103,7 @@ func spfDomain(domain string) (string, error) {
 	ascii, err := idna.New(idna.MapForLookup(), idna.StrictDomainName(false), idna.CheckHyphens(false)).ToASCII(domain)
 	ascii = strings.TrimSuffix(ascii, ".")
 	if err != nil || strings.ContainsAny(ascii, "[]:@ ") || len(ascii) > 253 {
-		return "", errors.New("is no domain name")
+		return "", errors.New("is not a domain name")
 	}
 	if !strings.Contains(ascii, ".") {
 		return "", errors.New("has only one label")

@@ -133,7 +133,7 @@ func TestSPF(t *testing.T) {
 		{name: "@ in quotes", record: "v=spf1 ip4:192.0.2.2 -all", from: `"a@b"@p.test`, ip: "192.0.2.2", want: "pass", term: "ip4:192.0.2.2"},
 		{name: "U-labels", record: "x", from: "a@bücher.example", ip: "192.0.2.2", want: "pass", term: "ip4:192.0.2.2", more: `xn--bcher-kva.example. TXT "v=spf1 ip4:192.0.2.2"`},
 		{name: "one label", record: "x", from: "a@localhost", ip: "192.0.2.2", want: "none", why: "has only one label"},
-		{name: "literal", record: "x", from: "-", helo: "[192.0.2.2]", ip: "192.0.2.2", want: "none", why: "is no domain name"},
+		{name: "literal", record: "x", from: "-", helo: "[192.0.2.2]", ip: "192.0.2.2", want: "none", why: "is not a domain name"},
 		{name: "empty label", record: "x", from: "a@b..test", ip: "192.0.2.2", want: "none", why: "empty label"},
 		{name: "no HELO", record: "x", from: "-", ip: "192.0.2.2", want: "none", why: "nobody named a domain"},
 	}

@@ -22,7 +22,7 @@ const maxName = 253
 func asciiName(name string, underscore bool) (string, error) {
 	ascii := lower(name)
 	if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
-		// The profile of look-ups (RFC 5891, section 5), but leaving letters,
+		// The profile of lookups (RFC 5891, section 5), but leaving letters,
 		// digits, hyphens to the check below: it would not let an underscore
 		// pass, nor the hyphens of r3---sn.example.
 		profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false))

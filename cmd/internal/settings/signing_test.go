@@ -59,7 +59,7 @@ func TestSettingErrorsNameWhereTheyCameFrom(t *testing.T) {
 		{"keys", "", "", ""},
 		{"selector", "DKIM_SELECTOR", "a b", `DKIM_SELECTOR: entry "a b": `},
 		{"domains", "ALLOWED_SENDER_DOMAINS", "a.example,b.example", `ALLOWED_SENDER_DOMAINS: "a.example,b.example" has a comma; hint: `},
-		{"domains", "", "example", `--domains: "example" is no domain name: `},
+		{"domains", "", "example", `--domains: invalid domain name "example": `},
 		{"trusted-networks", "", "10.0.0.0/33", `--trusted-networks: "10.0.0.0/33" is not a network; hint: `},
 		{"subdomains", "SIGNPOST_SUBDOMAINS", "perhaps", `SIGNPOST_SUBDOMAINS: "perhaps" is neither yes nor no; hint: `},
 		{"canonicalization", "OPENDKIM_Canonicalization", "nofws", `OPENDKIM_Canonicalization: unknown canonicalization "nofws"; hint: `},

@@ -66,8 +66,8 @@ func nothing(answer *dns.Answer) string {
 	return name + " exists, but has no " + miekg.TypeToString[answer.Type] + " record"
 }
 
-// slip is a record that is missing at its name, and where people put it.
-type slip struct {
+// misplaced is a record that is missing at its name, and where people put it.
+type misplaced struct {
 	kind         string // "SPF" or "DMARC"
 	name, domain string
 	others       []string // places beside those with the zone's name twice
@@ -76,7 +76,7 @@ type slip struct {
 
 // landedElsewhere reports whether the record is at another place, and says so in
 // what was found of it as missing.
-func (a *audit) landedElsewhere(ctx context.Context, found []finding.Finding, s slip) bool {
+func (a *audit) landedElsewhere(ctx context.Context, found []finding.Finding, s misplaced) bool {
 	twice := doubled(s.name, s.domain)
 	places := slices.Concat(twice, s.others)
 	at := slices.IndexFunc(places, func(place string) bool { return a.find(ctx, place, s.is) })
