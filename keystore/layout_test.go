@@ -31,7 +31,7 @@ func TestClaimOf(t *testing.T) {
 		{"example.org/example.org.mail.key", "", "", ""},
 		// Keys by their name, but of nobody.
 		{"mail.private", "", "", "only one label"},
-		{"server.key", "", "", "invalid selector"},
+		{"server.key", "", "", "no selector"},
 		{"example.org/bad name.private", "", "", "invalid selector"},
 		{"example.org\n.private", "", "", "invalid domain name"},
 		{"old/mail.private", "", "", "only one label"},
