@@ -33,7 +33,11 @@ func ListDomains(options Options) ([]string, error) {
 
 // LoadDomains reads the keys of these domains alone.
 func LoadDomains(options Options, domains []string) (*Snapshot, error) {
-	return load(options, nil, func(name string) bool { return slices.Contains(domains, name) })
+	wanted := make(map[string]bool)
+	for _, name := range domains {
+		wanted[name] = true
+	}
+	return load(options, nil, func(name string) bool { return wanted[name] })
 }
 
 // load reads the domains that are wanted. Files that have not changed since previous,
