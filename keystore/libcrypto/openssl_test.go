@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 func TestNameIsOfOpenSSL(t *testing.T) {
@@ -61,7 +63,7 @@ func TestErrors(t *testing.T) {
 			return err
 		},
 	} {
-		if err := sign(); err == nil || !strings.Contains(err.Error(), "hint: ") {
+		if err := sign(); err == nil || !strings.Contains(finding.Text(err), "hint: ") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

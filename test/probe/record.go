@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-
-	"signpost/keystore/finding"
 )
 
 // A keyRecord is what DOMAIN.txt says is to be published.
@@ -51,8 +49,8 @@ func lookupTXT(keys, name string) ([]string, error) {
 		return nil, err
 	}
 	if r.name+"."+domain != name {
-		return nil, finding.WithHint(fmt.Errorf("no such name: %s", name),
-			"%s.txt is about %s", domain, r.name)
+		// In the text of the error, for the verifier wraps no errors.
+		return nil, fmt.Errorf("no such name: %s, and %s.txt is about %s", name, domain, r.name)
 	}
 	return []string{strings.Join(r.strings, "")}, nil
 }

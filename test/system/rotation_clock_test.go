@@ -47,7 +47,7 @@ func TestRotationWithClockMoved(t *testing.T) {
 			r.awaitStages(map[string]string{"s1": "retiring", "s2": "active"})
 			move()
 			r.awaitSigner("s2")
-			// A month on no mail is under way any more; a month back it still is.
+			// A month on no mail is in transit any more; a month back it still is.
 			r.awaitStages(map[string]string{"s1": map[bool]string{true: "retired", false: "retiring"}[jump > 0], "s2": "active"})
 			r.fail(failures["SERVFAIL"])
 			move()
