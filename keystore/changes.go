@@ -53,7 +53,8 @@ func (s *Store) logProblems(was, now []Problem) {
 	for _, p := range now {
 		broken[p.File] = true
 		if !known[finding.Text(p)] {
-			s.log.Error("key broken", "domain", p.Domain, "file", p.File, finding.Attr(p.Err), "inforce", p.InForce)
+			s.log.Error("key broken",
+				"domain", p.Domain, "file", p.File, finding.Attr(p.Err), "inforce", p.InForce)
 		}
 	}
 	for _, p := range was {

@@ -28,11 +28,14 @@ const (
 	Ed25519 Algorithm = "ed25519"
 )
 
-// Sizes of RSA keys (RFC 8301, section 3.2): under MinBits never signs, under
-// WeakBits is warned of.
+// Sizes of RSA keys in bits (RFC 8301, section 3.2). Keys under MinBits never sign, and
+// those under WeakBits cause a warning. Verifiers need not accept more than
+// LargeBits, and keys over MaxBits are never made.
 const (
-	MinBits  = 1024
-	WeakBits = 2048
+	MinBits   = 1024
+	WeakBits  = 2048
+	LargeBits = 4096
+	MaxBits   = 16384
 )
 
 // Key is a private key with the name of its record in the DNS. It is immutable.

@@ -21,13 +21,6 @@ import (
 	"signpost/keystore/record"
 )
 
-// Sizes of RSA keys that Make warns of or refuses: verifiers need not take more
-// than LargeBits (RFC 8301, section 3.2), and nobody makes more than MaxBits.
-const (
-	LargeBits = 4096
-	MaxBits   = 16384
-)
-
 // Order says what key to make.
 type Order struct {
 	Domain    string // A-labels
@@ -66,7 +59,8 @@ func Make(dir string, order Order) (Made, error) {
 			return made, finding.WithHint(fmt.Errorf("%s: %w", name, fs.ErrExist),
 				"nothing is ever overwritten; choose another selector, or move the file away")
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return made, fmt.Errorf("looking for %s: %w", name, finding.FileHint(err, existing(filepath.Dir(name))))
+			return made, fmt.Errorf("looking for %s: %w",
+				name, finding.FileHint(err, existing(filepath.Dir(name))))
 		}
 	}
 	key, err := newKey(order.Algorithm, order.Bits)

@@ -105,7 +105,9 @@ func (src *source) inFolder(unit string) (names []string, err error) {
 }
 
 // folderFailed keeps what was known of a domain's folder that cannot be read.
-func (src *source) folderFailed(unit string, err error, previous *DomainKeys, files *[]*file) *Problem {
+func (src *source) folderFailed(
+	unit string, err error, previous *DomainKeys, files *[]*file,
+) *Problem {
 	shown := filepath.Join(src.Dir, unit)
 	p := &Problem{File: shown, Err: finding.FileHint(err, shown)}
 	p.Domain, _ = Domain(strings.TrimSuffix(unit, "/"))

@@ -41,27 +41,31 @@ func newCollector(source *Source, limit int) *collector {
 	key := []string{"domain", "selector", "algorithm"}
 	return &collector{
 		source: source, limit: limit,
-		keys:       desc("keys", "Keys in the key directory by stage, all of them.", "stage"),
-		stage:      desc("key_stage", "1 for the stage that the key is in.", append(key, "stage")...),
-		made:       desc("key_made_timestamp_seconds", "Time of the key's file.", key...),
-		checked:    desc("key_checked_timestamp_seconds", "When the DNS last answered clearly about the key's record.", key...),
-		failing:    desc("key_check_failing", "1 if the last query of the key's record had no clear answer, or its file cannot be used.", key...),
-		apart:      desc("keys_shown", "Keys that have metrics of their own, those that need attention first."),
-		ready:      desc("ready", "1 if all mail that must be signed can be."),
-		unsignable: desc("domains_unsignable", "Domains that must be signed and cannot be: their mail is deferred."),
-		open:       desc("sessions", "Open milter sessions."),
-		begun:      desc("sessions_total", "Milter sessions begun."),
-		refused:    desc("connections_refused_total", "Connections refused or closed for what the peer did, by why.", "reason"),
-		reloads:    desc("key_reloads_total", "Times the key directory was read again."),
-		failed:     desc("key_reload_failures_total", "Times that failed; the keys stay as they were."),
-		build:      desc("build_info", "1, with what the program was built of.", "version", "rsa", "goversion"),
+		keys:  desc("keys", "Keys in the key directory by stage, all of them.", "stage"),
+		stage: desc("key_stage", "1 for the stage that the key is in.", append(key, "stage")...),
+		made:  desc("key_made_timestamp_seconds", "Time of the key's file.", key...),
+		checked: desc("key_checked_timestamp_seconds",
+			"When the DNS last answered clearly about the key's record.", key...),
+		failing: desc("key_check_failing",
+			"1 if the last query of the key's record had no clear answer, or its file cannot be used.", key...),
+		apart: desc("keys_shown", "Keys that have metrics of their own, those that need attention first."),
+		ready: desc("ready", "1 if all mail that must be signed can be."),
+		unsignable: desc("domains_unsignable",
+			"Domains that must be signed and cannot be: their mail is deferred."),
+		open:  desc("sessions", "Open milter sessions."),
+		begun: desc("sessions_total", "Milter sessions begun."),
+		refused: desc("connections_refused_total",
+			"Connections refused or closed for what the peer did, by reason.", "reason"),
+		reloads: desc("key_reloads_total", "Times the key directory was read again."),
+		failed:  desc("key_reload_failures_total", "Times that failed; the keys stay as they were."),
+		build:   desc("build_info", "1, with what the program was built of.", "version", "rsa", "goversion"),
 	}
 }
 
 // Describe lists all metrics.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.keys, c.stage, c.made, c.checked, c.failing, c.apart, c.ready, c.unsignable,
-		c.open, c.begun, c.refused, c.reloads, c.failed, c.build} {
+	for _, desc := range []*prometheus.Desc{c.keys, c.stage, c.made, c.checked, c.failing, c.apart, c.ready,
+		c.unsignable, c.open, c.begun, c.refused, c.reloads, c.failed, c.build} {
 		out <- desc
 	}
 }

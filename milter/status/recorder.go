@@ -71,7 +71,8 @@ func NewRecorder(limit int, known func(author string) (string, bool)) *Recorder 
 		now:   time.Now,
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_messages_total",
-			Help: "Messages by what became of them. The domain is that of the key or one that must be signed; \"none\" stands for all others.",
+			Help: "Messages by result and reason. The domain is that of the key or one that must be signed; " +
+				"\"none\" stands for all others.",
 		}, []string{"domain", "result", "reason"}),
 		signatures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_signatures_total",
@@ -215,7 +216,9 @@ func (s *series) addTo(sum view.Hour, now time.Time) view.Hour {
 	defer s.mu.Unlock()
 	for _, t := range s.tallies {
 		if n := t.window.sum(now); n > 0 {
-			sum = addCount(sum, view.Count{Reason: t.reason, Result: t.result(), Messages: n, Last: t.window.last.example()})
+			sum = addCount(sum, view.Count{
+				Reason: t.reason, Result: t.result(), Messages: n, Last: t.window.last.example(),
+			})
 		}
 	}
 	return sum

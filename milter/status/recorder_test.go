@@ -18,7 +18,7 @@ func TestRecorderCounts(t *testing.T) {
 	r := recorderOf(sourceOf(someDomains()), 0)
 	someMail(r)
 	want := `
-# HELP signpost_messages_total Messages by what became of them. The domain is that of the key or one that must be signed; "none" stands for all others.
+# HELP signpost_messages_total Messages by result and reason. The domain is that of the key or one that must be signed; "none" stands for all others.
 # TYPE signpost_messages_total counter
 signpost_messages_total{domain="example.org",reason="signed",result="signed"} 1234
 signpost_messages_total{domain="example.org",reason="untrusted-client",result="unsigned"} 17

@@ -79,7 +79,9 @@ func clipped(s string) string {
 
 // addCount adds the count of another window to those of the same reason and result.
 func addCount(h view.Hour, c view.Count) view.Hour {
-	i := slices.IndexFunc(h, func(have view.Count) bool { return have.Reason == c.Reason && have.Result == c.Result })
+	i := slices.IndexFunc(h, func(have view.Count) bool {
+		return have.Reason == c.Reason && have.Result == c.Result
+	})
 	if i < 0 {
 		return append(h, c)
 	}
@@ -92,6 +94,7 @@ func addCount(h view.Hour, c view.Count) view.Hour {
 
 func sortHour(h view.Hour) {
 	slices.SortFunc(h, func(a, b view.Count) int {
-		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Result, b.Result))
+		return cmp.Or(
+			cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Result, b.Result))
 	})
 }

@@ -29,7 +29,7 @@ func (r *reader) keys() Keys {
 		Options: keystore.Options{
 			Dir:         r.value("keys").Text,
 			Selectors:   parsed(r, "selector", keystore.ParseSelectors),
-			MinBits:     r.number("min-key-bits", keystore.MinBits, 16384),
+			MinBits:     r.number("min-key-bits", keystore.MinBits, keystore.MaxBits),
 			RequireSafe: r.on("require-safe-keys"),
 		},
 		Mode: parsed(r, "dns-check", oneOf(rotation.On, rotation.Warn, rotation.Off)),

@@ -88,7 +88,8 @@ func (c *Client) get(ctx context.Context, query url.Values) (*View, error) {
 }
 
 func (c *Client) read(ctx context.Context, query url.Values) (*View, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://signpostd/status.json?"+query.Encode(), nil)
+	address := "http://signpostd/status.json?" + query.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,8 @@ func (c *Client) read(ctx context.Context, query url.Values) (*View, error) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 300))
-		return nil, fmt.Errorf("it says %s: %w", answer.Status, finding.ParseError(strings.TrimSpace(string(text))))
+		return nil, fmt.Errorf("it says %s: %w",
+			answer.Status, finding.ParseError(strings.TrimSpace(string(text))))
 	}
 	view := new(View)
 	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(view); err != nil {

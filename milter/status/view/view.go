@@ -14,21 +14,22 @@ import (
 // apply are empty. Texts from the DNS and names on disk stand as they are: what
 // shows them makes them safe.
 type Key struct {
-	Selector    string         `json:"selector"`
-	Algorithm   string         `json:"algorithm"` // rsa or ed25519
-	Bits        int            `json:"bits"`
-	File        string         `json:"file"`
-	Stage       rotation.Stage `json:"stage"`
-	Since       time.Time      `json:"since,omitzero"`      // when the stage began
-	Made        time.Time      `json:"made,omitzero"`       // the time of the file
-	Evidence    string         `json:"evidence,omitempty"`  // what the DNS says
-	Checked     time.Time      `json:"checked,omitzero"`    // when the DNS last answered clearly
-	Next        time.Time      `json:"next_check,omitzero"` // when it is queried again
-	Failure     string         `json:"failure,omitempty"`   // why the DNS gave no clear answer, or what is wrong with the file
-	RecordName  string         `json:"record_name,omitempty"`
-	RecordValue string         `json:"record_value,omitempty"` // of the TXT record, in one piece
-	Publish     bool           `json:"publish,omitempty"`      // that record should be, and is not
-	Advice      string         `json:"advice,omitempty"`       // what to do next
+	Selector  string         `json:"selector"`
+	Algorithm string         `json:"algorithm"` // rsa or ed25519
+	Bits      int            `json:"bits"`
+	File      string         `json:"file"`
+	Stage     rotation.Stage `json:"stage"`
+	Since     time.Time      `json:"since,omitzero"`      // when the stage began
+	Made      time.Time      `json:"made,omitzero"`       // the time of the file
+	Evidence  string         `json:"evidence,omitempty"`  // what the DNS says
+	Checked   time.Time      `json:"checked,omitzero"`    // when the DNS last answered clearly
+	Next      time.Time      `json:"next_check,omitzero"` // when it is queried again
+	// Failure is why the DNS gave no clear answer, or what is wrong with the file.
+	Failure     string `json:"failure,omitempty"`
+	RecordName  string `json:"record_name,omitempty"`
+	RecordValue string `json:"record_value,omitempty"` // of the TXT record, in one piece
+	Publish     bool   `json:"publish,omitempty"`      // that record should be, and is not
+	Advice      string `json:"advice,omitempty"`       // what to do next
 }
 
 // Domain is a domain that the key directory or a setting names.
