@@ -124,7 +124,7 @@ func (p *pace) do(work func()) {
 
 // next returns when to do it again, if it is to be done every so often.
 func (p *pace) next(often time.Duration) time.Duration {
-	return max(often, min(pause*p.took, longest)) - time.Since(p.at)
+	return max(often, p.took+min(pause*p.took, longest)) - time.Since(p.at)
 }
 
 // note records what an event reports as changed.

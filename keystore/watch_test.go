@@ -84,3 +84,12 @@ func TestWatchWithTooManyFolders(t *testing.T) {
 		t.Errorf("said %d times", got)
 	}
 }
+
+// A scan that takes longer than the longest pause is followed by that pause.
+func TestPauseAfterSlowScan(t *testing.T) {
+	t.Parallel()
+	p := pace{at: time.Now().Add(-time.Minute), took: time.Minute}
+	if got := p.next(unwatched); got < longest-time.Second || got > longest {
+		t.Errorf("the next scan is in %v, want %v", got, longest)
+	}
+}
