@@ -2,6 +2,7 @@ package publish
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,8 +15,12 @@ import (
 func script(t *testing.T, lines string) *program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "publish")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o755); err != nil {
-		t.Fatal(err)
+	// Written by another process: while this one has the file open to write, a fork of
+	// another test may have it open too, and then it cannot be run (ETXTBSY).
+	write := exec.Command("sh", "-c", `cat >"$0" && chmod 755 "$0"`, path)
+	write.Stdin = strings.NewReader("#!/bin/sh\n" + lines + "\n")
+	if out, err := write.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	return &program{path: path, timeout: 10 * time.Second}
 }
