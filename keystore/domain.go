@@ -13,9 +13,9 @@ import (
 // DomainKeys are the keys of one domain at one moment. They are immutable, and
 // the same pointer means the same keys.
 type DomainKeys struct {
-	files    []*file   // present before missing ones
-	keys     []*Key    // usable, the oldest first
-	problems []Problem // without a usable key, the first says why
+	files  []*file    // present before missing ones
+	keys   []*Key     // usable, the oldest first
+	faults *[]Problem // nil for none; without a usable key, the first says why
 
 	// unread are the units of a domain whose files were never read; then all else is
 	// empty.
@@ -38,8 +38,8 @@ func (d *DomainKeys) Err() error {
 	switch {
 	case len(d.keys) > 0:
 		return nil
-	case len(d.problems) > 0:
-		return d.problems[0]
+	case len(d.problems()) > 0:
+		return d.problems()[0]
 	}
 	return ErrNoKey
 }
@@ -50,7 +50,7 @@ func (d *DomainKeys) Err() error {
 func newDomainKeys(files []*file, folder *Problem, previous *DomainKeys) *DomainKeys {
 	d := &DomainKeys{files: files}
 	if folder != nil {
-		d.problems = append(d.problems, *folder)
+		d.report(*folder)
 	}
 	// Present files come before missing ones.
 	slices.SortFunc(files, func(a, b *file) int {
@@ -66,7 +66,7 @@ func newDomainKeys(files []*file, folder *Problem, previous *DomainKeys) *Domain
 			continue
 		}
 		if f.err != nil {
-			d.report(f, f.err, f.Signer != nil)
+			d.report(f.problem(f.err, f.Signer != nil))
 		}
 		if f.Signer == nil {
 			continue
@@ -82,8 +82,8 @@ func newDomainKeys(files []*file, folder *Problem, previous *DomainKeys) *Domain
 			if previous.inForce(f) {
 				holders[i], f = f, holders[i]
 			}
-			d.report(f, finding.WithHint(fmt.Errorf("%s has another key for selector %s of %s",
-				holders[i].File, f.Selector, f.Domain), "remove one of them"), false)
+			d.report(f.problem(finding.WithHint(fmt.Errorf("%s has another key for selector %s of %s",
+				holders[i].File, f.Selector, f.Domain), "remove one of them"), false))
 		}
 	}
 	for _, f := range holders {
@@ -104,13 +104,25 @@ func (d *DomainKeys) inForce(f *file) bool {
 	return d != nil && slices.ContainsFunc(d.keys, func(key *Key) bool { return key.Equal(&f.Key) })
 }
 
-func (d *DomainKeys) report(f *file, err error, inForce bool) {
-	d.problems = append(d.problems, Problem{File: f.File, Domain: f.Domain, Err: err, InForce: inForce})
+func (d *DomainKeys) report(p Problem) {
+	all := append(d.problems(), p)
+	d.faults = &all
+}
+
+func (f *file) problem(err error, inForce bool) Problem {
+	return Problem{File: f.File, Domain: f.Domain, Err: err, InForce: inForce}
+}
+
+func (d *DomainKeys) problems() []Problem {
+	if d.faults == nil {
+		return nil
+	}
+	return *d.faults
 }
 
 // empty reports whether nothing of the domain is left in the directory.
 func (d *DomainKeys) empty() bool {
-	return d.unread == nil && len(d.files) == 0 && len(d.problems) == 0
+	return d.unread == nil && len(d.files) == 0 && d.faults == nil
 }
 
 // missing reports whether a file is missing whose key stays in force for the grace

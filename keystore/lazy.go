@@ -53,7 +53,7 @@ func (s *Store) readDomain(name string) *DomainKeys {
 		}
 		now := s.source.read(name, *was.unread, nil)
 		if len(s.replace([]change{{name, was, now}}, nil)) == 0 {
-			s.logProblems(nil, now.problems)
+			s.logProblems(nil, now.problems())
 			return now
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Store) firstRead(changes []change) {
 	late := s.replace(changes, nil)
 	for _, c := range changes {
 		if !slices.ContainsFunc(late, func(l change) bool { return l.name == c.name }) {
-			s.logProblems(nil, c.now.problems)
+			s.logProblems(nil, c.now.problems())
 		}
 	}
 	for _, c := range late {

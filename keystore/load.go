@@ -107,7 +107,7 @@ func AnyDomain(options Options) (string, error) {
 		if len(d.keys) > 0 {
 			return name, nil
 		}
-		problems = append(problems, d.problems...)
+		problems = append(problems, d.problems()...)
 	}
 	if len(problems) > 0 {
 		return "", fmt.Errorf("no key in %s is usable: %w", options.Dir, problems[0])

@@ -49,7 +49,7 @@ func (s *Snapshot) Domains() []string {
 func (s *Snapshot) Problems() []Problem {
 	all := slices.Clone(s.invalid)
 	for _, d := range s.shards.all() {
-		all = append(all, d.problems...)
+		all = append(all, d.problems()...)
 	}
 	slices.SortStableFunc(all, func(a, b Problem) int { return cmp.Compare(a.File, b.File) })
 	return all

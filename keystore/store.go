@@ -210,7 +210,7 @@ func (s *Store) apply(changed map[string][]string) {
 		if was == nil {
 			was = none
 		}
-		s.logProblems(was.problems, c.now.problems)
+		s.logProblems(was.problems(), c.now.problems())
 		s.logChange(c.name, was, c.now)
 	}
 }

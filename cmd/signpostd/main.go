@@ -100,7 +100,7 @@ func (e usageError) Unwrap() error { return e.error }
 // many domains some 8 MiB, for their keys live long and are most of the memory in
 // use. A message makes 2 KiB of it.
 func garbagePercent(domains int) int {
-	const garbage, domain = 8 << 20, 700
+	const garbage, domain = 8 << 20, 1000
 	return max(10, min(50, 100*garbage/(domains*domain+1)))
 }
 

@@ -63,16 +63,26 @@ func (s *shard) set(domain string, p *page) {
 	s.pages.Store(&pages)
 }
 
-// page is what the book has of one domain. It is immutable.
+// page is what the book has of one domain. It is immutable, and small, for there may
+// be a hundred thousand.
 type page struct {
 	of      *keystore.DomainKeys // what it was made of
-	keys    []*keystore.Key      // usable, the oldest first, those that were replaced too
-	marks   []Mark               // of the keys; nil when the DNS is not asked
+	more    *[]*keystore.Key     // list, where some keys were replaced in their files and go on
+	marks   []Mark               // of the keys in list; nil when the DNS is not asked
 	signing []*keystore.Key
-	// provisional says that the oldest key signs because nothing is known of any.
-	// Until a message is signed it counts as one that never did.
-	provisional bool
 }
+
+// list returns the usable keys, the oldest first, those that were replaced too.
+func (p *page) list() []*keystore.Key {
+	if p.more != nil {
+		return *p.more
+	}
+	return p.of.List()
+}
+
+// provisional reports whether the oldest key signs because nothing is known of any.
+// Until a message is signed it counts as one that never did.
+func (b *Book) provisional(p *page) bool { return b.mode.decides() && nothingKnown(p.marks) }
 
 // Open returns the book of a store. What it knew before the start is in the state
 // directory; "" is for none.
@@ -113,7 +123,7 @@ func (b *Book) Take(domain string) ([]*keystore.Key, error) {
 	if len(p.signing) == 0 {
 		return nil, p.of.Err()
 	}
-	if p.provisional {
+	if b.provisional(p) {
 		b.use(domain)
 	}
 	return p.signing, nil
@@ -122,7 +132,7 @@ func (b *Book) Take(domain string) ([]*keystore.Key, error) {
 // Status returns the usable keys of a domain, the oldest first, as Decide has them.
 func (b *Book) Status(domain string, now time.Time) []Status {
 	p := b.page(domain)
-	return Decide(p.keys, p.marks, b.mode, now)
+	return Decide(p.list(), p.marks, b.mode, now)
 }
 
 // Mode returns what the answers of the DNS are for.
@@ -167,11 +177,7 @@ func (b *Book) page(domain string) *page {
 // turn makes the page of a domain anew for the keys that it has now.
 func (b *Book) turn(domain string) *page {
 	for {
-		keys := b.store.Domain(domain)
-		var noted notes
-		if b.mode != Off && len(keys.List()) > 1 {
-			noted, _ = readNotes(b.store.Dir(), domain) // damaged: the companion says so
-		}
+		keys, noted := b.read(domain)
 		s := b.shard(domain)
 		s.mu.Lock()
 		if b.store.Snapshot().Domain(domain) != keys {
@@ -201,16 +207,17 @@ func (b *Book) turn(domain string) *page {
 
 // write makes the page of keys. The page before may be nil.
 func (b *Book) write(keys *keystore.DomainKeys, was *page, noted notes) *page {
-	p := &page{of: keys, keys: keys.List()}
-	if former := b.replaced(p.keys, was); len(former) > 0 {
-		p.keys = keystore.ByAge(slices.Concat(former, p.keys))
+	p := &page{of: keys}
+	if former := b.replaced(keys.List(), was); len(former) > 0 {
+		all := keystore.ByAge(slices.Concat(former, keys.List()))
+		p.more = &all
 	}
 	if b.mode == Off {
-		p.signing = choose(p.keys, nil, b.mode)
+		p.signing = choose(p.list(), nil, b.mode)
 		return p
 	}
-	p.marks = make([]Mark, len(p.keys))
-	for i, key := range p.keys {
+	p.marks = make([]Mark, len(p.list()))
+	for i, key := range p.list() {
 		if at := was.index(key); at >= 0 {
 			p.marks[i] = was.marks[at]
 		} else if before := b.remembered.Load(); before != nil {
@@ -218,8 +225,7 @@ func (b *Book) write(keys *keystore.DomainKeys, was *page, noted notes) *page {
 		}
 		p.marks[i] = noted.add(p.marks[i], key)
 	}
-	p.provisional = b.mode.decides() && nothingKnown(p.marks)
-	p.signing = settle(p.keys, p.marks, b.mode, b.now())
+	p.signing = settle(p.list(), p.marks, b.mode, b.now())
 	return p
 }
 
@@ -230,7 +236,7 @@ func (b *Book) replaced(keys []*keystore.Key, was *page) (former []*keystore.Key
 	if was == nil || !b.mode.decides() {
 		return nil
 	}
-	for i, old := range was.keys {
+	for i, old := range was.list() {
 		if was.marks[i].Presence != dns.There {
 			continue
 		}
@@ -249,12 +255,12 @@ func (b *Book) use(domain string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.find(domain)
-	if was == nil || !was.provisional {
+	if was == nil || !b.provisional(was) {
 		return
 	}
 	now := *was
-	now.marks, now.provisional = slices.Clone(was.marks), false
-	for i, key := range now.keys {
+	now.marks = slices.Clone(was.marks)
+	for i, key := range now.list() {
 		if slices.Contains(now.signing, key) {
 			now.marks[i].Active = At(b.now())
 		}
@@ -305,22 +311,25 @@ func (b *Book) learned(was *page, keys []*keystore.Key, answers []dns.KeyAnswer)
 			continue
 		}
 		marks[at] = marks[at].answered(answers[i].Presence, b.now())
-		if answers[i].Presence == dns.There && slices.Contains(was.of.List(), was.keys[at]) {
+		if answers[i].Presence == dns.There && slices.Contains(was.of.List(), was.list()[at]) {
 			proven[key.Selector] = true
 		}
 	}
-	next := &page{of: was.of, keys: was.keys, marks: marks}
-	if len(was.keys) > len(was.of.List()) {
-		next.keys, next.marks = nil, nil
-		for i, key := range was.keys {
+	next := &page{of: was.of, marks: marks}
+	if was.more != nil {
+		var all []*keystore.Key
+		next.marks = nil
+		for i, key := range was.list() {
 			if proven[key.Selector] && !slices.Contains(was.of.List(), key) {
 				continue // it was replaced by one that the world can verify now
 			}
-			next.keys, next.marks = append(next.keys, key), append(next.marks, marks[i])
+			all, next.marks = append(all, key), append(next.marks, marks[i])
+		}
+		if len(all) > len(was.of.List()) {
+			next.more = &all
 		}
 	}
-	next.provisional = b.mode.decides() && nothingKnown(next.marks)
-	next.signing = settle(next.keys, next.marks, b.mode, b.now())
+	next.signing = settle(next.list(), next.marks, b.mode, b.now())
 	return next
 }
 
@@ -335,10 +344,48 @@ func (b *Book) domainChanged(domain string, added bool) {
 // allRead makes the pages of all domains, and forgets what was known before the
 // start.
 func (b *Book) allRead() {
+	domains := make(map[*shard][]string)
 	for _, name := range b.store.Snapshot().Domains() {
-		b.page(name)
+		s := b.shard(name)
+		domains[s] = append(domains[s], name)
+	}
+	for s, names := range domains {
+		b.fill(s, names)
 	}
 	b.remembered.Store(nil)
+}
+
+// fill makes the pages of domains that have none, all of one shard.
+func (b *Book) fill(s *shard, names []string) {
+	keys, noted := make([]*keystore.DomainKeys, len(names)), make([]notes, len(names))
+	for i, name := range names {
+		keys[i], noted[i] = b.read(name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pages := make(map[string]*page, len(names))
+	if before := s.pages.Load(); before != nil {
+		maps.Copy(pages, *before)
+	}
+	snapshot := b.store.Snapshot()
+	for i, name := range names {
+		if len(keys[i].List()) > 0 && pages[name] == nil && snapshot.Domain(name) == keys[i] {
+			pages[name] = b.write(keys[i], nil, noted[i])
+		}
+	}
+	s.pages.Store(&pages)
+	b.changed.Store(true)
+	b.revision.Add(1)
+}
+
+// read returns the keys of a domain, and the notes of a rotation where there may be
+// any.
+func (b *Book) read(domain string) (keys *keystore.DomainKeys, noted notes) {
+	keys = b.store.Domain(domain)
+	if b.mode != Off && len(keys.List()) > 1 {
+		noted, _ = readNotes(b.store.Dir(), domain) // damaged: the companion says so
+	}
+	return keys, noted
 }
 
 func (b *Book) shard(domain string) *shard {
@@ -350,7 +397,7 @@ func (p *page) index(key *keystore.Key) int {
 	if p == nil || p.marks == nil {
 		return -1
 	}
-	return slices.IndexFunc(p.keys, key.Equal)
+	return slices.IndexFunc(p.list(), key.Equal)
 }
 
 // has reports whether the last clear answer about the record of a key was this.

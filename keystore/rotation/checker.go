@@ -187,14 +187,14 @@ func (c *Checker) due(now time.Time) (names []string) {
 func (c *Checker) check(ctx context.Context, name string) {
 	known := c.book.page(name)
 	said := make(map[string]dns.KeyAnswer)
-	answers := make([]dns.KeyAnswer, len(known.keys))
+	answers := make([]dns.KeyAnswer, len(known.list()))
 	settled, most := true, lazyPause
-	for i, key := range known.keys[:len(known.marks)] {
+	for i, key := range known.list()[:len(known.marks)] {
 		was := known.marks[i].Presence
 		signs := slices.Contains(known.signing, key)
 		answer, asked := c.ask(ctx, key, was, signs)
 		if !asked || ctx.Err() != nil {
-			c.book.learn(name, known.keys, answers) // what was answered in time counts
+			c.book.learn(name, known.list(), answers) // what was answered in time counts
 			return
 		}
 		c.note(answer)
@@ -206,7 +206,7 @@ func (c *Checker) check(ctx context.Context, name string) {
 			most = longPause
 		}
 	}
-	c.book.learn(name, known.keys, answers)
+	c.book.learn(name, known.list(), answers)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u := c.urgent[name]

@@ -121,7 +121,7 @@ func (m *model) step() {
 		if m.random.IntN(2) == 0 {
 			m.note("restart with state")
 			marks := make(map[fingerprint]Mark)
-			for i, key := range m.page.keys {
+			for i, key := range m.page.list() {
 				marks[fingerprintOf(key)] = m.page.marks[i]
 			}
 			m.start(marks)
@@ -131,7 +131,7 @@ func (m *model) step() {
 			m.start(nil)
 		}
 	case 11: // a message is signed
-		if m.page.provisional {
+		if m.book.provisional(m.page) {
 			s := m.book.shard(modelDomain)
 			s.set(modelDomain, m.page)
 			m.book.use(modelDomain)
@@ -146,7 +146,7 @@ func (m *model) step() {
 // and, after a restart, of those that were replaced in theirs.
 func (m *model) forget() {
 	gone := func(name string, _ bool) bool {
-		return !slices.ContainsFunc(m.page.keys, func(key *keystore.Key) bool { return m.name(key) == name })
+		return !slices.ContainsFunc(m.page.list(), func(key *keystore.Key) bool { return m.name(key) == name })
 	}
 	maps.DeleteFunc(m.there, gone)
 }
@@ -191,8 +191,8 @@ func (m *model) name(key *keystore.Key) string {
 // check asks the DNS about each key.
 func (m *model) check() {
 	m.note("check")
-	answers := make([]dns.KeyAnswer, len(m.page.keys))
-	for i, key := range m.page.keys {
+	answers := make([]dns.KeyAnswer, len(m.page.list()))
+	for i, key := range m.page.list() {
 		if m.dnsFails {
 			continue // no clear answer, so nothing is learned
 		}
@@ -209,7 +209,7 @@ func (m *model) check() {
 			m.there[m.name(key)] = true
 		}
 	}
-	m.page = m.book.learned(m.page, m.page.keys, answers)
+	m.page = m.book.learned(m.page, m.page.list(), answers)
 }
 
 func (m *model) assert() {
@@ -223,15 +223,15 @@ func (m *model) assert() {
 		fail("nothing signs")
 	}
 	for _, key := range keys {
-		if !slices.ContainsFunc(m.page.keys, key.Equal) {
+		if !slices.ContainsFunc(m.page.list(), key.Equal) {
 			fail("the key of %s is lost", key.Selector)
 		}
 	}
 	anyThere := false
-	for _, key := range m.page.keys {
+	for _, key := range m.page.list() {
 		anyThere = anyThere || m.there[m.name(key)]
 	}
-	decided := Decide(m.page.keys, m.page.marks, On, m.now)
+	decided := Decide(m.page.list(), m.page.marks, On, m.now)
 	if !slices.Equal(Signing(decided), m.page.signing) {
 		fail("Decide has other keys sign")
 	}
@@ -247,7 +247,7 @@ func (m *model) assert() {
 
 func (m *model) describe() string {
 	var b strings.Builder
-	for _, s := range Decide(m.page.keys, m.page.marks, On, m.now) {
+	for _, s := range Decide(m.page.list(), m.page.marks, On, m.now) {
 		fmt.Fprintf(&b, "%s %s %s %s; ", s.Selector, s.Algorithm, s.Stage, s.Mark.Presence)
 	}
 	return b.String()

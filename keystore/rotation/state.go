@@ -97,7 +97,7 @@ func (b *Book) writeState() error {
 			p := b.page(name)
 			for i, m := range p.marks {
 				if m != (Mark{}) {
-					writeMark(w, p.keys[i], m)
+					writeMark(w, p.list()[i], m)
 				}
 			}
 		}
