@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"signpost/keystore"
+	"signpost/keystore/dns"
 )
 
 // Reason says why a message was or was not signed. It stands in the log and
@@ -102,30 +103,27 @@ func (r *Rules) Decide(client Client, from []string, keys KeySource) Verdict {
 // Subdomains, those of the nearest domain above it that has any. The error is
 // that of the source; must says whether mail may not go without them.
 func (r *Rules) Keys(author string, keys KeySource) (signing []*keystore.Key, must bool, err error) {
-	for name := author; ; {
+	for name := range dns.Walk(author) {
 		must = must || r.MustSign[name]
-		signing, err = keys(name)
-		_, parent, ok := strings.Cut(name, ".")
-		if !errors.Is(err, keystore.ErrNoKey) || !r.Subdomains || !ok {
-			return signing, must, err
+		if signing, err = keys(name); !errors.Is(err, keystore.ErrNoKey) || !r.Subdomains {
+			break
 		}
-		name = parent
 	}
+	return signing, must, err
 }
 
 // Covering returns the domain that an author domain falls under: itself or, with
 // Subdomains, the nearest above it, that the keys name or that must be signed.
 func (r *Rules) Covering(author string, keys KeySource) (string, bool) {
-	for name := author; ; {
+	for name := range dns.Walk(author) {
 		if _, err := keys(name); r.MustSign[name] || !errors.Is(err, keystore.ErrNoKey) {
 			return name, true
 		}
-		_, parent, ok := strings.Cut(name, ".")
-		if !r.Subdomains || !ok {
-			return "", false
+		if !r.Subdomains {
+			break
 		}
-		name = parent
 	}
+	return "", false
 }
 
 func (r *Rules) trusts(client Client) bool {

@@ -3,10 +3,10 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"strings"
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
+	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 	"signpost/milter"
 )
@@ -94,16 +94,12 @@ func explainNoKey(v milter.Verdict, signing *settings.Signing, keys *keystore.Sn
 
 // parentWithKey returns the nearest domain above name that has a key.
 func parentWithKey(name string, keys *keystore.Snapshot) string {
-	for {
-		_, parent, found := strings.Cut(name, ".")
-		if !found {
-			return ""
-		}
-		if keys.Domain(parent).Err() == nil {
+	for parent := range dns.Walk(name) {
+		if parent != name && keys.Domain(parent).Err() == nil {
 			return parent
 		}
-		name = parent
 	}
+	return ""
 }
 
 func orExample(domain string) string {

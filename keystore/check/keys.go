@@ -80,9 +80,10 @@ func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key)
 // signingDomain returns the domain whose keys sign for the domain: itself or, where
 // that is set, the nearest above it that has any. It is empty where none can sign.
 func (a *audit) signingDomain(s *section) string {
-	for domain := a.domain; ; {
+	for domain := range dns.Walk(a.domain) {
 		err := a.Keys.Domain(domain).Err()
-		if err == nil {
+		switch {
+		case err == nil:
 			for _, problem := range a.Keys.Problems() {
 				if problem.Domain == domain {
 					what, hint := finding.Split(problem)
@@ -91,23 +92,20 @@ func (a *audit) signingDomain(s *section) string {
 				}
 			}
 			return domain
-		}
-		_, parent, below := strings.Cut(domain, ".")
-		switch {
 		case !errors.Is(err, keystore.ErrNoKey):
 			what, hint := finding.Split(err)
 			s.add(finding.Fault, "dkim-key-broken", domain, what,
 				"no key of the domain is usable, so its mail cannot be signed", hint)
 			return ""
-		case a.Subdomains && below:
-			domain = parent
-			continue
 		}
-		s.add(finding.Fault, "dkim-unsigned", a.domain, "there is no key for it in "+a.KeysIn,
-			"its mail goes out without a DKIM signature",
-			"make one with signpost keygen "+a.domain+", or name the key directory with --keys")
-		return ""
+		if !a.Subdomains {
+			break
+		}
 	}
+	s.add(finding.Fault, "dkim-unsigned", a.domain, "there is no key for it in "+a.KeysIn,
+		"its mail goes out without a DKIM signature",
+		"make one with signpost keygen "+a.domain+", or name the key directory with --keys")
+	return ""
 }
 
 func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, stage rotation.Stage) keyState {

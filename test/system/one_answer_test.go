@@ -58,6 +58,7 @@ func TestOneAnswer(t *testing.T) {
 			ask := func(args ...[]string) []byte { return w.ask(setting.env, slices.Concat(args...)...) }
 
 			want := w.statusPage()
+			w.mustCount(want)
 			all := map[string]answers{
 				"mail through Postfix":     w.signed(p, domains),
 				"keys --dns":               keysAnswers(t, ask([]string{"keys", "--json", "--dns"}, resolver)),
@@ -217,6 +218,31 @@ func (w *world) statusPage() answers {
 		all[d.Domain] = a
 	}
 	return all
+}
+
+// mustCount asserts that the metrics count the stages that the page shows.
+func (w *world) mustCount(want answers) {
+	w.t.Helper()
+	response, err := http.Get("http://" + w.net + ".8:8892/metrics")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	count := make(map[string]int)
+	for _, a := range want {
+		for _, stage := range a.stages {
+			count[stage]++
+		}
+	}
+	for _, stage := range []string{"pending", "published", "active", "retiring", "retired"} {
+		if line := fmt.Sprintf("signpost_keys{stage=%q} %d\n", stage, count[stage]); !strings.Contains(string(text), line) {
+			w.t.Errorf("no %q in the metrics", line)
+		}
+	}
 }
 
 func (w *world) writeMessages(domains []string) (files []string) {
