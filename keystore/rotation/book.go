@@ -5,13 +5,10 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"signpost/keystore"
-	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 )
 
@@ -36,53 +33,6 @@ type Book struct {
 	seed   maphash.Seed
 	shards [4096]shard
 }
-
-// shard is a part of the pages, by domain, so small that to change one page copies
-// little. Readers take no lock.
-type shard struct {
-	mu    sync.Mutex // of who changes pages
-	pages atomic.Pointer[map[string]*page]
-}
-
-func (s *shard) find(domain string) *page {
-	if pages := s.pages.Load(); pages != nil {
-		return (*pages)[domain]
-	}
-	return nil
-}
-
-// set puts a page in place, or takes it out where it is nil. The lock is held.
-func (s *shard) set(domain string, p *page) {
-	pages := make(map[string]*page)
-	if before := s.pages.Load(); before != nil {
-		pages = maps.Clone(*before)
-	}
-	if pages[domain] = p; p == nil {
-		delete(pages, domain)
-	}
-	s.pages.Store(&pages)
-}
-
-// page is what the book has of one domain. It is immutable, and small, for there may
-// be a hundred thousand.
-type page struct {
-	of      *keystore.DomainKeys // what it was made of
-	more    *[]*keystore.Key     // list, where some keys were replaced in their files and go on
-	marks   []Mark               // of the keys in list; nil when the DNS is not asked
-	signing []*keystore.Key
-}
-
-// list returns the usable keys, the oldest first, those that were replaced too.
-func (p *page) list() []*keystore.Key {
-	if p.more != nil {
-		return *p.more
-	}
-	return p.of.List()
-}
-
-// provisional reports whether the oldest key signs because nothing is known of any.
-// Until a message is signed it counts as one that never did.
-func (b *Book) provisional(p *page) bool { return b.mode.decides() && nothingKnown(p.marks) }
 
 // Open returns the book of a store. What it knew before the start is in the state
 // directory; "" is for none.
@@ -134,9 +84,6 @@ func (b *Book) Status(domain string, now time.Time) []Status {
 	p := b.page(domain)
 	return Decide(p.list(), p.marks, b.mode, now)
 }
-
-// Mode returns what the answers of the DNS are for.
-func (b *Book) Mode() Mode { return b.mode }
 
 // Revision is a number that grows when anything that the book says changes.
 func (b *Book) Revision() int64 { return b.store.Revision() + b.revision.Load() }
@@ -229,110 +176,6 @@ func (b *Book) write(keys *keystore.DomainKeys, was *page, noted notes) *page {
 	return p
 }
 
-// replaced returns the keys that had been proven and were replaced in their
-// files, under their names, by others that are not: they go on until the world
-// can verify what takes their place.
-func (b *Book) replaced(keys []*keystore.Key, was *page) (former []*keystore.Key) {
-	if was == nil || !b.mode.decides() {
-		return nil
-	}
-	for i, old := range was.list() {
-		if was.marks[i].Presence != dns.There {
-			continue
-		}
-		for _, key := range keys {
-			if key.Selector == old.Selector && !key.Equal(old) && !was.has(key, dns.There) {
-				former = append(former, old)
-			}
-		}
-	}
-	return former
-}
-
-// use notes that a key signs of which nothing is known.
-func (b *Book) use(domain string) {
-	s := b.shard(domain)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.find(domain)
-	if was == nil || !b.provisional(was) {
-		return
-	}
-	now := *was
-	now.marks = slices.Clone(was.marks)
-	for i, key := range now.list() {
-		if slices.Contains(now.signing, key) {
-			now.marks[i].Active = At(b.now())
-		}
-	}
-	s.set(domain, &now)
-	b.changed.Store(true)
-	b.revision.Add(1)
-}
-
-// learn takes the clear answers of the DNS about keys of a domain, and logs what
-// follows from them. They count all at once, so that the order in which the keys were
-// asked for makes no difference.
-func (b *Book) learn(domain string, keys []*keystore.Key, answers []dns.KeyAnswer) {
-	if !slices.ContainsFunc(answers, func(a dns.KeyAnswer) bool { return a.Presence != dns.Unknown }) {
-		return
-	}
-	s := b.shard(domain)
-	s.mu.Lock()
-	was := s.find(domain)
-	if was == nil || was.marks == nil {
-		s.mu.Unlock()
-		return // the keys went while the DNS was asked
-	}
-	now := b.learned(was, keys, answers)
-	s.set(domain, now)
-	s.mu.Unlock()
-	b.changed.Store(true)
-	b.revision.Add(1)
-	for i, key := range keys {
-		at := was.index(key)
-		if at < 0 || answers[i].Presence == dns.Unknown {
-			continue
-		}
-		if before := was.marks[at].Presence; before != answers[i].Presence {
-			b.logPresence(now, key, before, answers[i])
-		}
-	}
-	b.logSigners(domain, was, now)
-}
-
-// learned returns the page with clear answers about the records of its keys.
-func (b *Book) learned(was *page, keys []*keystore.Key, answers []dns.KeyAnswer) *page {
-	marks := slices.Clone(was.marks)
-	proven := make(map[string]bool) // selectors of keys in the directory
-	for i, key := range keys {
-		at := was.index(key)
-		if at < 0 || answers[i].Presence == dns.Unknown {
-			continue
-		}
-		marks[at] = marks[at].answered(answers[i].Presence, b.now())
-		if answers[i].Presence == dns.There && slices.Contains(was.of.List(), was.list()[at]) {
-			proven[key.Selector] = true
-		}
-	}
-	next := &page{of: was.of, marks: marks}
-	if was.more != nil {
-		var all []*keystore.Key
-		next.marks = nil
-		for i, key := range was.list() {
-			if proven[key.Selector] && !slices.Contains(was.of.List(), key) {
-				continue // it was replaced by one that the world can verify now
-			}
-			all, next.marks = append(all, key), append(next.marks, marks[i])
-		}
-		if len(all) > len(was.of.List()) {
-			next.more = &all
-		}
-	}
-	next.signing = settle(next.list(), next.marks, b.mode, b.now())
-	return next
-}
-
 // domainChanged follows a change to the keys of a domain.
 func (b *Book) domainChanged(domain string, added bool) {
 	b.turn(domain)
@@ -390,27 +233,4 @@ func (b *Book) read(domain string) (keys *keystore.DomainKeys, noted notes) {
 
 func (b *Book) shard(domain string) *shard {
 	return &b.shards[maphash.String(b.seed, domain)%uint64(len(b.shards))]
-}
-
-// index returns where a key is on the page, or -1. The page may be nil.
-func (p *page) index(key *keystore.Key) int {
-	if p == nil || p.marks == nil {
-		return -1
-	}
-	return slices.IndexFunc(p.list(), key.Equal)
-}
-
-// has reports whether the last clear answer about the record of a key was this.
-func (p *page) has(key *keystore.Key, presence dns.Presence) bool {
-	at := p.index(key)
-	return at >= 0 && p.marks[at].Presence == presence
-}
-
-// signers names the selectors that sign.
-func (p *page) signers() string {
-	selectors := make([]string, len(p.signing))
-	for i, key := range p.signing {
-		selectors[i] = key.Selector
-	}
-	return strings.Join(selectors, ",")
 }
