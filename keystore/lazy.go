@@ -11,12 +11,6 @@ import (
 // domain are read on first use, or in the background.
 const few = 1000
 
-// domainRead is a read of a domain's files in progress.
-type domainRead struct {
-	done chan struct{}
-	keys *DomainKeys // once it is done
-}
-
 // Domain returns the keys of a domain, and reads its files if that was not done
 // yet. Only callers that want the same domain wait for the disk.
 func (s *Store) Domain(name string) *DomainKeys {
@@ -24,24 +18,9 @@ func (s *Store) Domain(name string) *DomainKeys {
 	if d.unread == nil {
 		return d
 	}
-	s.reading.Lock()
-	r := s.reads[name]
-	first := r == nil
-	if first {
-		r = &domainRead{done: make(chan struct{})}
-		s.reads[name] = r
-	}
-	s.reading.Unlock()
-	if !first {
-		<-r.done
-		return r.keys
-	}
-	r.keys = s.readDomain(name)
-	close(r.done)
-	s.reading.Lock()
-	delete(s.reads, name)
-	s.reading.Unlock()
-	return r.keys
+	// A fault in it reaches all that wait, and the next one reads again.
+	read, _, _ := s.reads.Do(name, func() (any, error) { return s.readDomain(name), nil })
+	return read.(*DomainKeys)
 }
 
 // readDomain reads the files of a domain for the first time, and returns its keys.

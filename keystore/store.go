@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/singleflight"
+
 	"signpost/keystore/finding"
 )
 
@@ -29,8 +31,7 @@ type Store struct {
 
 	swap sync.Mutex // while a new snapshot takes the place of the last; nothing is read then
 
-	reading sync.Mutex
-	reads   map[string]*domainRead // in progress, by domain
+	reads singleflight.Group // of domains that are read for the first time, by name
 
 	reload  sync.Mutex // one reload at a time; it guards what follows
 	scans   uint32
@@ -41,8 +42,7 @@ type Store struct {
 // Open loads the key directory for the first time and logs what is wrong in it.
 func Open(options Options, log *slog.Logger) (*Store, error) {
 	s := &Store{
-		source: newSource(options), log: log,
-		reads: make(map[string]*domainRead), missing: make(map[string]bool),
+		source: newSource(options), log: log, missing: make(map[string]bool),
 	}
 	units, err := s.source.scan()
 	if err != nil {

@@ -60,23 +60,17 @@ func newBook(store *keystore.Store, mode Mode, state string, log *slog.Logger) *
 // RSA first, then Ed25519. The error is keystore.ErrNoKey when the directory names
 // no key for it, and says what is wrong when it does but none is usable.
 func (b *Book) Signing(domain string) ([]*keystore.Key, error) {
-	p := b.page(domain)
-	if len(p.signing) == 0 {
-		return nil, p.of.Err()
-	}
-	return p.signing, nil
+	return b.page(domain).signers()
 }
 
 // Take is Signing for a message, which is then signed with the keys.
 func (b *Book) Take(domain string) ([]*keystore.Key, error) {
 	p := b.page(domain)
-	if len(p.signing) == 0 {
-		return nil, p.of.Err()
-	}
-	if b.provisional(p) {
+	keys, err := p.signers()
+	if err == nil && b.provisional(p) {
 		b.use(domain)
 	}
-	return p.signing, nil
+	return keys, err
 }
 
 // Status returns the usable keys of a domain, the oldest first, as Decide has them.

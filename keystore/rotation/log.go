@@ -11,7 +11,7 @@ import (
 )
 
 func (b *Book) logSigners(domain string, was, now *page) {
-	if before, after := was.signers(), now.signers(); before != "" && after != "" && before != after {
+	if before, after := was.selectors(), now.selectors(); before != "" && after != "" && before != after {
 		b.log.Info("signing keys changed", "domain", domain, "before", before, "now", after)
 	}
 }

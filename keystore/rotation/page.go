@@ -68,8 +68,16 @@ func (p *page) has(key *keystore.Key, presence dns.Presence) bool {
 	return at >= 0 && p.marks[at].Presence == presence
 }
 
-// signers names the selectors that sign.
-func (p *page) signers() string {
+// signers returns the keys that sign, or why there is none.
+func (p *page) signers() ([]*keystore.Key, error) {
+	if len(p.signing) == 0 {
+		return nil, p.of.Err()
+	}
+	return p.signing, nil
+}
+
+// selectors names the selectors that sign.
+func (p *page) selectors() string {
 	selectors := make([]string, len(p.signing))
 	for i, key := range p.signing {
 		selectors[i] = key.Selector
