@@ -7,9 +7,9 @@ import (
 )
 
 // ByAge sorts the keys of one domain by age, the newest last, and returns them: by
-// the modification time of the file, then by the natural order of the selector, so
-// that s10 is newer than s9. Times are compared in seconds, for Kubernetes writes all
-// files of a Secret at once, in any order. Keys of one name keep their order.
+// when they were made, then by the natural order of the selector, so that s10 is newer
+// than s9. Times are compared in seconds, for Kubernetes writes all files of a Secret at
+// once, in any order. Keys of one name keep their order.
 func ByAge(keys []*Key) []*Key {
 	slices.SortStableFunc(keys, func(a, b *Key) int {
 		return cmp.Or(

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 )
@@ -103,5 +104,37 @@ func BenchmarkSecret(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkLook is what the watcher does every second: when nothing has changed, and when
+// the directory was replaced by an empty one.
+func BenchmarkLook(b *testing.B) {
+	for _, n := range counts {
+		for _, away := range []bool{false, true} {
+			b.Run(fmt.Sprintf("domains=%d/away=%t", n, away), func(b *testing.B) {
+				d := manyDomains(b, n)
+				store := d.open()
+				if away {
+					if err := os.Rename(d.path, d.path+".aside"); err != nil {
+						b.Fatal(err)
+					}
+					defer os.RemoveAll(d.path + ".aside")
+					if err := os.Mkdir(d.path, 0o755); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := store.Reload(); err != nil {
+					b.Fatal(err)
+				}
+				w := watcher{store: store, changed: make(map[string]bool)}
+				for b.Loop() {
+					w.survey()
+				}
+				if w.all || store.unsettled() {
+					b.Error("everything would be read again")
+				}
+			})
+		}
 	}
 }

@@ -1,18 +1,22 @@
 package keystore
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"signpost/keystore/finding"
 )
 
 // logChange logs which keys of a domain were added, replaced and removed, and calls
 // the observer.
-func (s *Store) logChange(name string, was, now *DomainKeys) {
+func (s *picture) logChange(name string, was, now *DomainKeys) {
 	added := false
 	for _, key := range now.keys {
 		switch old := was.find(key); {
+		case old == nil && was.neverRead(key):
+			// Of a great many one does not say each.
 		case old == nil:
 			logKey(s.log, "key added", key)
 		case !slices.ContainsFunc(was.keys, key.Equal):
@@ -42,9 +46,17 @@ func logKey(log *slog.Logger, message string, key *Key) {
 	log.Info(message, attrs...)
 }
 
+// neverRead reports whether the file of a key had gone before anybody read it.
+func (d *DomainKeys) neverRead(key *Key) bool {
+	return slices.ContainsFunc(d.files, func(f *file) bool { return f.neverRead() && strings.HasPrefix(key.File, f.File) })
+}
+
 // logProblems logs each problem once, not at every reload, and once more when it is
-// gone.
-func (s *Store) logProblems(was, now []Problem) {
+// gone. Of files that went missing before they were read, Store.tell says how many.
+func (s *picture) logProblems(was, now []Problem) {
+	untold := func(p Problem) bool { return errors.Is(p.Err, errNeverRead) }
+	was = slices.DeleteFunc(slices.Clone(was), untold)
+	now = slices.DeleteFunc(slices.Clone(now), untold)
 	known := make(map[string]bool, len(was))
 	for _, p := range was {
 		known[finding.Text(p)] = true

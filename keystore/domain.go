@@ -1,9 +1,9 @@
 package keystore
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,9 +17,11 @@ type DomainKeys struct {
 	keys   []*Key     // usable, the oldest first
 	faults *[]Problem // nil for none; without a usable key, the first says why
 
-	// unread are the units of a domain whose files were never read; then all else is
-	// empty.
+	// unread are the units of a domain whose files were never read; then there are no
+	// files yet.
 	unread *[]string
+
+	at place // where the files that are there were seen, or the units that were not read
 
 	// The last scan of the Store that saw the domain, and how many units of it.
 	// They are not part of the snapshot: only Store.Reload reads and writes them.
@@ -38,35 +40,64 @@ func (d *DomainKeys) Err() error {
 	switch {
 	case len(d.keys) > 0:
 		return nil
-	case len(d.problems()) > 0:
-		return d.problems()[0]
+	case len(d.Problems()) > 0:
+		return d.Problems()[0]
 	}
 	return ErrNoKey
 }
 
 // newDomainKeys combines the files of a domain. Two different keys under one name
 // cannot both be the one in the DNS, so neither signs, unless one was in force
-// before. The problem of the folder and the previous keys may be nil.
-func newDomainKeys(files []*file, folder *Problem, previous *DomainKeys) *DomainKeys {
-	d := &DomainKeys{files: files}
-	if folder != nil {
-		d.report(*folder)
-	}
+// before, or only one is in a layout that came later. The previous keys may be
+// nil, and are returned if these are the same.
+func newDomainKeys(files []*file, at place, previous *DomainKeys) *DomainKeys {
+	d := &DomainKeys{files: files, at: at}
 	// Present files come before missing ones.
 	slices.SortFunc(files, func(a, b *file) int {
-		return cmp.Or(cmp.Compare(a.gone, b.gone), strings.Compare(a.File, b.File))
+		switch {
+		case a.gone == nil && b.gone != nil:
+			return -1
+		case a.gone != nil && b.gone == nil:
+			return 1
+		}
+		return strings.Compare(a.File, b.File)
 	})
+	if previous != nil && previous.unread == nil && previous.at == at &&
+		slices.Equal(previous.files, files) {
+		return previous
+	}
 	var holders []*file // one for each claim
 	var contested []claim
+	contest := func(holder int, f *file) {
+		switch have := holders[holder]; {
+		case previous.inForce(f):
+			contested = append(contested, f.claim())
+			holders[holder], f = f, have
+		case previous.inForce(have) || f.later() == have.later():
+			contested = append(contested, f.claim())
+		case have.later():
+			holders[holder], f = f, have
+		}
+		d.report(f.problem(finding.WithHint(fmt.Errorf("%s has another key for selector %s of %s",
+			holders[holder].File, f.Selector, f.Domain), "remove one of them"), false))
+	}
 	for _, f := range files {
-		if f.gone != 0 {
-			if holderOf(holders, f.claim()) < 0 {
+		if f.gone != nil {
+			switch i := holderOf(holders, f.claim()); {
+			case f.Signer == nil:
+				d.report(f.problem(f.err, false))
+			case i < 0:
 				holders = append(holders, f)
+			case previous.inForce(f) && !holders[i].samePublic(&f.Key):
+				contest(i, f)
 			}
 			continue
 		}
 		if f.err != nil {
-			d.report(f.problem(f.err, f.Signer != nil))
+			inForce := func(other *file) bool {
+				return other.Signer != nil && strings.HasPrefix(other.File, f.File)
+			}
+			d.report(f.problem(f.err, f.Signer != nil || f.isFolder() && slices.ContainsFunc(files, inForce)))
 		}
 		if f.Signer == nil {
 			continue
@@ -78,12 +109,7 @@ func newDomainKeys(files []*file, folder *Problem, previous *DomainKeys) *Domain
 		case holders[i].samePublic(&f.Key):
 			// The same key twice, say in two layouts, does no harm.
 		default:
-			contested = append(contested, f.claim())
-			if previous.inForce(f) {
-				holders[i], f = f, holders[i]
-			}
-			d.report(f.problem(finding.WithHint(fmt.Errorf("%s has another key for selector %s of %s",
-				holders[i].File, f.Selector, f.Domain), "remove one of them"), false))
+			contest(i, f)
 		}
 	}
 	for _, f := range holders {
@@ -105,15 +131,16 @@ func (d *DomainKeys) inForce(f *file) bool {
 }
 
 func (d *DomainKeys) report(p Problem) {
-	all := append(d.problems(), p)
+	all := append(d.Problems(), p)
 	d.faults = &all
 }
 
 func (f *file) problem(err error, inForce bool) Problem {
-	return Problem{File: f.File, Domain: f.Domain, Err: err, InForce: inForce}
+	return Problem{File: filepath.Clean(f.File), Domain: f.Domain, Err: err, InForce: inForce}
 }
 
-func (d *DomainKeys) problems() []Problem {
+// Problems returns what is wrong with files of the domain.
+func (d *DomainKeys) Problems() []Problem {
 	if d.faults == nil {
 		return nil
 	}
@@ -128,8 +155,11 @@ func (d *DomainKeys) empty() bool {
 // missing reports whether a file is missing whose key stays in force for the grace
 // period.
 func (d *DomainKeys) missing() bool {
-	return len(d.files) > 0 && d.files[len(d.files)-1].gone != 0
+	return len(d.files) > 0 && d.files[len(d.files)-1].gone != nil
 }
+
+// lost reports whether a file is missing with all other keys of the source.
+func (d *DomainKeys) lost() bool { return d.missing() && d.files[len(d.files)-1].gone.lost }
 
 // find returns the key under the name of key, if there is one.
 func (d *DomainKeys) find(key *Key) *Key {

@@ -8,10 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
 	"signpost/keystore/finding"
+	"signpost/keystore/regular"
 )
 
 // maxFile bounds a key file: an RSA key of 16384 bits takes 13 KB.
@@ -21,19 +23,18 @@ const maxFile = 64 << 10
 // equal file: within one tick of the clock a file can change twice.
 const settled = 2 * time.Second
 
-// grace is how long a key stays in force after its file was removed: many
-// programs replace a file by removing it and creating it again.
-const grace = 200 * time.Millisecond
-
-// file is the state of one key file. It is immutable.
+// file is the state of one key file, or of a folder that cannot be read: then the
+// path ends in a slash. It is immutable.
 type file struct {
 	// Key is that of the last good version. Without one it has the names and the path,
 	// and no Signer.
 	Key
 	stamp stamp
-	err   error // why the present version is not usable
-	gone  int64 // since when the file is missing, in nanoseconds; 0 if it is not
+	err   error    // why the present version is not usable
+	gone  *absence // nil if the file is there
 }
+
+func (f *file) isFolder() bool { return strings.HasSuffix(f.File, "/") }
 
 func (f *file) claim() claim { return claim{f.Domain, f.Selector} }
 
@@ -60,7 +61,7 @@ func stampOf(info fs.FileInfo, now time.Time) (s stamp, good bool) {
 
 // unchanged reports whether the file with this stamp is as it was last read.
 func (f *file) unchanged(now stamp) bool {
-	return f.err == nil && f.gone == 0 && f.stamp != 0 && f.stamp == now
+	return f.err == nil && f.gone == nil && f.stamp != 0 && f.stamp == now
 }
 
 // load reads the file with the claim at path, given its state before, which may be
@@ -68,7 +69,10 @@ func (f *file) unchanged(now stamp) bool {
 func (o *Options) load(c claim, path string, before *file, recent *recent) *file {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed since the listing, or a dangling symlink
+		if absent(path) {
+			return nil
+		}
+		err = notFound()
 	}
 	f := &file{Key: Key{Domain: c.domain, Selector: c.selector, File: path}}
 	if err == nil && !info.Mode().IsRegular() {
@@ -78,40 +82,62 @@ func (o *Options) load(c claim, path string, before *file, recent *recent) *file
 	if err == nil {
 		if now, _ := stampOf(info, time.Now()); before != nil && before.unchanged(now) {
 			return before
+		} else if before != nil && before.err == nil && before.stamp != 0 && before.stamp == now {
+			back := *before // it was missing, with the whole directory perhaps
+			back.gone = nil
+			return &back
 		}
 		err = f.read(before, o, recent)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && absent(path) {
 			return nil
 		}
 	}
 	if err != nil {
-		f.err = finding.FileHint(err, path)
+		f.err = finding.ReadHint(err, path)
 		if before != nil {
 			f.Key = before.Key
 		}
-		if before != nil && before.err != nil && before.err.Error() == f.err.Error() {
-			f.err = before.err // one error, however often it is read
+		if before != nil && before.fails(f.err) {
+			return before // one error, however often it is read
 		}
 	}
 	return f
 }
 
+// readWhole reads no more than maxFile and one byte. It does so into one piece of memory:
+// one that grows would leave copies of the key behind.
+func readWhole(opened *os.File, size int64) ([]byte, error) {
+	data := make([]byte, min(max(size, 4<<10), maxFile)+1)
+	n, err := io.ReadFull(opened, data)
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		err = nil
+	case err == nil && n <= maxFile:
+		err = errors.New("it changes while it is read")
+	}
+	return data[:n], err
+}
+
+// fails reports whether the file is there with this error.
+func (f *file) fails(err error) bool {
+	return f.gone == nil && f.err != nil && f.err.Error() == err.Error()
+}
+
 // read opens the file and takes its stamp and content from the same version.
 func (f *file) read(before *file, options *Options, recent *recent) error {
-	opened, err := os.OpenFile(f.File, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	opened, info, err := regular.Open(f.File)
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
-	info, err := opened.Stat()
-	if err != nil {
-		return err
+	if info.Size() == 0 {
+		return errors.New("the file is empty")
 	}
-	data, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
-	if err != nil {
-		return err
-	}
+	data, err := readWhole(opened, info.Size())
 	defer clear(data)
+	if err != nil {
+		return err
+	}
 	if len(data) > maxFile {
 		return fmt.Errorf("it is larger than %d bytes, so it is not a key", maxFile)
 	}
@@ -122,6 +148,12 @@ func (f *file) read(before *file, options *Options, recent *recent) error {
 		return finding.WithHint(fmt.Errorf("mode %04o lets others at the key", mode),
 			"chmod 0400, or set OPENDKIM_RequireSafeKeys=no")
 	}
+	return f.parse(data, info.ModTime(), before, options, recent)
+}
+
+// parse takes the key in data, which was written at that time. Before is the state of the
+// file before, which may be nil.
+func (f *file) parse(data []byte, written time.Time, before *file, options *Options, recent *recent) error {
 	signer, err := ParsePrivate(data)
 	if err != nil {
 		return err
@@ -133,12 +165,17 @@ func (f *file) read(before *file, options *Options, recent *recent) error {
 			"make a new one")
 	}
 	kept, err := newSecret(signer, recent)
+	wipeSigner(signer)
 	if err != nil {
 		return err
 	}
-	f.Algorithm, f.Bits, f.Signer, f.ModTime = algorithm, bits, kept, info.ModTime()
+	f.Algorithm, f.Bits, f.Signer, f.ModTime = algorithm, bits, kept, written
+	if made, ok := madeIn(data); ok {
+		f.ModTime = made
+	}
 	if before != nil && before.Signer != nil && before.samePublic(&f.Key) {
 		f.Signer = before.Signer // the same key: it stays ready to sign
+		kept.wipe()
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"signpost/keystore/atomicfile"
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
+	"signpost/keystore/regular"
 )
 
 // Generated is a key in the flat layout.
@@ -17,6 +18,8 @@ type Generated struct {
 	File   string // of the private key
 	Record record.DKIM
 	New    bool // it was made now
+	// RecordErr says why the record is not beside it. The key counts all the same.
+	RecordErr error
 }
 
 // Generate makes an RSA key of 2048 bits for domain, as <domain>.private with
@@ -46,7 +49,7 @@ func Generate(dir, domain, selector string) (Generated, error) {
 	}
 
 	// From the file, not from memory: another process may have been first.
-	data, err := os.ReadFile(g.File)
+	data, err := regular.Read(g.File, maxFile)
 	if err != nil {
 		return g, fmt.Errorf("reading key %s: %w", g.File, finding.FileHint(err, g.File))
 	}
@@ -59,7 +62,7 @@ func Generate(dir, domain, selector string) (Generated, error) {
 	}
 	text := filepath.Join(dir, domain+".txt")
 	if _, err := atomicfile.Create(text, []byte(g.Record.Genkey(selector, domain)), 0o644, nil); err != nil {
-		return fail("writing record", text, err)
+		_, g.RecordErr = fail("writing record", text, err)
 	}
 	return g, nil
 }

@@ -20,8 +20,9 @@ import (
 // written. The directories are made where they are missing.
 //
 // When run by root, the files belong to the owner of dir, so that a signpostd
-// that runs as that user can read them. The mode is 0400, or 0440 in a directory
-// of root that is kept for a group.
+// that runs as that user can read them; in a directory of root, to that of the keys
+// that are there, or of the domain's. The mode is 0400, or 0440 in a directory of root that is closed to all
+// but a group.
 func Install(dir, domain, selector string, data []byte, modTime time.Time) (string, error) {
 	name := filepath.Join(dir, domain, selector+".private")
 	return name, install(dir, name, data, modTime)
@@ -35,7 +36,7 @@ func install(dir, name string, data []byte, modTime time.Time) error {
 	if err := makeDir(filepath.Dir(name)); err != nil {
 		return fail(err)
 	}
-	access, err := accessIn(dir)
+	access, err := accessOf(dir, name)
 	if err != nil {
 		return fail(err)
 	}
@@ -97,7 +98,7 @@ func existing(dir string) string {
 type access struct {
 	mode     fs.FileMode // of key files
 	dirMode  fs.FileMode
-	uid, gid int // -1 to leave the owner as it is
+	uid, gid int // -1 to leave the owner as it is, if this is not run by root
 }
 
 func (a access) give(file *os.File) error {
@@ -105,6 +106,16 @@ func (a access) give(file *os.File) error {
 		return nil
 	}
 	return file.Chown(a.uid, a.gid)
+}
+
+// accessOf is that of a new file of the key directory dir: where nobody is known that its
+// keys are for, there may be keys of the domain.
+func accessOf(dir, name string) (access, error) {
+	a, err := accessIn(dir)
+	if folder := filepath.Dir(name); err == nil && a.uid == 0 && a.mode == 0o400 && folder != dir {
+		return accessIn(folder)
+	}
+	return a, err
 }
 
 // accessIn derives it from the directory. A directory of root and a group that others
@@ -118,12 +129,44 @@ func accessIn(dir string) (access, error) {
 	}
 	a.dirMode = info.Mode().Perm()&0o755 | 0o700
 	sys, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 || sys.Uid == 0 && sys.Gid == 0 {
+	if !ok || os.Geteuid() != 0 {
 		return a, nil
 	}
 	a.uid, a.gid = int(sys.Uid), int(sys.Gid)
-	if mode := info.Mode().Perm(); sys.Uid == 0 && mode&0o050 == 0o050 && mode&0o007 == 0 {
-		a.mode = 0o440
+	if sys.Uid != 0 {
+		return a, nil
 	}
-	return a, nil
+	if mode := info.Mode().Perm(); sys.Gid != 0 && mode&0o050 == 0o050 && mode&0o007 == 0 {
+		a.mode = 0o440
+		return a, nil
+	}
+	uid, gid, err := ownerOfKeys(dir)
+	if uid >= 0 {
+		a.uid, a.gid = uid, gid
+	}
+	return a, err
+}
+
+// ownerOfKeys returns who owns the keys in a directory of root, as boky/postfix leaves it,
+// whose OpenDKIM is another user; -1 if they have no owner in common, or root is.
+func ownerOfKeys(dir string) (uid, gid int, err error) {
+	entries, err := os.ReadDir(dir)
+	uid, gid = -1, -1
+	for _, entry := range entries {
+		if ext := filepath.Ext(entry.Name()); ext != ".private" && ext != ".key" {
+			continue
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return -1, -1, err
+		}
+		sys, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || sys.Uid == 0 || uid >= 0 && (uid != int(sys.Uid) || gid != int(sys.Gid)) {
+			return -1, -1, nil
+		}
+		uid, gid = int(sys.Uid), int(sys.Gid)
+	}
+	return uid, gid, err
 }

@@ -46,7 +46,10 @@ type Key struct {
 	Bits      int // of the RSA modulus; 256 for Ed25519
 	Signer    crypto.Signer
 	File      string    // the path it was read from
-	ModTime   time.Time // of the file
+	ModTime   time.Time // of the file, or the time that it says inside; zero where a store tells none
+	// Shared says that any domain may use the key, if its DNS has the record: it signs
+	// for no other.
+	Shared bool
 }
 
 // Equal reports whether both are the same key under the same name.
@@ -55,13 +58,17 @@ func (k *Key) Equal(other *Key) bool {
 }
 
 func (k *Key) samePublic(other *Key) bool {
+	if s, ok := k.Signer.(*secret); ok && other.Signer == crypto.Signer(s) {
+		return true // which takes no arithmetic
+	}
 	public, ok := k.Signer.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(other.Signer.Public())
 }
 
 // ParsePrivate reads a private key as it stands in a file: PEM with PKCS#1 or
-// PKCS#8, with or without a final newline, or the base64 of an Ed25519 seed
-// (32 bytes, as dknewkey writes it) or seed and public key (64 bytes).
+// PKCS#8, with or without a final newline; the base64 of either without the marks of
+// PEM, as rspamd and Vault have it; or the base64 of an Ed25519 seed (32 bytes, as
+// dknewkey writes it) or seed and public key (64 bytes).
 func ParsePrivate(data []byte) (crypto.Signer, error) {
 	// Editors on Windows write a byte order mark.
 	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
@@ -77,6 +84,7 @@ func ParsePrivate(data []byte) (crypto.Signer, error) {
 		if block == nil {
 			break
 		}
+		defer clear(block.Bytes)
 		switch der := block.Bytes; {
 		case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
 			return nil, finding.WithHint(errors.New("the key is encrypted"),
@@ -100,10 +108,30 @@ func ParsePrivate(data []byte) (crypto.Signer, error) {
 	if other != nil {
 		return nil, other
 	}
-	if seed, err := base64.StdEncoding.DecodeString(string(data)); err == nil {
-		return seedKey(seed)
+	seed := make([]byte, base64.StdEncoding.DecodedLen(len(data)))
+	defer clear(seed)
+	if n, err := base64.StdEncoding.Decode(seed, data); err == nil {
+		const ed25519DER = 48 // PKCS#8 of a seed (RFC 8410, section 7)
+		if n > ed25519.PrivateKeySize || n == ed25519DER {
+			return derKey(seed[:n])
+		}
+		return seedKey(seed[:n])
 	}
 	return nil, notPEM(data)
+}
+
+// derKey reads what is in a PEM block of a private key.
+func derKey(der []byte) (crypto.Signer, error) {
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		return checked(key)
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return checked(key)
+	}
+	if _, err := x509.ParsePKIXPublicKey(der); err == nil {
+		return nil, notPrivate("PUBLIC KEY")
+	}
+	return nil, fmt.Errorf("%d bytes of base64 are neither a PKCS#1 nor a PKCS#8 key", len(der))
 }
 
 func seedKey(seed []byte) (crypto.Signer, error) {

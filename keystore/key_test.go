@@ -66,7 +66,11 @@ func TestParsePrivate(t *testing.T) {
 		"certificate before":   {append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), pkcs8(t, rsaKey)...), rsaKey},
 		"text before":          {append([]byte("made by hand\n"), pkcs8(t, rsaKey)...), rsaKey},
 		"Ed25519":              {pkcs8(t, edKey), edKey},
+		"PKCS#1 in base64":     {[]byte(base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PrivateKey(rsaKey))), rsaKey},
+		"PKCS#8 in base64":     {bare(pkcs8(t, rsaKey)), rsaKey}, // in lines of 64
+		"PKCS#8, CRLF":         {bytes.ReplaceAll(bare(pkcs8(t, rsaKey)), []byte("\n"), []byte("\r\n")), rsaKey},
 		"Ed25519 seed":         {[]byte(base64.StdEncoding.EncodeToString(edKey.Seed()) + "\n"), edKey},
+		"Ed25519 in base64":    {bare(pkcs8(t, edKey)), edKey},
 		"Ed25519 seed and key": {[]byte(base64.StdEncoding.EncodeToString(edKey)), edKey},
 	} {
 		got, err := ParsePrivate(test.data)
@@ -74,6 +78,12 @@ func TestParsePrivate(t *testing.T) {
 			t.Errorf("%s: got %T, %v", name, got, err)
 		}
 	}
+}
+
+// bare takes the marks off PEM.
+func bare(block []byte) []byte {
+	lines := bytes.SplitAfter(block, []byte("\n"))
+	return bytes.Join(lines[1:len(lines)-2], nil)
 }
 
 func TestParsePrivateRefuses(t *testing.T) {
@@ -88,21 +98,25 @@ func TestParsePrivateRefuses(t *testing.T) {
 		data  []byte
 		wrong string
 	}{
-		"empty":       {nil, "empty"},
-		"white space": {[]byte(" \n"), "empty"},
-		"cut short":   {whole[:len(whole)-40], "no whole PEM block"},
-		"damaged":     {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("nonsense")}), "PKCS#8 block"},
-		"public key":  {pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), "public key"},
-		"certificate": {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: public}), "certificate"},
-		"encrypted":   {pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: public}), "passphrase"},
-		"ECDSA":       {pkcs8(t, ec), "cannot sign DKIM"},
-		"half a seed": {[]byte(base64.StdEncoding.EncodeToString([]byte("too short"))), "no Ed25519 key"},
-		"torn seed":   {[]byte(base64.StdEncoding.EncodeToString(make([]byte, 64))), "do not fit"},
-		"EC":          {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: public}), "type EC, which cannot sign DKIM"},
-		"DSA":         {pem.EncodeToMemory(&pem.Block{Type: "DSA PRIVATE KEY", Bytes: public}), "type DSA, which cannot sign DKIM"},
-		"request":     {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: public}), "request for a certificate"},
-		"OpenSSH":     {pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: public}), "key of OpenSSH"},
-		"ssh-rsa":     {[]byte("ssh-rsa AAAAB3NzaC1yc2E= me"), "public key of OpenSSH"},
+		"empty":            {nil, "empty"},
+		"white space":      {[]byte(" \n"), "empty"},
+		"cut short":        {whole[:len(whole)-40], "no whole PEM block"},
+		"damaged":          {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("nonsense")}), "PKCS#8 block"},
+		"public key":       {pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), "public key"},
+		"certificate":      {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: public}), "certificate"},
+		"encrypted":        {pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: public}), "passphrase"},
+		"ECDSA":            {pkcs8(t, ec), "cannot sign DKIM"},
+		"half a seed":      {[]byte(base64.StdEncoding.EncodeToString([]byte("too short"))), "no Ed25519 key"},
+		"public in base64": {[]byte(base64.StdEncoding.EncodeToString(public)), "public key"},
+		"ECDSA in base64":  {bare(pkcs8(t, ec)), "cannot sign DKIM"},
+		"noise in base64":  {[]byte(base64.StdEncoding.EncodeToString(make([]byte, 200))), "neither a PKCS#1 nor a PKCS#8"},
+		"half of base64":   {bare(whole)[:300], "neither a PKCS#1 nor a PKCS#8"},
+		"torn seed":        {[]byte(base64.StdEncoding.EncodeToString(make([]byte, 64))), "do not fit"},
+		"EC":               {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: public}), "type EC, which cannot sign DKIM"},
+		"DSA":              {pem.EncodeToMemory(&pem.Block{Type: "DSA PRIVATE KEY", Bytes: public}), "type DSA, which cannot sign DKIM"},
+		"request":          {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: public}), "request for a certificate"},
+		"OpenSSH":          {pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: public}), "key of OpenSSH"},
+		"ssh-rsa":          {[]byte("ssh-rsa AAAAB3NzaC1yc2E= me"), "public key of OpenSSH"},
 		"PKCS#1, encrypted": {pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: public,
 			Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}}), "passphrase"},
 		"other PEM":  {pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: public}), "\"X509 CRL\""},
@@ -124,6 +138,8 @@ func FuzzParsePrivate(f *testing.F) {
 	_, edKey, _ := ed25519.GenerateKey(rand.Reader)
 	f.Add(pkcs8(f, edKey))
 	f.Add(pkcs1(rsaKeys(1024, 0)))
+	f.Add(bare(pkcs8(f, rsaKeys(1024, 0))))
+	f.Add(bare(pkcs1(rsaKeys(1024, 0))))
 	f.Add([]byte(base64.StdEncoding.EncodeToString(edKey.Seed())))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		key, err := ParsePrivate(data)

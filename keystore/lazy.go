@@ -2,7 +2,6 @@ package keystore
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -30,9 +29,9 @@ func (s *Store) readDomain(name string) *DomainKeys {
 		if was.unread == nil {
 			return was // somebody else was first
 		}
-		now := s.source.read(name, *was.unread, nil)
+		now := s.source.read(name, *was.unread, was, nil)
 		if len(s.replace([]change{{name, was, now}}, nil)) == 0 {
-			s.logProblems(nil, now.problems())
+			s.logProblems(nil, now.Problems())
 			return now
 		}
 	}
@@ -44,7 +43,7 @@ func (s *Store) ReadAll() {
 		var changes []change
 		for name, d := range s.Snapshot().shards[i] {
 			if d.unread != nil {
-				changes = append(changes, change{name, d, s.source.read(name, *d.unread, nil)})
+				changes = append(changes, change{name, d, s.source.read(name, *d.unread, d, nil)})
 			}
 		}
 		s.firstRead(changes)
@@ -59,8 +58,8 @@ func (s *Store) firstRead(changes []change) {
 	}
 	late := s.replace(changes, nil)
 	for _, c := range changes {
-		if !slices.ContainsFunc(late, func(l change) bool { return l.name == c.name }) {
-			s.logProblems(nil, c.now.problems())
+		if !c.among(late) {
+			s.logProblems(nil, c.now.Problems())
 		}
 	}
 	for _, c := range late {
@@ -81,7 +80,7 @@ func (s *Store) readInBackground(ctx context.Context) {
 			if d.unread == nil {
 				continue
 			}
-			changes = append(changes, change{name, d, s.source.read(name, *d.unread, nil)})
+			changes = append(changes, change{name, d, s.source.read(name, *d.unread, d, nil)})
 			if n++; n%20 == 0 {
 				if ctx.Err() != nil {
 					return
@@ -97,6 +96,14 @@ func (s *Store) readInBackground(ctx context.Context) {
 
 // allRead logs what was read, and calls the observer.
 func (s *Store) allRead() {
+	s.picture.allRead()
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	s.tellStrays()
+}
+
+// allRead logs what was read, and calls the observer.
+func (s *picture) allRead() {
 	s.loaded.Store(true)
 	if s.onReadAll != nil {
 		s.onReadAll()
@@ -110,6 +117,6 @@ func (s *Store) allRead() {
 			}
 		}
 	}
-	s.log.Info("keys loaded", "keys", s.source.Dir, "domains", snapshot.Len(),
+	s.log.Info("keys loaded", "keys", s.name, "domains", snapshot.Len(),
 		"usable", usable, "broken", len(snapshot.Problems()))
 }

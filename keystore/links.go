@@ -9,7 +9,7 @@ import (
 )
 
 // linksOut reports whether a path in the directory is a symlink to a target outside of it.
-func (src *source) linksOut(path string) bool {
+func (src *keyDirectory) linksOut(path string) bool {
 	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		return false
 	}
@@ -20,7 +20,7 @@ func (src *source) linksOut(path string) bool {
 
 // keepLinks keeps the units of a domain that have symlinks to targets outside the
 // directory.
-func (src *source) keepLinks(domain string, units []string) {
+func (src *keyDirectory) keepLinks(domain string, units []string) {
 	src.linksMu.Lock()
 	defer src.linksMu.Unlock()
 	if len(units) > 0 {
@@ -31,7 +31,7 @@ func (src *source) keepLinks(domain string, units []string) {
 }
 
 // hasLinks reports whether there are symlinks to targets outside the directory.
-func (src *source) hasLinks() bool {
+func (src *keyDirectory) hasLinks() bool {
 	src.linksMu.Lock()
 	defer src.linksMu.Unlock()
 	return len(src.links) > 0
@@ -39,7 +39,7 @@ func (src *source) hasLinks() bool {
 
 // allLinks returns a copy of the units with symlinks to targets outside the
 // directory, by domain.
-func (src *source) allLinks() map[string][]string {
+func (src *keyDirectory) allLinks() map[string][]string {
 	src.linksMu.Lock()
 	defer src.linksMu.Unlock()
 	return maps.Clone(src.links)

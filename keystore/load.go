@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Options says where keys are and what is required of them.
@@ -16,18 +17,27 @@ type Options struct {
 	MinBits   int       // the least size of an RSA key; MinBits when lower
 	// RequireSafe refuses key files that group or others can read or write.
 	RequireSafe bool
+	// RemovalGrace is how long a file must be absent before a Store drops its key;
+	// DefaultRemovalGrace when 0.
+	RemovalGrace time.Duration
+	// Lookup is how long a message waits for a store that is reached over the network, when
+	// its domain is not known yet; DefaultLookup when 0.
+	Lookup time.Duration
+	// Cache is the directory for an encrypted copy of the last good keys of such stores, and
+	// CacheKey the file of its key; "" for none, and for one in that directory.
+	Cache, CacheKey string
 }
 
 // Load reads the key directory. What is wrong with single files is in Problems; the
 // error is for the directory itself.
 func Load(options Options) (*Snapshot, error) {
-	return load(options, nil, func(string) bool { return true })
+	return load(options, func(string) bool { return true })
 }
 
 // ListDomains returns the domains that the directory names keys for, in order,
 // without reading those.
 func ListDomains(options Options) ([]string, error) {
-	units, err := newSource(options).scan()
+	units, _, err := newKeyDirectory(options).scan()
 	return slices.Sorted(maps.Keys(units)), err
 }
 
@@ -37,35 +47,21 @@ func LoadDomains(options Options, domains []string) (*Snapshot, error) {
 	for _, name := range domains {
 		wanted[name] = true
 	}
-	return load(options, nil, func(name string) bool { return wanted[name] })
+	return load(options, func(name string) bool { return wanted[name] })
 }
 
-// load reads the domains that are wanted. Files that have not changed since previous,
-// which may be nil, are not read again, and a file that is no longer usable
-// keeps its last good key.
-func load(options Options, previous *Snapshot, wanted func(domain string) bool) (*Snapshot, error) {
-	src := newSource(options)
-	units, err := src.scan()
+// load reads the domains that are wanted.
+func load(options Options, wanted func(domain string) bool) (*Snapshot, error) {
+	src := newKeyDirectory(options)
+	units, root, err := src.scan()
 	if err != nil {
 		return nil, err
 	}
 	maps.DeleteFunc(units, func(name string, _ []string) bool { return !wanted(name) })
-	s := src.snapshot(units)
-	if previous != nil {
-		// Keys whose files have just gone stay for the grace period.
-		for name, d := range previous.shards.all() {
-			if s.shards.find(name) == nil && len(d.files) > 0 {
-				s.shards.of(name)[name] = &DomainKeys{unread: new([]string)}
-			}
-		}
-	}
+	s := src.snapshot(units, root)
 	eachShard(s.Len(), func(i int) {
 		for name, d := range s.shards[i] {
-			var before *DomainKeys
-			if previous != nil {
-				before = previous.shards.find(name)
-			}
-			if read := src.read(name, *d.unread, before); read.empty() {
+			if read := src.read(name, *d.unread, d, nil); read.empty() {
 				delete(s.shards[i], name)
 			} else {
 				s.shards[i][name] = read
@@ -96,18 +92,18 @@ func eachShard(n int, work func(i int)) {
 // The error is ErrNoKey when there is no key, and says what is wrong when there
 // are only unusable ones.
 func AnyDomain(options Options) (string, error) {
-	src := newSource(options)
-	units, err := src.scan()
+	src := newKeyDirectory(options)
+	units, _, err := src.scan()
 	if err != nil {
 		return "", err
 	}
 	problems := src.sortedInvalid()
 	for name, list := range units {
-		d := src.read(name, list, nil)
+		d := src.read(name, list, nil, nil)
 		if len(d.keys) > 0 {
 			return name, nil
 		}
-		problems = append(problems, d.problems()...)
+		problems = append(problems, d.Problems()...)
 	}
 	if len(problems) > 0 {
 		return "", fmt.Errorf("no key in %s is usable: %w", options.Dir, problems[0])

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"signpost/keystore/atomicfile"
@@ -26,22 +25,25 @@ type Order struct {
 	Domain    string // A-labels
 	Selector  string
 	Algorithm Algorithm
-	Bits      int  // of an RSA key
-	Flat      bool // as <domain>.private, not <domain>/<selector>.private
+	Bits      int       // of an RSA key
+	Flat      bool      // as <domain>.private, not <domain>/<selector>.private
+	Made      time.Time // that it gets as the time when it was made; zero for now
 }
 
 // Made is a key that Make has made, and where.
 type Made struct {
 	Order
-	File       string
-	RecordFile string
+	File       string // or the place in a store
+	RecordFile string // "" where there is none
 	Record     record.DKIM
+	// RecordErr says why the record is not in its file. The key counts all the same.
+	RecordErr error
 }
 
 // Make makes a key in the key directory dir, and beside it a file with its
 // record, with .txt in the place of .private. See Install for the rights of the
 // key file. It never overwrites: the error is fs.ErrExist when one of the files
-// is there, and then neither is made.
+// is there, and then neither is made. A record that cannot be written is in RecordErr.
 func Make(dir string, order Order) (Made, error) {
 	made := Made{Order: order}
 	file := path.Join(order.Domain, order.Selector+".private")
@@ -53,7 +55,7 @@ func Make(dir string, order Order) (Made, error) {
 		return made, errors.Join(fmt.Errorf("%q cannot be the name of a key file", file), err)
 	}
 	made.File = filepath.Join(dir, filepath.FromSlash(file))
-	made.RecordFile = strings.TrimSuffix(made.File, ".private") + ".txt"
+	made.RecordFile = RecordFile(made.File)
 	for _, name := range []string{made.File, made.RecordFile} {
 		if _, err := os.Lstat(name); err == nil {
 			return made, finding.WithHint(fmt.Errorf("%s: %w", name, fs.ErrExist),
@@ -63,31 +65,42 @@ func Make(dir string, order Order) (Made, error) {
 				name, finding.FileHint(err, existing(filepath.Dir(name))))
 		}
 	}
-	key, err := newKey(order.Algorithm, order.Bits)
-	if err != nil {
-		return made, fmt.Errorf("making a key for %s: %w", order.Domain, err)
-	}
-	if made.Record, err = record.ForKey(key.Public()); err != nil {
-		return made, err
-	}
-	block, err := encode(key)
+	key, dkim, err := NewPrivate(order)
 	if err != nil {
 		return made, err
 	}
-	if err := install(dir, made.File, block, time.Now()); err != nil {
+	defer clear(key)
+	if made.Record = dkim; order.Made.IsZero() {
+		order.Made = time.Now()
+	}
+	if err := install(dir, made.File, key, order.Made); err != nil {
 		return made, err
 	}
-	access, err := accessIn(dir)
+	access, err := accessOf(dir, made.RecordFile)
 	if err == nil {
 		text := made.Record.Genkey(order.Selector, order.Domain)
 		_, err = atomicfile.Create(made.RecordFile, []byte(text), 0o644, access.give)
 	}
 	if err != nil {
-		return made, fmt.Errorf(
-			"the key %s is made, and \"signpost dns\" prints its record, but writing %s failed: %w",
-			made.File, made.RecordFile, finding.FileHint(err, filepath.Dir(made.RecordFile)))
+		made.RecordErr = fmt.Errorf("writing record %s: %w",
+			made.RecordFile, finding.FileHint(err, filepath.Dir(made.RecordFile)))
 	}
 	return made, nil
+}
+
+// NewPrivate makes a key as an order says, as PEM with PKCS#8, and its record.
+func NewPrivate(order Order) ([]byte, record.DKIM, error) {
+	key, err := newKey(order.Algorithm, order.Bits)
+	if err != nil {
+		return nil, record.DKIM{}, fmt.Errorf("making a key for %s: %w", order.Domain, err)
+	}
+	defer wipeSigner(key)
+	dkim, err := record.ForKey(key.Public())
+	if err != nil {
+		return nil, record.DKIM{}, err
+	}
+	block, err := encode(key)
+	return block, dkim, err
 }
 
 func newKey(algorithm Algorithm, bits int) (crypto.Signer, error) {
@@ -101,11 +114,22 @@ func newKey(algorithm Algorithm, bits int) (crypto.Signer, error) {
 	return rsa.GenerateKey(rand.Reader, bits)
 }
 
+// PEM returns a private key, as ParsePrivate reads it, as PEM with PKCS#8.
+func PEM(key []byte) ([]byte, error) {
+	signer, err := ParsePrivate(key)
+	if err != nil {
+		return nil, err
+	}
+	defer wipeSigner(signer)
+	return encode(signer)
+}
+
 // encode returns a key as PEM with PKCS#8, as opendkim-genkey makes it.
 func encode(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, err
 	}
+	defer clear(der)
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }

@@ -2,12 +2,15 @@ package keystore
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"signpost/keystore/finding"
 )
@@ -18,9 +21,9 @@ func TestMake(t *testing.T) {
 		file    string
 		signing string
 	}{
-		"native":         {Order{"example.org", "s1", RSA, 1024, false}, "example.org/s1", "s1:rsa"},
-		"native Ed25519": {Order{"example.org", "s1e", Ed25519, 0, false}, "example.org/s1e", "s1e:ed25519"},
-		"flat":           {Order{"example.org", "mail", RSA, 1024, true}, "example.org", "mail:rsa"},
+		"native":         {Order{"example.org", "s1", RSA, 1024, false, time.Time{}}, "example.org/s1", "s1:rsa"},
+		"native Ed25519": {Order{"example.org", "s1e", Ed25519, 0, false, time.Time{}}, "example.org/s1e", "s1e:ed25519"},
+		"flat":           {Order{"example.org", "mail", RSA, 1024, true, time.Time{}}, "example.org", "mail:rsa"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDirectory(t)
@@ -58,7 +61,7 @@ func TestMake(t *testing.T) {
 func TestMakeBesideRecord(t *testing.T) {
 	d := newDirectory(t)
 	d.write("example.org/s1.txt", []byte("old"))
-	_, err := Make(d.path, Order{"example.org", "s1", Ed25519, 0, false})
+	_, err := Make(d.path, Order{"example.org", "s1", Ed25519, 0, false, time.Time{}})
 	if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "s1.txt") {
 		t.Errorf("got %v", err)
 	}
@@ -73,11 +76,11 @@ func TestMakeRefuses(t *testing.T) {
 		order Order
 		wrong string
 	}{
-		{Order{"example.org", "s1", RSA, 1023, false}, "1024 to 16384 bits, not 1023"},
-		{Order{"example.org", "s1", RSA, 16385, false}, "not 16385"},
-		{Order{"example.org", "../s1", RSA, 2048, false}, "cannot be the name"},
-		{Order{"..", "s1", RSA, 2048, false}, "cannot be the name"},
-		{Order{"example.org", strings.Repeat("a.", 125) + "a", Ed25519, 0, false}, "253"},
+		{Order{"example.org", "s1", RSA, 1023, false, time.Time{}}, "1024 to 16384 bits, not 1023"},
+		{Order{"example.org", "s1", RSA, 16385, false, time.Time{}}, "not 16385"},
+		{Order{"example.org", "../s1", RSA, 2048, false, time.Time{}}, "cannot be the name"},
+		{Order{"..", "s1", RSA, 2048, false, time.Time{}}, "cannot be the name"},
+		{Order{"example.org", strings.Repeat("a.", 125) + "a", Ed25519, 0, false, time.Time{}}, "253"},
 	} {
 		if _, err := Make(d.path, test.order); err == nil || !strings.Contains(err.Error(), test.wrong) {
 			t.Errorf("%+v: got %v", test.order, err)
@@ -87,7 +90,7 @@ func TestMakeRefuses(t *testing.T) {
 		t.Errorf("left behind: %v", entries)
 	}
 	d.write("example.com", []byte("a file"))
-	if _, err := Make(d.path, Order{"example.com", "s1", Ed25519, 0, false}); err == nil || !strings.Contains(err.Error(), "not a directory") {
+	if _, err := Make(d.path, Order{"example.com", "s1", Ed25519, 0, false, time.Time{}}); err == nil || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -121,7 +124,7 @@ func TestMakeGivesAccess(t *testing.T) {
 			} else {
 				test.mode = 0o400 // who is not root cannot give files away
 			}
-			made, err := Make(filepath.Join(dir, ".next"), Order{"example.org", "s1", Ed25519, 0, false})
+			made, err := Make(filepath.Join(dir, ".next"), Order{"example.org", "s1", Ed25519, 0, false, time.Time{}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,6 +148,56 @@ func TestMakeGivesAccess(t *testing.T) {
 	}
 }
 
+// In a directory of root, as boky/postfix leaves it, a new key belongs to whom the others do.
+func TestMakeAsTheOthers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("who is not root cannot give files away")
+	}
+	for name, test := range map[string]struct {
+		group  int // of the directory
+		folder string
+		uids   []int
+		want   []int
+	}{
+		"of one owner":    {0, "", []int{101, 101}, []int{101, 104}},
+		"of two owners":   {0, "", []int{101, 102}, []int{0, 0}},
+		"of root and one": {0, "", []int{0, 101}, []int{0, 0}},
+		"none":            {0, "", nil, []int{0, 0}},
+		// As the compose files leave it.
+		"of a group": {104, "", []int{101, 101}, []int{101, 104}},
+		"rotated":    {104, "example.org/", []int{101, 101}, []int{101, 104}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDirectory(t)
+			d.write("README", []byte("of root"))
+			if err := errors.Join(os.Chown(d.path, 0, test.group), os.Chmod(d.path, 0o775)); err != nil {
+				t.Fatal(err)
+			}
+			for i, uid := range test.uids {
+				file := fmt.Sprintf("%s%d.example.private", test.folder, i)
+				d.write(file, []byte("a key"))
+				if err := os.Chown(filepath.Join(d.path, file), uid, 104); err != nil {
+					t.Fatal(err)
+				}
+			}
+			made, err := Make(d.path, Order{"example.org", "mail", Ed25519, 0, test.folder == "", time.Time{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range []string{made.File, made.RecordFile} {
+				info, err := os.Stat(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sys := info.Sys().(*syscall.Stat_t)
+				if got := []int{int(sys.Uid), int(sys.Gid)}; !slices.Equal(got, test.want) {
+					t.Errorf("%s belongs to %v, want %v", file, got, test.want)
+				}
+			}
+		})
+	}
+}
+
 func TestMakeWithoutRights(t *testing.T) {
 	d := newDirectory(t)
 	if err := os.Chmod(d.path, 0o555); err != nil {
@@ -153,7 +206,7 @@ func TestMakeWithoutRights(t *testing.T) {
 	if os.Geteuid() == 0 {
 		dropRights(t)
 	}
-	_, err := Make(d.path, Order{"example.org", "s1", Ed25519, 0, false})
+	_, err := Make(d.path, Order{"example.org", "s1", Ed25519, 0, false, time.Time{}})
 	if err == nil || !strings.Contains(finding.Text(err), "permission denied for user") || !strings.Contains(finding.Text(err), "; hint: run this as its owner (user ") {
 		t.Errorf("got %v", err)
 	}

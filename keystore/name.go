@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"signpost/keystore/record"
 )
 
 // Domain returns name as a signing domain is compared and written: A-labels
@@ -76,22 +78,10 @@ func toASCII(name string) (string, error) {
 	return strings.TrimSuffix(strings.ToLower(name), "."), nil
 }
 
-// checkLabels applies the letter-digit-hyphen rule and the lengths of RFC 1035,
-// section 2.3.4, so that a name is safe in a path, a DNS query and a header.
+// checkLabels applies the letter-digit-hyphen rule, so that a name is safe in a
+// path, a DNS query and a header.
 func checkLabels(name string, underscore bool) error {
-	if name == "" {
-		return errors.New("it is empty")
-	}
-	if len(name) > 253 {
-		return errors.New("it is longer than 253 characters")
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" {
-			return errors.New("it has an empty label")
-		}
-		if len(label) > 63 {
-			return fmt.Errorf("label %q is longer than 63 characters", label)
-		}
+	return record.EachLabel(name, func(label string) error {
 		if label[0] == '-' || label[len(label)-1] == '-' {
 			return fmt.Errorf("label %q begins or ends with a hyphen", label)
 		}
@@ -102,6 +92,6 @@ func checkLabels(name string, underscore bool) error {
 				return fmt.Errorf("character %q is not allowed", c)
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -7,19 +7,21 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"signpost/keystore/finding"
 )
 
 // read reads the units of a domain, and those of what was known of it before,
-// which may be nil. A file that has not changed is not opened.
-func (src *source) read(domain string, units []string, previous *DomainKeys) *DomainKeys {
-	now := time.Now()
-	var linked []string
+// which may be nil. A file that has not changed is not opened. One that is missing stays
+// until that is proven. If nothing has changed, it returns what was known before.
+func (src *keyDirectory) read(
+	domain string, units []string, previous *DomainKeys, proof *proof,
+) *DomainKeys {
+	var linked, whole []string
 	defer func() { src.keepLinks(domain, linked) }()
 	var files []*file
-	var folder *Problem
 	known := func(path string) *file {
 		if previous != nil {
 			for _, f := range previous.files {
@@ -36,14 +38,21 @@ func (src *source) read(domain string, units []string, previous *DomainKeys) *Do
 			units = append(units, unit)
 		}
 	}
+	at, unseen := place{root: src.here()}, false
 	for _, unit := range units {
 		names := []string{unit}
 		out := src.linksOut(filepath.Join(src.Dir, unit))
 		if strings.HasSuffix(unit, "/") {
+			var device uint32
 			var err error
-			if names, err = src.inFolder(unit); err != nil {
-				folder = src.folderFailed(unit, err, previous, &files)
-				continue
+			if names, device, err = src.inFolder(unit); err != nil {
+				files = append(files, src.folderFailed(domain, unit, err, previous)...)
+				unseen, names = true, nil
+			}
+			if device != 0 {
+				whole = append(whole, unit)
+				unseen = unseen || at.folder != 0 && at.folder != device
+				at.folder = device
 			}
 		}
 		for _, name := range names {
@@ -52,22 +61,34 @@ func (src *source) read(domain string, units []string, previous *DomainKeys) *Do
 			out = out || ok && name != unit && src.linksOut(path)
 			switch {
 			case err != nil:
-				files = append(files, &file{Key: Key{Domain: domain, File: path}, err: err})
+				f := &file{Key: Key{Domain: domain, File: path}, err: err}
+				if before := known(path); before != nil && before.fails(err) {
+					f = before
+				}
+				files = append(files, f)
 			case ok:
 				if f := src.load(c, path, known(path), &src.recent); f != nil {
 					files = append(files, f)
 				}
+			case name != unit:
+				src.strays.note(name)
 			}
 		}
 		if out {
 			linked = append(linked, unit)
 		}
 	}
-	return newDomainKeys(withMissing(files, previous, now), folder, previous)
+	if at.root != src.here() || unseen && (previous == nil || previous.at.root != at.root) {
+		at = place{} // where the files were seen is not certain
+	} else if unseen {
+		at = previous.at
+	}
+	files = src.keepMissing(files, whole, domain, previous, proof)
+	return newDomainKeys(files, at, previous)
 }
 
 // units returns the units of a domain's keys; of nil none.
-func (src *source) units(s *DomainKeys) (units []string) {
+func (src *keyDirectory) units(s *DomainKeys) (units []string) {
 	if s == nil {
 		return nil
 	}
@@ -83,71 +104,88 @@ func (src *source) units(s *DomainKeys) (units []string) {
 }
 
 // unitOf returns the unit of a path in the directory.
-func (src *source) unitOf(path string) string {
-	name := strings.TrimPrefix(path[len(filepath.Clean(src.Dir)):], "/")
-	if folder, _, ok := strings.Cut(name, "/"); ok {
+func (src *keyDirectory) unitOf(path string) string {
+	folder, _, ok := strings.Cut(src.pathIn(path), "/")
+	if ok {
 		return folder + "/"
 	}
-	return name
+	return folder
+}
+
+// path returns the path of a unit; that of a folder ends in a slash.
+func (src *keyDirectory) path(unit string) string {
+	path := filepath.Join(src.Dir, unit)
+	if strings.HasSuffix(unit, "/") {
+		path += "/"
+	}
+	return path
+}
+
+// pathIn returns a path in the directory without that of the directory, which in "." it
+// does not have.
+func (src *keyDirectory) pathIn(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, filepath.Clean(src.Dir)), "/")
 }
 
 // inFolder returns the names of what is in a folder, by their path below the
-// key directory. A folder that has gone is empty.
-func (src *source) inFolder(unit string) (names []string, err error) {
-	entries, err := os.ReadDir(filepath.Join(src.Dir, unit))
+// key directory, and the device that it is on: 0 for a folder that has gone.
+func (src *keyDirectory) inFolder(unit string) (names []string, device uint32, err error) {
+	path := filepath.Join(src.Dir, unit)
+	dir, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	for _, entry := range entries {
-		names = append(names, unit+entry.Name())
-	}
-	return names, err
-}
-
-// folderFailed keeps what was known of a domain's folder that cannot be read.
-func (src *source) folderFailed(
-	unit string, err error, previous *DomainKeys, files *[]*file,
-) *Problem {
-	shown := filepath.Join(src.Dir, unit)
-	p := &Problem{File: shown, Err: finding.FileHint(err, shown)}
-	p.Domain, _ = Domain(strings.TrimSuffix(unit, "/"))
-	if previous != nil {
-		for _, f := range previous.files {
-			if src.unitOf(f.File) == unit {
-				*files = append(*files, f)
-				p.InForce = true
-			}
+		if absent(path) {
+			return nil, 0, nil
 		}
+		return nil, 0, notFound()
 	}
-	return p
+	if err != nil {
+		return nil, 0, err
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	all, err := dir.Readdirnames(-1)
+	slices.Sort(all)
+	for i, name := range all {
+		all[i] = unit + name
+	}
+	return all, deviceOf(info), err
 }
 
-// withMissing adds the files that were there a moment ago.
-func withMissing(files []*file, previous *DomainKeys, now time.Time) []*file {
+// folderFailed returns what there is of a domain's folder that cannot be read: what
+// was known of it, and why it cannot.
+func (src *keyDirectory) folderFailed(
+	domain, unit string, err error, previous *DomainKeys,
+) (files []*file) {
+	path := src.path(unit)
+	failed := &file{Key: Key{Domain: domain, File: path},
+		err: finding.ReadHint(err, filepath.Clean(path))}
 	if previous == nil {
-		return files
+		return []*file{failed}
 	}
 	for _, f := range previous.files {
-		there := slices.ContainsFunc(files, func(have *file) bool { return have.File == f.File })
 		switch {
-		case there || f.Signer == nil:
-		case f.gone == 0:
-			missing := *f
-			missing.gone = now.UnixNano()
-			files = append(files, &missing)
-		case now.UnixNano()-f.gone < int64(grace):
+		case f.File == path && f.fails(failed.err):
+			failed = f
+		case f.File != path && src.unitOf(f.File) == unit:
 			files = append(files, f)
 		}
 	}
-	return files
+	return append(files, failed)
 }
 
-// unchanged reports whether a unit is as it was when it was last read.
-func (src *source) unchanged(known *DomainKeys, unit string) bool {
+// unchanged reports whether a unit is as it was when it was last read, in the same place.
+func (src *keyDirectory) unchanged(known *DomainKeys, unit string, root uint32) bool {
+	if known.at.root != root {
+		return false
+	}
 	names := []string{unit}
 	if strings.HasSuffix(unit, "/") {
+		var device uint32
 		var err error
-		if names, err = src.inFolder(unit); err != nil {
+		if names, device, err = src.inFolder(unit); err != nil || device != known.at.folder {
 			return false
 		}
 	}
@@ -179,7 +217,7 @@ func (src *source) unchanged(known *DomainKeys, unit string) bool {
 }
 
 // domainOf returns the domain of a unit by its name alone.
-func (src *source) domainOf(unit string) (string, bool) {
+func (src *keyDirectory) domainOf(unit string) (string, bool) {
 	if folder, ok := strings.CutSuffix(unit, "/"); ok {
 		domain, err := Domain(folder)
 		return domain, err == nil

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,6 +25,7 @@ type secret struct {
 	ready  atomic.Pointer[ready]
 	recent *recent
 	kind   secretKind
+	gone   bool   // dropped or replaced; guarded by recent.mu
 	e      uint32 // the public exponent of an RSA key
 	data   []byte
 }
@@ -79,11 +82,14 @@ func primeSize(key *rsa.PrivateKey) (size int, ok bool) {
 // Public returns the *rsa.PublicKey or the ed25519.PublicKey.
 func (s *secret) Public() crypto.PublicKey {
 	if r := s.ready.Load(); r != nil {
+		defer runtime.KeepAlive(r)
 		return r.Signer.Public()
 	}
+	defer runtime.KeepAlive(s) // it is wiped when it is garbage
 	if s.kind == twoPrimes {
 		p, q := s.primes()
-		return &rsa.PublicKey{N: p.Mul(p, q), E: int(s.e)}
+		defer wipeNumbers(p, q)
+		return &rsa.PublicKey{N: new(big.Int).Mul(p, q), E: int(s.e)}
 	}
 	signer, err := s.decode()
 	if err != nil {
@@ -96,22 +102,40 @@ func (s *secret) Public() crypto.PublicKey {
 func (s *secret) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	r := s.ready.Load()
 	if r == nil {
-		signer, err := s.decode()
-		if err != nil {
+		var err error
+		if r, err = s.makeReady(); err != nil {
 			return nil, err
 		}
-		if rsaKey, ok := signer.(*rsa.PrivateKey); ok {
-			if signer, err = libcrypto.Signer(rsaKey); err != nil {
-				return nil, err
-			}
-		}
-		r = &ready{Signer: signer}
 		s.recent.add(s, r)
 	}
 	if !r.used.Load() { // most often it is, and then its memory stays unwritten
 		r.used.Store(true)
 	}
-	return r.Signer.Sign(random, digest, opts)
+	signature, err := r.Signer.Sign(random, digest, opts)
+	runtime.KeepAlive(r) // it is wiped when it is garbage, and so is s
+	runtime.KeepAlive(s)
+	return signature, err
+}
+
+// makeReady makes what can sign of a secret. Its numbers are wiped when nobody uses it
+// any more; at once where they are in OpenSSL now.
+func (s *secret) makeReady() (*ready, error) {
+	key, err := s.decode()
+	if err != nil {
+		return nil, err
+	}
+	r := &ready{Signer: key}
+	if rsaKey, ok := key.(*rsa.PrivateKey); ok {
+		if r.Signer, err = libcrypto.Signer(rsaKey); err != nil {
+			return nil, err
+		}
+		if r.Signer != key { // pointers both, or of different types
+			wipeSigner(key)
+			return r, nil
+		}
+	}
+	runtime.AddCleanup(r, wipeSigner, key)
+	return r, nil
 }
 
 func (s *secret) decode() (crypto.Signer, error) {
@@ -131,9 +155,11 @@ func (s *secret) decode() (crypto.Signer, error) {
 func rsaKey(p, q *big.Int, e int) (*rsa.PrivateKey, error) {
 	one, exponent := big.NewInt(1), big.NewInt(int64(e))
 	pMinus, qMinus := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+	phi := new(big.Int).Mul(pMinus, qMinus)
+	defer wipeNumbers(pMinus, qMinus, phi)
 	key := &rsa.PrivateKey{
 		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: e},
-		D:         new(big.Int).ModInverse(exponent, new(big.Int).Mul(pMinus, qMinus)),
+		D:         new(big.Int).ModInverse(exponent, phi),
 		Primes:    []*big.Int{p, q},
 	}
 	if key.D == nil {
@@ -175,6 +201,9 @@ func (c *recent) add(s *secret, r *ready) {
 		return // another goroutine was first
 	}
 	s.ready.Store(r)
+	if s.gone {
+		return // who signs with it yet has it
+	}
 	if len(c.secrets) < cmp.Or(c.most, recentSecrets) {
 		c.secrets = append(c.secrets, s)
 		return
@@ -189,4 +218,15 @@ func (c *recent) add(s *secret, r *ready) {
 	c.secrets[c.hand].ready.Store(nil)
 	c.secrets[c.hand] = s
 	c.hand = (c.hand + 1) % len(c.secrets)
+}
+
+// forget makes a secret garbage when nobody signs with it any more.
+func (c *recent) forget(s *secret) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.gone = true
+	if i := slices.Index(c.secrets, s); i >= 0 {
+		c.secrets = slices.Delete(c.secrets, i, i+1)
+		c.hand = 0
+	}
 }

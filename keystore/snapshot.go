@@ -10,7 +10,8 @@ import (
 // changes is a new snapshot.
 type Snapshot struct {
 	shards  shards
-	invalid []Problem // of files whose names give no domain
+	invalid []Problem      // of files whose names give no domain
+	shared  *sharedDomains // beneath, with keys that are not their own; nil for none
 }
 
 // Domain returns the keys of a domain given as A-labels, lower case. In a
@@ -20,13 +21,28 @@ func (s *Snapshot) Domain(name string) *DomainKeys {
 	if d := s.shards.find(name); d != nil {
 		return d
 	}
+	if s.shared != nil {
+		if d := s.shared.find(name); d != nil {
+			return d
+		}
+	}
 	return none
 }
 
 // Keys returns the usable keys of a domain, the oldest first.
 func (s *Snapshot) Keys(name string) []*Key { return s.Domain(name).keys }
 
-// Len returns the number of domains that the directory names keys for.
+// WithShared returns a snapshot in which domains that have no keys have the shared ones.
+func (s *Snapshot) WithShared(keys *SharedKeys, domains ...string) *Snapshot {
+	all := *s
+	all.shared = &sharedDomains{shards: newShards(), keys: len(keys.Of(""))}
+	for _, name := range domains {
+		all.shared.of(name)[name] = &DomainKeys{keys: keys.Of(name)}
+	}
+	return &all
+}
+
+// Len returns the number of domains that have keys of their own.
 func (s *Snapshot) Len() (n int) {
 	for _, shard := range s.shards {
 		n += len(shard)
@@ -35,34 +51,42 @@ func (s *Snapshot) Len() (n int) {
 }
 
 // Domains returns the domains that the directory names keys for, in order, those
-// with only unusable ones too.
+// with only unusable ones too, and those that may use a shared key.
 func (s *Snapshot) Domains() []string {
 	names := make([]string, 0, s.Len())
 	for name := range s.shards.all() {
 		names = append(names, name)
 	}
+	if s.shared != nil {
+		for name := range s.shared.all() {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // Problems returns what is known to be wrong in the directory, ordered by file.
 func (s *Snapshot) Problems() []Problem {
 	all := slices.Clone(s.invalid)
 	for _, d := range s.shards.all() {
-		all = append(all, d.problems()...)
+		all = append(all, d.Problems()...)
 	}
 	slices.SortStableFunc(all, func(a, b Problem) int { return cmp.Compare(a.File, b.File) })
 	return all
 }
 
-// Count returns the number of usable keys, and of domains whose keys were not
-// read yet.
+// Count returns the number of usable keys, shared ones counted once, and of domains
+// whose keys were not read yet.
 func (s *Snapshot) Count() (usable, unread int) {
 	for _, d := range s.shards.all() {
 		usable += len(d.keys)
 		if d.unread != nil {
 			unread++
 		}
+	}
+	if s.shared != nil {
+		usable += s.shared.keys
 	}
 	return usable, unread
 }
@@ -75,6 +99,11 @@ func (s *Snapshot) Read(name string) bool { return s.Domain(name).unread == nil 
 type change struct {
 	name     string
 	was, now *DomainKeys // was is nil for a new domain; an empty now removes it
+}
+
+// among reports whether one of these is of the same domain.
+func (c change) among(changes []change) bool {
+	return slices.ContainsFunc(changes, func(other change) bool { return other.name == c.name })
 }
 
 // with returns a snapshot with the changes, and those that are too late. Only

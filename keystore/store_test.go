@@ -39,12 +39,17 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
+// shortGrace is the grace period of stores in tests.
+const shortGrace = 200 * time.Millisecond
+
 // watch opens a store on the directory and watches it. The rescan is long, so
 // that nothing but the watching can have noticed a change.
-func (d directory) watch() (*Store, *journal) {
+func (d directory) watch() (*Store, *journal) { return d.watchWith(shortGrace) }
+
+func (d directory) watchWith(grace time.Duration) (*Store, *journal) {
 	d.Helper()
 	log := &journal{}
-	store, err := Open(Options{Dir: d.path}, slog.New(slog.NewTextHandler(log, nil)))
+	store, err := Open(Options{Dir: d.path, RemovalGrace: grace}, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		d.Fatal(err)
 	}

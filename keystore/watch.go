@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,8 +22,12 @@ const (
 	patience = 500 * time.Millisecond
 )
 
-// unwatched is how often to read what inotify does not report.
+// unwatched is how often to read what inotify does not report: symlinks to targets
+// outside the directory, which directory it is, and files that are missing.
 const unwatched = time.Second
+
+// quick is how long a look for missing files may take to be taken after each change.
+const quick = 10 * time.Millisecond
 
 // maxFolders is how many folders of the directory are watched: each takes a
 // kilobyte of the kernel's memory, and some of ours. With more, only the
@@ -49,10 +54,10 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 	}()
 	defer func() { <-done }()
 
-	w := watcher{store: s, changed: make(map[string]bool), folders: make(map[string]string)}
+	w := watcher{store: s, changed: make(map[string]bool), created: make(map[string]bool), folders: make(map[string]string)}
 	var events <-chan fsnotify.Event
 	var failures <-chan error
-	notify, err := fsnotify.NewWatcher()
+	notify, err := fsnotify.NewBufferedWatcher(256)
 	if err != nil {
 		s.log.Warn("inotify is not available, so the key directory is reread every second", "err", err)
 	} else {
@@ -88,6 +93,15 @@ func (w *watcher) run(
 			w.all = true
 		case <-timer.C:
 		}
+		// What was reported is known before a key is dropped: its file may have been back.
+		for waiting := true; waiting; {
+			select {
+			case event := <-events:
+				w.note(event)
+			default:
+				waiting = false
+			}
+		}
 		first = time.Time{}
 		timer.Reset(w.read(rescan))
 	}
@@ -105,9 +119,12 @@ type watcher struct {
 
 	all      bool            // anything may have changed
 	changed  map[string]bool // entries of the directory that may have
+	created  map[string]bool // paths in the directory of files that came
 	complete bool            // all of the directory is watched
 	scan     pace            // of the whole directory
 	links    pace            // of symlinks to targets outside of it
+	look     pace            // for files that are missing
+	provable time.Time       // when the absence of one can be proven; zero for none
 }
 
 // pace is when something was last done, and how long it took.
@@ -145,39 +162,70 @@ func (w *watcher) note(event fsnotify.Event) {
 	if entry, ok := w.folders[filepath.Clean(event.Name)]; ok {
 		w.changed[entry] = true
 	}
+	if event.Op.Has(fsnotify.Create) {
+		w.created[path.Join(entry, name)] = true
+	}
 }
 
 // read reads what has changed, and returns how long to wait for events before it is
 // called again.
 func (w *watcher) read(rescan time.Duration) time.Duration {
 	s := w.store
-	if w.all || w.scan.next(w.often(rescan)) <= 0 {
-		w.all = false
+	if len(w.created) > 0 {
+		s.restart(w.created)
+		clear(w.created)
+	}
+	worked := true
+	switch {
+	case w.all || s.unsettled() || w.due() || w.scan.next(w.often(rescan)) <= 0:
+		w.all, w.provable = false, time.Time{} // until the next survey
 		clear(w.changed)
 		w.scan.do(func() {
 			w.complete = w.followAll() // before reading, so that nothing falls in between
 			_ = s.Reload()             // has logged
 		})
-	} else {
+	case len(w.changed) > 0:
 		for name := range w.changed {
 			w.follow(name)
 		}
 		s.update(w.changed)
 		clear(w.changed)
+	default:
+		worked = false
 	}
 	outside := s.source.hasLinks()
 	if outside && w.links.next(unwatched) <= 0 {
 		w.links.do(s.poll)
 	}
+	if w.look.next(unwatched) <= 0 || worked && w.look.took < quick {
+		w.look.do(w.survey)
+	}
 
-	next := w.scan.next(w.often(rescan))
+	next := min(w.scan.next(w.often(rescan)), unwatched)
 	if outside {
 		next = min(next, w.links.next(unwatched))
 	}
-	if s.anyMissing() {
-		next = min(next, grace)
+	if !w.provable.IsZero() {
+		next = min(next, time.Until(w.provable))
+	}
+	if len(w.changed) > 0 || w.all {
+		next = min(next, quiet)
 	}
 	return max(next, time.Millisecond)
+}
+
+// due reports whether the absence of a file can be proven now.
+func (w *watcher) due() bool { return !w.provable.IsZero() && time.Until(w.provable) <= 0 }
+
+// survey looks for what is missing and no event reports: files that are back, and those
+// whose absence can be proven.
+func (w *watcher) survey() {
+	seen := w.store.look()
+	for _, entry := range seen.back {
+		w.changed[entry] = true
+	}
+	w.all = w.all || seen.more
+	w.provable = seen.provable
 }
 
 // often is how often to scan the directory.
@@ -270,7 +318,7 @@ func (w *watcher) watch(real, name string) bool {
 		}
 		return true
 	}
-	if !w.warned && !errors.Is(err, fs.ErrNotExist) {
+	if !w.warned && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 		w.warned = true
 		w.store.log.Warn("cannot watch all of the key directory, so it is reread every second",
 			"dir", real, "err", err, "hint", "raise fs.inotify.max_user_watches")

@@ -24,7 +24,7 @@ func TestWatchReadsAllAfterLostEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watcher{store: store, notify: notify, changed: make(map[string]bool), folders: make(map[string]string), all: true}
+	w := &watcher{store: store, notify: notify, changed: make(map[string]bool), created: make(map[string]bool), folders: make(map[string]string), all: true}
 	// What it is told of comes from here, so it learns of nothing else.
 	events, failures := make(chan fsnotify.Event), make(chan error)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -91,5 +91,21 @@ func TestPauseAfterSlowScan(t *testing.T) {
 	p := pace{at: time.Now().Add(-time.Minute), took: time.Minute}
 	if got := p.next(unwatched); got < longest-time.Second || got > longest {
 		t.Errorf("the next scan is in %v, want %v", got, longest)
+	}
+}
+
+// When a grace period is over the directory is read once, also where the look for missing
+// files takes long and so is not taken at once.
+func TestGraceEndsOnce(t *testing.T) {
+	t.Parallel()
+	v := newVanishing(t, false)
+	store := v.open()
+	w := watcher{store: store, complete: true, provable: time.Now(),
+		scan: pace{at: time.Now()}, look: pace{at: time.Now(), took: time.Second}}
+	for range 3 {
+		w.read(time.Hour)
+	}
+	if reloads, _ := store.Reloads(); reloads != 1 {
+		t.Errorf("read %d times", reloads)
 	}
 }

@@ -75,7 +75,7 @@ func ParseAddress(s string) (Address, error) {
 // ParseAddresses reads one socket or more, with commas or white space between.
 func ParseAddresses(s string) ([]Address, error) {
 	var addresses []Address
-	for _, word := range words(s) {
+	for _, word := range Words(s) {
 		address, err := ParseAddress(word)
 		if err != nil {
 			return nil, err

@@ -1,217 +1,132 @@
 package milter
 
 import (
-	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+
+	"signpost/keystore"
+	"signpost/keystore/finding"
 )
 
-// AuthorDomains returns the domain of each address in the value of a From
-// field (RFC 5322, section 3.6.2; groups by RFC 6854), as it is written there.
+// AuthorDomain returns the domain that a message is from, as A-labels, by the values
+// of its From fields; or the reason why there is none. Several addresses are all right
+// while they share their domain.
 //
-// It is lenient where only one reading is possible, such as a display name that
-// should have been quoted, and strict where two programs could take two
-// different addresses from the field: then it is an error.
-func AuthorDomains(value string) ([]string, error) {
-	p := authorParser{rest: value}
-	for {
-		done, err := p.mailbox()
-		if err != nil {
-			return nil, err
-		}
-		if done {
-			break
-		}
+// It is the domain that every program shows. Programs differ widely in what they make
+// of a field that RFC 5322 does not allow, and of some that it does: testdata/from.txt
+// has what seven of them read. So the rule is not what one grammar says, but:
+//
+//	each @ outside of comments and quoted strings     is followed by the same domain
+//	a comment or blank about the domain or its dots   does not count (sections 3.4.1, 4.4)
+//	within a label                                    ends it, so the field is invalid
+//	an address as a display name without quotes       is ambiguous if its domain differs
+//	                                                  and has more than one label
+//	a quoted display name                             may say anything
+//	an @ in quotes or encoded, without an address or  is invalid: some take it for that of
+//	in a part of what is before the @                 an address
+//	a route (<@relay:a@b>), which some show           is ambiguous if a domain differs
+//	text after an address                             is invalid without angle brackets
+//	a domain of other characters than ASCII           must mean the same with and without
+//	                                                  the mappings of IDNA, else ambiguous
+//	an address literal                                is no domain
+//	a CR or LF that does not fold a line              is invalid: some begin a field there
+func AuthorDomain(from []string) (string, Reason, error) {
+	switch len(from) {
+	case 0:
+		return "", FromMissing, nil
+	case 1:
+	default:
+		return "", FromMultiple, finding.WithHint(fmt.Errorf("%d From fields", len(from)), oneFrom)
 	}
-	if len(p.domains) == 0 {
-		return nil, errors.New("it has no address")
-	}
-	return p.domains, nil
-}
-
-type authorParser struct {
-	rest    string
-	inGroup bool
-	domains []string
-}
-
-// mailbox reads up to and including the next separator.
-func (p *authorParser) mailbox() (done bool, err error) {
-	var text strings.Builder // outside of angle brackets, without comments
-	angle, hasAngle := "", false
-	for {
-		if p.rest == "" {
-			return true, p.add(text.String(), angle, hasAngle)
-		}
-		c := p.rest[0]
-		switch {
-		case c == ',' || c == ';':
-			p.rest = p.rest[1:]
-			if c == ';' {
-				if !p.inGroup {
-					return false, errors.New("it has a semicolon outside of a group")
-				}
-				p.inGroup = false
-			}
-			return false, p.add(text.String(), angle, hasAngle)
-		case c == ':':
-			if p.inGroup || hasAngle || strings.Contains(text.String(), "@") {
-				return false, errors.New("it has a colon in an address")
-			}
-			p.inGroup = true
-			p.rest = p.rest[1:]
-			text.Reset() // the name of the group
-		case c == '(':
-			if err := p.comment(); err != nil {
-				return false, err
-			}
-			text.WriteByte(' ')
-		case c == '"':
-			quoted, err := p.quoted()
-			if err != nil {
-				return false, err
-			}
-			if hasAngle {
-				return false, errors.New("it has text after the address")
-			}
-			text.WriteString(quoted)
-		case c == '<':
-			if hasAngle {
-				return false, errors.New("it has two addresses in angle brackets without a comma between")
-			}
-			if angle, err = p.angle(); err != nil {
-				return false, err
-			}
-			hasAngle = true
-		case c == '>':
-			return false, errors.New("it has a closing angle bracket too many")
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
-			p.rest = p.rest[1:]
-			text.WriteByte(' ')
-		case c < ' ' || c == 0x7f:
-			return false, errors.New("it has a control character")
-		default:
-			if hasAngle {
-				return false, errors.New("it has text after the address")
-			}
-			p.rest = p.rest[1:]
-			text.WriteByte(c)
-		}
-	}
-}
-
-// add takes the address of one mailbox. A piece without one is what an unquoted
-// comma in a display name leaves ("Doe, Jane <jane@example.org>").
-func (p *authorParser) add(text, angle string, hasAngle bool) error {
-	spec := strings.TrimSpace(text)
-	if hasAngle {
-		spec = angle
-	} else if !strings.Contains(spec, "@") {
-		return nil
-	}
-	domain, err := specDomain(spec)
+	mailboxes, err := parseFrom(from[0], false)
 	if err != nil {
-		return err
+		return "", FromInvalid, finding.WithHint(fmt.Errorf("from field: %w", err), plainFrom)
 	}
-	p.domains = append(p.domains, domain)
-	return nil
+	author := ""
+	for _, one := range mailboxes.authors {
+		domain, reason, err := authorName(one.domain)
+		switch {
+		case err != nil:
+			return "", reason, err
+		case author != "" && author != domain:
+			return "", FromMultiple, finding.WithHint(
+				fmt.Errorf("from field has addresses in %s and %s", author, domain), oneFrom)
+		}
+		author = domain
+	}
+	for _, one := range mailboxes.beside {
+		if strays(one.domain, author) {
+			return "", FromAmbiguous, finding.WithHint(fmt.Errorf("from field can be read as from %s and from %.100q",
+				author, strings.TrimRight(one.domain, "'")), quoteName)
+		}
+	}
+	return author, "", nil
 }
 
-// specDomain returns the domain of local-part@domain.
-func specDomain(spec string) (string, error) {
-	local := spec
-	if strings.HasPrefix(spec, `"`) {
-		p := authorParser{rest: spec}
-		quoted, err := p.quoted()
-		if err != nil {
-			return "", err
-		}
-		local, spec = quoted, p.rest
-	} else {
-		at := strings.IndexByte(spec, '@')
-		if at < 0 {
-			return "", errors.New("an address has no @")
-		}
-		local, spec = spec[:at], spec[at:]
+// strays reports whether a name that some programs take for the author's domain is none of
+// these.
+func strays(name string, authors ...string) bool {
+	domain, _, err := authorName(strings.TrimRight(name, "'")) // 'jane@example.org' <jane@example.org>
+	if err == nil && !strings.Contains(domain, ".") {
+		return false // "Jobs @ Example <jobs@example.org>": no other domain
 	}
-	if local == "" {
-		return "", errors.New("an address has nothing before the @")
-	}
-	domain, ok := strings.CutPrefix(spec, "@")
-	if !ok || domain == "" {
-		return "", errors.New("an address has no domain")
-	}
-	if strings.ContainsAny(domain, "@ \t\r\n\"(),:;<>\\") {
-		return "", errors.New("the domain of an address has a character that is not allowed")
-	}
-	return domain, nil
+	return err != nil || !slices.Contains(authors, domain)
 }
 
-// comment skips a comment, which may hold others.
-func (p *authorParser) comment() error {
-	depth := 0
-	for i := 0; i < len(p.rest); i++ {
-		switch p.rest[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			depth--
-			if depth == 0 {
-				p.rest = p.rest[i+1:]
-				return nil
-			}
+// What to do about a From field.
+const (
+	oneFrom   = "send with one From field, and with addresses of one domain in it"
+	plainFrom = "write From as Name <user@example.org>, with a name of special characters in double quotes"
+	quoteName = "put a name that contains an @ in double quotes"
+	aLabels   = "write the domain as A-labels (xn--...)"
+)
+
+// authorName returns a domain of the From field as A-labels, or the reason why it is
+// no author domain.
+func authorName(name string) (string, Reason, error) {
+	domain, err := keystore.Domain(name)
+	if err != nil && (!strings.Contains(name, ".") || strings.Contains(name, "_")) {
+		// Hosts are called localhost and web_1.example.org. Neither has a key of its own.
+		if host, hostErr := keystore.Selector(name); hostErr == nil {
+			domain, err = host, nil
 		}
 	}
-	return errors.New("it has a comment without an end")
+	if err != nil {
+		return "", FromInvalid, finding.WithHint(fmt.Errorf("from field: %w", err), plainFrom)
+	}
+	if !unmapped(name, domain) {
+		return "", FromAmbiguous, finding.WithHint(
+			fmt.Errorf("from field has the domain %q, which is %s to some programs only", name, domain), aLabels)
+	}
+	return domain, "", nil
 }
 
-// quoted returns a quoted string with its quotes.
-func (p *authorParser) quoted() (string, error) {
-	for i := 1; i < len(p.rest); i++ {
-		switch p.rest[i] {
-		case '\\':
-			i++
-		case '"':
-			quoted := p.rest[:i+1]
-			p.rest = p.rest[i+1:]
-			return quoted, nil
-		}
+// unmapped reports whether a domain is the same to programs that map characters before
+// they look a name up (RFC 5895; UTS #46), those that map as IDNA2003 did, and those that
+// take it as it stands (RFC 5891, section 4). Soft hyphens, fullwidth letters and ß are
+// what they differ in.
+func unmapped(name, domain string) bool {
+	if !strings.ContainsFunc(name, func(c rune) bool { return c >= utf8.RuneSelf }) {
+		return true
 	}
-	return "", errors.New("it has a quoted string without an end")
+	name = strings.TrimSuffix(lowerASCII(name), ".")
+	strict, err := idna.Registration.ToASCII(name)
+	if err != nil || strict != domain {
+		return false
+	}
+	old, err := idna.New(idna.MapForLookup(), idna.Transitional(true)).ToASCII(name)
+	return err == nil && old == domain
 }
 
-// angle returns what is between angle brackets, less an obsolete route.
-func (p *authorParser) angle() (string, error) {
-	p.rest = p.rest[1:]
-	var b strings.Builder
-	for p.rest != "" {
-		switch c := p.rest[0]; {
-		case c == '>':
-			p.rest = p.rest[1:]
-			spec := strings.TrimSpace(b.String())
-			if strings.HasPrefix(spec, "@") {
-				_, spec, _ = strings.Cut(spec, ":")
-			}
-			return spec, nil
-		case c == '<':
-			return "", errors.New("it has an angle bracket within an address")
-		case c == '"':
-			quoted, err := p.quoted()
-			if err != nil {
-				return "", err
-			}
-			b.WriteString(quoted)
-		case c == '(':
-			if err := p.comment(); err != nil {
-				return "", err
-			}
-		case c < ' ' && c != '\t' && c != '\r' && c != '\n':
-			return "", errors.New("it has a control character")
-		default:
-			p.rest = p.rest[1:]
-			b.WriteByte(c)
+func lowerASCII(s string) string {
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' {
+			return c + 'a' - 'A'
 		}
-	}
-	return "", errors.New("it has an angle bracket without an end")
+		return c
+	}, s)
 }

@@ -1,7 +1,6 @@
 package milter
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,37 +13,40 @@ import (
 	"signpost/keystore/finding"
 )
 
-const (
-	// readBuffer holds any frame but a large header field and a body chunk,
-	// which is taken in the pieces that come.
-	readBuffer = headSize + maxOtherFrame
-	// frameTimeout is how long a frame that has begun may take to arrive, a
-	// reply to leave, and a new peer to begin the negotiation.
-	frameTimeout = 30 * time.Second
-)
+// frameTimeout is how long a frame that has begun may take to arrive, a reply to
+// leave, and a new peer to begin the negotiation.
+const frameTimeout = 30 * time.Second
 
 // conn reads frames from a peer and writes replies to it. Only whole frames of
 // a bounded size and a known shape get through. It keeps the time limits, and
 // ends the session between messages when the server shuts down.
 //
-// One goroutine uses it; drain is called by others.
+// One goroutine uses it; drain and displace are called by others.
 type conn struct {
 	net.Conn
 	server *Server
-	in     *bufio.Reader
-	out    []byte // replies not yet sent
+	holder *holder // of its place
+	in     input
+	out    []byte   // replies not yet sent
+	short  [64]byte // holds most of them
 
-	taken int    // bytes in the buffer of in that the last frame or piece has
-	body  int    // bytes of a body chunk that are still to come
-	large []byte // a header field that is too large for the buffer
+	taken   int    // bytes in the buffer of in that the last frame or piece has
+	body    int    // bytes of a body chunk that are still to come
+	large   []byte // a header field that is too large for the buffer
+	memory  account
+	wasting bool // nothing more is kept of the header of this message
 
-	began   bool // the peer has negotiated
-	message bool // between MAIL and the answer to the end of the message
+	began   bool      // the peer has negotiated
+	message bool      // between MAIL and the answer to the end of the message
+	expires time.Time // when a message whose header has begun must have ended
 
 	waiting  time.Time // since when the reader has been waiting
 	patience time.Duration
 	between  bool // it waits between messages, with no part of a frame read
+	resting  bool // it waits for a frame, and nothing is here but the state of the session
+	stays    bool // it could not be handed over
 
+	standing
 	draining    atomic.Pointer[time.Time] // when to close even a busy connection
 	acknowledge func()
 }
@@ -56,7 +58,8 @@ const (
 )
 
 // next returns the next frame. Its payload is good until the next call. That of
-// a body chunk is not there yet: piece returns it.
+// a body chunk is not there yet: piece returns it. That of a header field is nil
+// when there was no memory for it.
 func (c *conn) next() (command byte, payload []byte, err error) {
 	c.drop()
 	size, err := c.begin()
@@ -74,11 +77,16 @@ func (c *conn) next() (command byte, payload []byte, err error) {
 	if err := checkSize(command, size); err != nil {
 		return 0, nil, err
 	}
+	c.schedule(command)
 	switch {
 	case command == cmdBody:
 		c.taken, c.body = headSize, size
 	case size > maxOtherFrame:
 		payload, err = c.largeField(size)
+		if payload == nil && err == nil {
+			c.follow(command)
+			return command, nil, nil
+		}
 	default:
 		payload, err = c.await(headSize + size)
 		if err == nil {
@@ -105,32 +113,37 @@ func (c *conn) piece() ([]byte, error) {
 	if _, err := c.await(1); err != nil {
 		return nil, unexpected(err)
 	}
-	c.taken = min(c.in.Buffered(), c.body)
+	piece := c.in.buffered()
+	piece = piece[:min(len(piece), c.body)]
+	c.taken = len(piece)
 	c.body -= c.taken
-	return c.in.Peek(c.taken)
+	return piece, nil
 }
 
 // drop makes room for what comes next.
 func (c *conn) drop() {
-	_, _ = c.in.Discard(c.taken)
+	c.in.discard(c.taken)
 	c.taken = 0
 }
 
 // begin waits for the length of the next frame and returns the size of its
 // payload. This is where a session ends in good order.
 func (c *conn) begin() (size int, err error) {
-	c.between = !c.message && c.in.Buffered() == 0
+	c.between = !c.message && len(c.in.buffered()) == 0
+	c.resting = c.expires.IsZero() && len(c.in.buffered()) == 0 && c.server.HandOver != nil && !c.stays
 	length, err := c.await(lengthSize)
-	idle := c.between && c.in.Buffered() == 0
-	c.between = false
+	idle, rests := c.between && len(c.in.buffered()) == 0, c.rests(err)
+	c.between, c.resting = false, false
 	switch until := c.draining.Load(); {
+	case rests:
+		return 0, errHandedOver
 	case err != nil && idle && until != nil:
 		return 0, io.EOF
-	case err != nil && c.in.Buffered() > 0:
+	case err != nil && len(c.in.buffered()) > 0:
 		return 0, unexpected(err)
 	case err != nil:
 		return 0, err
-	case until != nil && !c.message && time.Now().After(*until):
+	case until != nil && !c.message && time.Now().After(*until) && (c.server.HandOver == nil || c.stays):
 		return 0, io.EOF
 	}
 	n := binary.BigEndian.Uint32(length)
@@ -145,39 +158,31 @@ func (c *conn) begin() (size int, err error) {
 
 // await waits until the first n bytes of a frame are there, without taking them.
 func (c *conn) await(n int) ([]byte, error) {
-	if have := c.in.Buffered(); have < n {
+	if have := len(c.in.buffered()); have < n {
 		if c.began && have == 0 && c.body == 0 {
 			c.limit(c.server.limits.Idle)
 		} else {
 			c.limit(frameTimeout)
 		}
 	}
-	return c.in.Peek(n)
+	for len(c.in.buffered()) < n {
+		if err := c.patiently(c.in.fill); err != nil {
+			return nil, err
+		}
+	}
+	return c.in.buffered()[:n], nil
 }
 
-// largeField reads a header field that the buffer cannot hold. What exceeds the
-// bound on the whole header is dropped: the message is then refused, or let
-// through, for what it is. Memory grows with what arrives, not with what the
-// head of the frame claims.
-func (c *conn) largeField(size int) ([]byte, error) {
-	_, _ = c.in.Discard(headSize)
-	keep := min(size, c.server.limits.HeaderBytes+1)
-	c.large = c.large[:0]
-	c.limit(frameTimeout)
-	for len(c.large) < keep {
-		start, step := len(c.large), min(keep-len(c.large), readBuffer)
-		c.large = append(c.large, make([]byte, step)...)
-		if _, err := io.ReadFull(c.in, c.large[start:]); err != nil {
-			return nil, err
+// schedule gives a message whose header begins the time to its end. Before that
+// the SMTP client sets the pace, and then a queue file: Postfix and Sendmail send
+// header and body when they have the whole message.
+func (c *conn) schedule(command byte) {
+	switch command {
+	case cmdHeader, cmdEndOfHead, cmdBody, cmdEndOfBody:
+		if c.expires.IsZero() {
+			c.expires = time.Now().Add(c.server.limits.Message)
 		}
 	}
-	if keep < size {
-		if _, err := c.in.Discard(size - keep); err != nil {
-			return nil, err
-		}
-		c.large[keep-1] = 0
-	}
-	return c.large, nil
 }
 
 // follow keeps track of whether a message is in transit.
@@ -185,14 +190,26 @@ func (c *conn) follow(command byte) {
 	switch command {
 	case cmdNegotiate:
 		c.began = true
-	case cmdMail, cmdHeader, cmdEndOfHead, cmdBody, cmdEndOfBody:
+	case cmdMail:
+		c.over()
 		c.message = true
-	case cmdAbort, cmdQuit, cmdQuitReuse:
-		c.message = false
+		c.step(true)
+	case cmdHeader, cmdEndOfHead, cmdBody, cmdEndOfBody:
+		c.message = true
+	case cmdConnect, cmdAbort, cmdQuit, cmdQuitReuse:
+		c.over()
 	}
 	if command != cmdHeader && cap(c.large) > 0 {
 		c.large = nil // such a field is rare, and the connection may live long
 	}
+}
+
+// over is the end of a message, if there was one.
+func (c *conn) over() {
+	if c.message {
+		c.step(false)
+	}
+	c.message, c.expires, c.wasting = false, time.Time{}, false
 }
 
 // limit sets how long to wait for something to read.
@@ -207,10 +224,17 @@ func (c *conn) limit(d time.Duration) {
 // until is when the reader loses its patience: soon, when the server shuts down
 // and nothing is in transit.
 func (c *conn) until() time.Time {
+	if c.resting && c.draining.Load() != nil {
+		return c.waiting
+	}
 	if c.between && c.draining.Load() != nil {
 		return c.waiting.Add(min(c.patience, c.server.quiet))
 	}
-	return c.waiting.Add(c.patience)
+	until := c.waiting.Add(c.patience)
+	if !c.expires.IsZero() && c.expires.Before(until) {
+		return c.expires
+	}
+	return until
 }
 
 // drain ends the session as soon as no message is in transit and the peer has
@@ -220,21 +244,19 @@ func (c *conn) drain(until time.Time) {
 	_ = c.SetReadDeadline(time.Now()) // the reader wakes and looks again
 }
 
-// source reads from the peer until the reader has lost its patience. Before it
-// waits, the replies leave.
-type source struct{ *conn }
-
-func (s source) Read(p []byte) (int, error) {
-	if err := s.flush(); err != nil {
-		return 0, err
+// patiently reads until the reader has lost its patience. Before it waits, the
+// replies leave.
+func (c *conn) patiently(read func() error) error {
+	if err := c.flush(); err != nil {
+		return err
 	}
 	for {
-		n, err := s.Conn.Read(p)
-		s.acknowledge()
-		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(s.until()) {
-			return n, err
+		err := read()
+		c.acknowledge()
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(c.until()) {
+			return err
 		}
-		_ = s.SetReadDeadline(s.until())
+		_ = c.SetReadDeadline(c.until())
 	}
 }
 
@@ -244,7 +266,7 @@ func (c *conn) flush() error {
 	}
 	_ = c.SetWriteDeadline(time.Now().Add(frameTimeout))
 	_, err := c.Conn.Write(c.out)
-	c.out = c.out[:0]
+	c.out = c.short[:0]
 	return err
 }
 
@@ -252,9 +274,15 @@ func (c *conn) flush() error {
 func (c *conn) report(err error) {
 	var bad frameError
 	switch {
+	case c.displaced.Load(), errors.Is(err, errHandedOver):
+		// Said by who did it.
 	case errors.As(err, &bad):
 		c.server.counters.refused("frame")
 		c.server.log.Warn("connection closed: the peer does not speak milter", "peer", peerName(c), finding.Attr(err))
+	case errors.Is(err, os.ErrDeadlineExceeded) && !c.expires.IsZero() && !time.Now().Before(c.expires):
+		c.server.counters.refused("slow")
+		c.server.log.Warn("connection closed: the message took too long", "peer", peerName(c),
+			"limit", c.server.limits.Message, "hint", "the MTA tries again; find out what holds the peer up")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.server.counters.refused("idle")
 		c.server.log.Info("connection closed: idle for too long", "peer", peerName(c), "message", c.message)

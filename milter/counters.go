@@ -36,7 +36,7 @@ func (c *Counters) Messages() map[Reason]int64 {
 }
 
 // Refused returns the number of connections closed by us, by why: peer, limit,
-// stopping, frame, negotiation, idle, panic.
+// peer-limit, stopping, displaced, frame, negotiation, idle, slow, panic.
 func (c *Counters) Refused() map[string]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

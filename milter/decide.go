@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/milter/logins"
 )
 
 // Reason says why a message was or was not signed. It stands in the log and
@@ -19,12 +19,18 @@ type Reason string
 const (
 	UntrustedClient Reason = "untrusted-client"
 	HeaderTooLarge  Reason = "header-too-large"
+	MemoryLimit     Reason = "memory-limit"
 	FromMissing     Reason = "from-missing"
+	LoginMismatch   Reason = "login-mismatch"
 	FromMultiple    Reason = "from-multiple"
 	FromInvalid     Reason = "from-invalid"
+	FromAmbiguous   Reason = "from-ambiguous"
 	NoKey           Reason = "no-key"
 	KeyBroken       Reason = "key-broken"
+	KeyUnknown      Reason = "key-unknown"
+	RelayKey        Reason = "relay-key"
 	SignFailed      Reason = "sign-failed"
+	LineTooLong     Reason = "line-too-long"
 	Signed          Reason = "signed"
 )
 
@@ -50,15 +56,25 @@ func (c Client) String() string {
 	return name
 }
 
-// Rules say who gets signed. They are immutable.
+// Rules say who gets signed. They are immutable, but for the files of Logins.
 type Rules struct {
 	// Trusted are the networks whose clients are signed without a login.
 	Trusted []netip.Prefix
-	// MustSign are the domains, as A-labels, whose mail is deferred
-	// rather than sent unsigned.
+	// MustSign are the domains, as A-labels, whose mail is never sent unsigned.
 	MustSign map[string]bool
 	// Subdomains lets the key of a domain sign for what is below it.
 	Subdomains bool
+	// Also signs mail of all author domains, or of those without a key.
+	Also Also
+	// DeferUnsignable defers what has to be signed and never can be, for its From
+	// fields, where else it is refused.
+	DeferUnsignable bool
+	// Logins say which SASL logins own an author's address. Mail of a login that does not is
+	// rejected; clients without a login are not asked. Nil lets every login use every address.
+	Logins *logins.Maps
+	// LongLines is what to do with a message whose signature a long line breaks on
+	// delivery: Accept signs it all the same. A warning is logged whatever it is.
+	LongLines Action
 }
 
 // KeySource returns the keys that sign for a domain given as A-labels, lower case:
@@ -66,46 +82,117 @@ type Rules struct {
 // is wrong when there is one and none is usable.
 type KeySource func(domain string) ([]*keystore.Key, error)
 
+// Action is how the MTA is answered.
+type Action int
+
+// The actions, as libmilter names them (SMFIS_...).
+const (
+	Accept   Action = iota
+	TempFail        // the message is deferred rather than sent unsigned
+	Reject          // the same where trying again is of no use
+)
+
 // Verdict is what happens to a message.
 type Verdict struct {
-	Reason   Reason
-	TempFail bool            // defer it, rather than let it go unsigned
-	Author   string          // author domain as A-labels, where known
-	Keys     []*keystore.Key // that sign; none unless the reason is Signed
-	Err      error           // what is wrong, where something is
+	Reason Reason
+	Action Action
+	Author string          // author domain as A-labels, where known
+	Keys   []*keystore.Key // that sign, those of Also last; none unless the reason is Signed
+	Err    error           // what is wrong, where something is
+	// Keyless says that the author domain has no key, whether or not another signs.
+	Keyless bool
+	// AlsoErr is why the keys of Also do not sign beside those of the author domain.
+	AlsoErr error
 }
 
 // Decide applies the rules to a message with the values of its From fields: the
 // first reason that applies counts. No other header field is looked at.
 func (r *Rules) Decide(client Client, from []string, keys KeySource) Verdict {
-	author, reason, err := authorDomain(from)
-	switch {
-	case !r.trusts(client):
+	author, reason, err := AuthorDomain(from)
+	if !r.trusts(client) {
 		return Verdict{Reason: UntrustedClient, Author: author}
-	case reason != "":
-		return Verdict{Reason: reason, Author: author, Err: err}
+	}
+	if domain, err := r.misuse(client.Login, from); err != nil {
+		return Verdict{Reason: LoginMismatch, Action: Reject, Author: domain, Err: err}
+	}
+	if reason != "" {
+		return r.unsignable(reason, err, from, keys)
 	}
 	signing, must, err := r.Keys(author, keys)
 	switch {
 	case err == nil:
-		return Verdict{Reason: Signed, Author: author, Keys: signing}
+		return r.beside(Verdict{Reason: Signed, Author: author, Keys: signing}, keys)
+	case errors.Is(err, keystore.ErrNoAnswer):
+		return Verdict{Reason: KeyUnknown, Action: TempFail, Author: author, Err: err}
 	case !errors.Is(err, keystore.ErrNoKey):
 		// A key is there, so its owner means this mail to be signed.
-		return Verdict{Reason: KeyBroken, TempFail: true, Author: author, Err: err}
+		return Verdict{Reason: KeyBroken, Action: TempFail, Author: author, Err: err}
 	case must:
-		return Verdict{Reason: NoKey, TempFail: true, Author: author,
-			Err: fmt.Errorf("no key for %s, and its mail must be signed", author)}
+		return Verdict{Reason: NoKey, Action: TempFail, Author: author, Keyless: true, Err: mustSign(author, err)}
+	case r.Also.Domain != "":
+		return r.instead(Verdict{Author: author, Keyless: true}, keys)
 	}
-	return Verdict{Reason: NoKey, Author: author}
+	return Verdict{Reason: NoKey, Author: author, Keyless: true, Err: more(err)}
+}
+
+// mustSign says why mail that must be signed is not, for want of a key.
+func mustSign(author string, why error) error {
+	if why = more(why); why != nil {
+		return fmt.Errorf("no key for %s, and its mail must be signed: %w", author, why)
+	}
+	return fmt.Errorf("no key for %s, and its mail must be signed", author)
+}
+
+// more returns the error if it says more than that there is no key.
+func more(err error) error {
+	if errors.Unwrap(err) == nil {
+		return nil
+	}
+	return err
+}
+
+// unsignable is the verdict on a message whose From fields have no author domain. If any
+// program might show a domain there that has a key or must be signed, it does not pass.
+func (r *Rules) unsignable(reason Reason, why error, from []string, keys KeySource) Verdict {
+	v := Verdict{Reason: reason, Err: why}
+	if reason == FromMissing {
+		return v
+	}
+	names, whole := namedDomains(from)
+	for _, name := range names {
+		domain, ok := r.Covering(name, keys)
+		if _, err := keys(domain); ok && errors.Is(err, keystore.ErrNoAnswer) && !r.MustSign[domain] {
+			v.Author, v.Action = name, TempFail
+			v.Err = fmt.Errorf("whether mail of %s must be signed is not known (%w), and it cannot be: %w", domain, err, why)
+		} else if ok {
+			v.Author, v.Action = name, Reject
+			v.Err = fmt.Errorf("mail of %s must be signed and cannot be: %w", domain, why)
+			break
+		}
+	}
+	switch {
+	case v.Action == TempFail, v.Author == "" && whole:
+		return v
+	case v.Author == "":
+		v.Err = fmt.Errorf("the From fields are too large, or in too odd a charset, to tell whose mail it is: %w", why)
+	}
+	if v.Action = Reject; r.DeferUnsignable {
+		v.Action = TempFail
+	}
+	return v
 }
 
 // Keys returns the keys that sign for an author domain: its own or, with
 // Subdomains, those of the nearest domain above it that has any. The error is
-// that of the source; must says whether mail may not go without them.
+// that of the source, of the author domain where none has any; must says whether mail may not go without them.
 func (r *Rules) Keys(author string, keys KeySource) (signing []*keystore.Key, must bool, err error) {
 	for name := range dns.Walk(author) {
 		must = must || r.MustSign[name]
-		if signing, err = keys(name); !errors.Is(err, keystore.ErrNoKey) || !r.Subdomains {
+		found, why := keys(name)
+		if err == nil || !errors.Is(why, keystore.ErrNoKey) {
+			signing, err = found, why
+		}
+		if !errors.Is(why, keystore.ErrNoKey) || !r.Subdomains {
 			break
 		}
 	}
@@ -127,40 +214,29 @@ func (r *Rules) Covering(author string, keys KeySource) (string, bool) {
 }
 
 func (r *Rules) trusts(client Client) bool {
-	return client.Login != "" || client.Local || within(r.Trusted, client.Addr)
+	return client.Login != "" || client.Local || Within(r.Trusted, client.Addr)
 }
 
+// isFrom reports whether a field is From. White space may stand before the colon (RFC
+// 5322, section 4.5), where many programs see no From field and some do.
 func isFrom(name []byte) bool {
 	return len(name) >= len("From") && name[0]|0x20 == 'f' && bytes.EqualFold(bytes.TrimRight(name, " \t"), []byte("From"))
 }
 
-// authorDomain returns the author domain as A-labels, or the reason why there
-// is none. Several addresses are all right while they share their domain.
-func authorDomain(from []string) (string, Reason, error) {
-	switch len(from) {
-	case 0:
-		return "", FromMissing, nil
-	case 1:
-	default:
-		return "", FromMultiple, fmt.Errorf("%d From fields", len(from))
-	}
-	domains, err := AuthorDomains(from[0])
-	if err != nil {
-		return "", FromInvalid, fmt.Errorf("from field: %w", err)
-	}
-	author := ""
-	for _, name := range domains {
-		domain, err := keystore.Domain(name)
-		if single, selErr := keystore.Selector(name); err != nil && selErr == nil && !strings.Contains(single, ".") {
-			domain, err = single, nil // "localhost": valid, but never with a key
+// hidesFrom reports whether a field of another name has a line within that begins as a
+// From field does, where no line should: after a CR or LF that does not fold. Some
+// programs see a field there. AuthorDomain makes nothing of such a value.
+func hidesFrom(value []byte) bool {
+	for {
+		i := bytes.IndexAny(value, "\r\n")
+		if i < 0 {
+			return false
 		}
-		switch {
-		case err != nil:
-			return "", FromInvalid, fmt.Errorf("from field: %w", err)
-		case author != "" && author != domain:
-			return "", FromMultiple, fmt.Errorf("from field has addresses in %s and %s", author, domain)
+		value = value[i+1:]
+		if len(value) > 0 && value[0]|0x20 == 'f' {
+			if name, _, found := bytes.Cut(value, []byte(":")); found && isFrom(name) {
+				return true
+			}
 		}
-		author = domain
 	}
-	return author, "", nil
 }

@@ -2,11 +2,13 @@ package milter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"signpost/keystore/finding"
 	"signpost/milter/dkim"
+	"signpost/milter/longline"
 )
 
 // message is the state of one message. It is used again for the next.
@@ -15,18 +17,42 @@ type message struct {
 	signing     bool     // the signer has begun
 	from        []string // the values of the From fields, as they came
 	headerBytes int
+	memory      *account
 	trusted     bool // the client is; known with the first field that is looked at
-	tooLarge    bool
+	dropped     dropped
 	decided     bool
 	verdict     Verdict
-	size        int64 // of the body, in octets
+	long        *LongLine     // what breaks the signature later
+	body        longline.Body // looks for such a line
+	size        int64         // of the body, in octets
 	took        time.Duration
-	signatures  [2]dkim.Signature // RSA and Ed25519
+	signatures  [4]dkim.Signature // RSA and Ed25519, of the author domain and the relay
+	out         []byte            // room for the answer
 }
 
+// dropped says why nothing is kept of the header.
+type dropped uint8
+
+const (
+	kept     dropped = iota
+	tooLarge         // over the bound for one message
+	noMemory         // over that for all messages in transit
+)
+
 func (m *message) reset() {
+	m.drop(kept)
+	*m = message{signer: m.signer, from: m.from, out: m.out}
+}
+
+// drop forgets the header, and keeps no memory that is more than usual.
+func (m *message) drop(why dropped) {
 	m.signer.Reset()
-	*m = message{signer: m.signer, from: m.from[:0]}
+	clear(m.from)
+	m.from = m.from[:0]
+	if cap(m.from) > 16 {
+		m.from = nil
+	}
+	m.dropped = why
 }
 
 // fieldCost is what a header field takes beside its octets, so that the bound
@@ -37,17 +63,20 @@ const fieldCost = 64
 // known. A bare value lacks the space after the colon. Of a message that will
 // not be signed whatever it says, only the author is of interest.
 func (m *message) field(s *Server, client Client, name, value []byte, bare bool) {
-	from := isFrom(name)
+	from := isFrom(name) || hidesFrom(value)
 	if m.headerBytes == 0 {
 		m.trusted = s.Rules.trusts(client)
 	}
-	if m.tooLarge || !m.trusted && !from {
+	if m.dropped != kept || !m.trusted && !from {
 		return
 	}
 	m.headerBytes += len(name) + len(value) + fieldCost
 	if m.headerBytes > s.limits.HeaderBytes {
-		m.tooLarge, m.from = true, m.from[:0]
-		m.signer.Reset()
+		m.drop(tooLarge)
+		return
+	}
+	if m.headerBytes > reserve && !m.memory.take(m.grows(name, value, from, bare)) {
+		m.drop(noMemory)
 		return
 	}
 	if from {
@@ -58,7 +87,23 @@ func (m *message) field(s *Server, client Client, name, value []byte, bare bool)
 	}
 	if m.trusted {
 		m.signer.Field(name, value)
+		m.longField(s, name, value)
 	}
+}
+
+// grows returns about how much memory a field takes. That of the author is copied,
+// and copied again in being parsed.
+func (m *message) grows(name, value []byte, from, bare bool) (size int) {
+	if m.trusted {
+		size = m.signer.Grows(name, value)
+	}
+	if from {
+		size += 4 * len(value)
+	}
+	if bare {
+		size += len(value)
+	}
+	return size
 }
 
 // decide chooses the keys when the header is complete.
@@ -68,10 +113,14 @@ func (m *message) decide(s *Server, client Client) {
 	}
 	m.decided = true
 	m.verdict = s.Rules.Decide(client, m.from, s.Keys)
-	if m.tooLarge && m.verdict.Reason != UntrustedClient {
-		m.verdict = Verdict{Reason: HeaderTooLarge, TempFail: true, Err: finding.WithHint(
-			fmt.Errorf("the header has more than %d bytes", s.limits.HeaderBytes),
-			"raise this limit, or lower header_size_limit of Postfix")}
+	if m.verdict.Keyless && s.Keyless != nil {
+		s.Keyless(m.verdict.Author)
+	}
+	if m.dropped != kept && m.verdict.Reason != UntrustedClient {
+		m.verdict = Verdict{Reason: m.dropped.reason(), Action: TempFail, Err: m.dropped.err(&s.limits)}
+	}
+	if m.headerBytes > reserve {
+		m.verdict.Author = strings.Clone(m.verdict.Author) // not a part of a large field
 	}
 	if len(m.verdict.Keys) == 0 {
 		return
@@ -80,11 +129,34 @@ func (m *message) decide(s *Server, client Client) {
 	for _, key := range m.verdict.Keys {
 		signatures = append(signatures, dkim.Signature{Domain: key.Domain, Selector: key.Selector, Key: key.Signer})
 	}
-	if err := m.signer.Begin(signatures...); err != nil {
+	err := m.signer.Begin(signatures...)
+	if n := m.verdict.required(); err != nil && n < len(signatures) {
+		m.verdict.withoutAlso(err)
+		err = m.signer.Begin(signatures[:n]...)
+	}
+	if err != nil {
 		m.fail(err)
 		return
 	}
+	m.body.Rule = s.lines.body
 	m.signing = true
+}
+
+func (d dropped) reason() Reason {
+	if d == noMemory {
+		return MemoryLimit
+	}
+	return HeaderTooLarge
+}
+
+func (d dropped) err(limits *Limits) error {
+	if d == noMemory {
+		return finding.WithHint(
+			fmt.Errorf("the headers in transit take all of the %d bytes that they may", limits.Memory),
+			"raise this limit, or find out who sends such large headers")
+	}
+	return finding.WithHint(fmt.Errorf("the header has more than %d bytes", limits.HeaderBytes),
+		"raise this limit, or lower header_size_limit of Postfix")
 }
 
 // write hashes a part of the body.
@@ -92,6 +164,7 @@ func (m *message) write(chunk []byte) {
 	m.size += int64(len(chunk))
 	if m.signing {
 		_, _ = m.signer.Write(chunk) // never fails
+		m.body.Write(chunk)
 	}
 }
 
@@ -102,11 +175,20 @@ func (m *message) sign(s *Server) []string {
 	if !m.signing {
 		return nil
 	}
+	m.longBody()
+	if m.long != nil && s.Rules.LongLines != Accept {
+		m.verdict = Verdict{Reason: LineTooLong, Action: s.Rules.LongLines, Author: m.verdict.Author, Err: m.long.err()}
+		return nil
+	}
 	s.processors <- struct{}{}
 	start := time.Now()
 	values, err := m.signer.Sign(start)
 	m.took = time.Since(start)
 	<-s.processors
+	if n := m.verdict.required(); err != nil && n < len(values) && !slices.Contains(values[:n], "") {
+		m.verdict.withoutAlso(err)
+		values, err = values[:n], nil
+	}
 	if err != nil {
 		m.fail(err)
 		return nil
@@ -115,7 +197,7 @@ func (m *message) sign(s *Server) []string {
 }
 
 func (m *message) fail(err error) {
-	m.verdict = Verdict{Reason: SignFailed, TempFail: true, Author: m.verdict.Author, Err: err}
+	m.verdict = Verdict{Reason: SignFailed, Action: TempFail, Author: m.verdict.Author, Err: err}
 	m.signing = false
 }
 
@@ -127,9 +209,10 @@ func (s *Server) record(m *message, client Client, queueID string) {
 	}
 	v := m.verdict
 	if s.Observe != nil {
-		s.Observe(&Outcome{Verdict: v, Client: client, QueueID: queueID, Took: m.took, Size: m.size})
+		s.Observe(&Outcome{Verdict: v, Client: client, QueueID: queueID, Took: m.took, Size: m.size, Long: m.long})
 	}
 	s.counters.message(v.Reason)
+	s.also.note(&v, s.Rules.Also, s.log)
 	if queueID == "" {
 		queueID = "NOQUEUE"
 	}
@@ -140,17 +223,31 @@ func (s *Server) record(m *message, client Client, queueID string) {
 			added = append(added, fmt.Sprintf("(s=%s, d=%s)", key.Selector, key.Domain))
 		}
 		s.log.Info(queueID+": DKIM-Signature field added "+strings.Join(added, ", "), attrs...)
+		if m.long != nil {
+			s.log.Warn("the signature breaks on delivery: a line is too long", append(attrs, m.long.attrs()...)...)
+		}
 		return
 	}
 	attrs = append(attrs, "reason", string(v.Reason))
-	if v.Err != nil {
+	why := "for it would go out unsigned"
+	switch {
+	case v.Reason == LineTooLong:
+		why = "for a line is too long"
+		attrs = append(attrs, m.long.attrs()...)
+	case v.Reason == LoginMismatch:
+		why = "for its login does not own the address in From"
+		attrs = append(attrs, "login", client.Login, finding.Attr(v.Err))
+	case v.Err != nil:
 		attrs = append(attrs, finding.Attr(v.Err))
 	}
-	if v.TempFail {
-		s.log.Error(queueID+": deferred, for it would go out unsigned", attrs...)
-		return
+	switch v.Action {
+	case TempFail:
+		s.log.Error(queueID+": deferred, "+why, attrs...)
+	case Reject:
+		s.log.Error(queueID+": refused, "+why, attrs...)
+	default:
+		s.log.Info(queueID+": not signed", attrs...)
 	}
-	s.log.Info(queueID+": not signed", attrs...)
 }
 
 // Outcome is what became of a message.
@@ -160,6 +257,7 @@ type Outcome struct {
 	QueueID string
 	Took    time.Duration // making the signatures
 	Size    int64         // of the body, in octets
+	Long    *LongLine     // that breaks the signature later, nil for none
 }
 
 // Try does with a message what a session of an MTA would, its line in the log

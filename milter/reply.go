@@ -45,3 +45,32 @@ func appendInsert(frames []byte, name, value string) []byte {
 	}
 	return finished(append(frames, 0), start)
 }
+
+// refusal returns the SMTP reply of a verdict that is no acceptance (RFC 3463: 5.7.1, and
+// 5.6.0 for what is in the message). What never gets better is told to whom it concerns.
+func refusal(v Verdict) string {
+	status := ".7.1 "
+	switch v.Reason {
+	case LoginMismatch, FromMultiple, FromInvalid, FromAmbiguous:
+	case LineTooLong:
+		status = ".6.0 "
+	case MemoryLimit:
+		return "451 4.3.0 too much mail in transit, try again later"
+	default:
+		return "451 4.7.1 the message cannot be signed now, try again later"
+	}
+	code := "550 5"
+	if v.Action == TempFail {
+		code = "451 4"
+	}
+	// A % has a meaning in replies of milters, and text from a message has no place there.
+	return code + status + strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' || c == '%' {
+			return '?'
+		}
+		return c
+	}, v.Err.Error()[:min(len(v.Err.Error()), maxReply)])
+}
+
+// maxReply leaves room in a line of SMTP (RFC 5321, section 4.5.3.1.5).
+const maxReply = 400

@@ -3,7 +3,6 @@
 package milter
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"signpost/keystore/finding"
@@ -20,9 +20,12 @@ import (
 // Config is what a Server works by. All fields but Limits and Observe are
 // required.
 type Config struct {
-	Keys   KeySource // asked for each message
-	Policy *dkim.Policy
-	Rules  Rules
+	Keys KeySource // asked for each message
+	// Keyless, if not nil, is called with the author domain of each message of a trusted
+	// client for which there is no key, before it is answered.
+	Keyless func(author string)
+	Policy  *dkim.Policy
+	Rules   Rules
 	// Peers are the networks that TCP connections are taken from, for the
 	// server signs for whoever reaches it.
 	Peers  []netip.Prefix
@@ -31,38 +34,54 @@ type Config struct {
 	// Observe, if not nil, is called for each message when its answer is
 	// decided, health checks apart. It may be called by many goroutines at once.
 	Observe func(*Outcome)
+	// HandOver, if not nil, takes the sessions that a shutdown would end. See Shutdown.
+	HandOver HandOver
 }
 
 // Limits bound what peers can take. Zero fields mean the default.
 type Limits struct {
-	HeaderBytes int           // of one message: names and values of all fields
-	Connections int           // at one time
-	Idle        time.Duration // without a frame
+	HeaderBytes     int           // of one message: names and values of all fields
+	Memory          int           // of all messages in transit, beyond a few KiB each
+	Connections     int           // at one time
+	PeerConnections int           // of those, of one peer
+	Message         time.Duration // from the first header field to the end of the body
+	Idle            time.Duration // without a frame
 }
 
 // DefaultLimits leave room for the largest settings that are seen in use: a
-// header_size_limit of 4 MB, hundreds of smtpd processes, slow SMTP clients.
+// header_size_limit of 4 MB, hundreds of smtpd processes, slow SMTP clients. A
+// message has the time of milter_content_timeout. PeerConnections are by default
+// three quarters of Connections.
 func DefaultLimits() Limits {
-	return Limits{HeaderBytes: 8 << 20, Connections: 1000, Idle: time.Hour}
+	return Limits{HeaderBytes: 8 << 20, Memory: 256 << 20, Connections: 1000,
+		Message: 5 * time.Minute, Idle: time.Hour}
 }
 
 // Server serves milter sessions on any number of listeners.
 type Server struct {
 	Config
 	recipe     *dkim.Recipe
+	lines      lineRules
 	limits     Limits
 	log        *slog.Logger
 	counters   *Counters
+	also       alsoState
 	processors chan struct{} // held while a signature is made
-	sessions   sync.Pool     // of *session, with their buffers
+	budget     *budget
+	buffers    sync.Pool // of *[readBuffer]byte
+	messages   sync.Pool // of *message
 	ended      sync.WaitGroup
 
 	mu        sync.Mutex
-	conns     map[*conn]struct{}
+	places    *places
 	listeners map[net.Listener]struct{}
 	taken     int64      // connections taken in since the start
 	full      bool       // the bound on connections is reached, and that has been said
 	until     *time.Time // set by Shutdown
+	displaced seldom
+	greedy    seldom
+	handed    atomic.Int64 // sessions handed over
+	unhanded  seldom
 
 	// quiet is how long a connection must have been between messages before a
 	// shutdown closes it: the SMTP client may have more to send.
@@ -80,23 +99,31 @@ func NewServer(config Config) (*Server, error) {
 	s := &Server{
 		Config:     config,
 		recipe:     recipe,
+		lines:      lineRulesOf(config.Policy),
 		limits:     config.Limits,
 		log:        config.Log,
 		counters:   newCounters(),
 		processors: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		conns:      make(map[*conn]struct{}),
 		listeners:  make(map[net.Listener]struct{}),
 		quiet:      time.Second,
 	}
 	if s.limits.HeaderBytes == 0 {
 		s.limits.HeaderBytes = defaults.HeaderBytes
 	}
+	if s.limits.Memory == 0 {
+		s.limits.Memory = defaults.Memory
+	}
 	if s.limits.Connections == 0 {
 		s.limits.Connections = defaults.Connections
+	}
+	if s.limits.Message == 0 {
+		s.limits.Message = defaults.Message
 	}
 	if s.limits.Idle == 0 {
 		s.limits.Idle = defaults.Idle
 	}
+	s.places = newPlaces(s.limits.Connections, s.limits.PeerConnections, s.quiet)
+	s.budget = &budget{limit: s.limits.Memory}
 	return s, nil
 }
 
@@ -108,7 +135,15 @@ func (s *Server) Counters() *Counters { return s.counters }
 func (s *Server) Sessions() (open int, begun int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns), s.taken
+	return s.places.held, s.taken
+}
+
+// Memory returns what messages in transit have taken beyond their reserve, and
+// the most that they may.
+func (s *Server) Memory() (taken, limit int) {
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	return s.budget.live, s.budget.limit
 }
 
 // Serve serves peers until Shutdown, and then returns nil. It closes ln.
@@ -117,6 +152,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if !s.listen(ln) {
 		return nil
 	}
+	defer s.ended.Done()
 	delay := 5 * time.Millisecond
 	for {
 		nc, err := ln.Accept()
@@ -146,12 +182,17 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 }
 
-// listen reports whether to serve ln, which Shutdown is then to close.
+// listen reports whether to serve ln, which Shutdown is then to close and to wait for:
+// a connection may have been accepted just before.
 func (s *Server) listen(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listeners[ln] = struct{}{}
-	return s.until == nil
+	if s.until != nil {
+		return false
+	}
+	s.ended.Add(1)
+	return true
 }
 
 func (s *Server) stopping() bool {
@@ -165,6 +206,9 @@ func (s *Server) stopping() bool {
 // the time to ctx's deadline each session ends with its message; at the
 // deadline the rest are cut off, which the MTA takes for a temporary failure,
 // and the error is that of ctx.
+//
+// With HandOver, a session is handed over instead of ended: at once when it is between
+// messages, or the header of its message has not begun, and else after its message.
 func (s *Server) Shutdown(ctx context.Context) error {
 	until := time.Now()
 	if deadline, ok := ctx.Deadline(); ok {
@@ -175,7 +219,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for ln := range s.listeners {
 		ln.Close()
 	}
-	for c := range s.conns {
+	for c := range s.places.all() {
 		c.drain(until)
 	}
 	s.mu.Unlock()
@@ -191,7 +235,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	for c := range s.conns {
+	for c := range s.places.all() {
 		c.Close()
 	}
 	s.mu.Unlock()
@@ -199,45 +243,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// admit takes a peer in, or says why not.
-func (s *Server) admit(nc net.Conn) (*session, string) {
-	if !s.allowed(nc.RemoteAddr()) {
-		return nil, "peer"
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.until != nil {
-		return nil, "stopping"
-	}
-	if len(s.conns) >= s.limits.Connections {
-		if !s.full {
-			s.full = true
-			s.log.Error("too many connections, more are refused", "limit", s.limits.Connections,
-				"hint", "allow more, or find out who opens them")
-		}
-		return nil, "limit"
-	}
-	session := s.newSession(nc)
-	s.conns[session.conn] = struct{}{}
-	s.taken++
-	s.ended.Add(1)
-	return session, ""
+func (s *Server) newSession(nc net.Conn, h *holder) *session {
+	c := &conn{Conn: nc, server: s, holder: h, in: newInput(nc, &s.buffers), acknowledge: acknowledger(nc)}
+	c.out = c.short[:0]
+	c.memory = account{budget: s.budget, share: &h.memory}
+	return &session{conn: c}
 }
 
-// newSession returns a session with the buffers of one that has ended, where
-// there is one: many MTAs make a connection for each message.
-func (s *Server) newSession(nc net.Conn) *session {
-	c := &conn{Conn: nc, server: s, acknowledge: acknowledger(nc)}
-	next, ok := s.sessions.Get().(*session)
-	if !ok {
-		c.in = bufio.NewReaderSize(source{c}, readBuffer)
-		return &session{conn: c, message: message{signer: s.recipe.NewMessage()}}
+// newMessage returns a message with the memory of one that has ended, where there
+// is one: most connections wait most of the time, and have none.
+func (s *Server) newMessage() *message {
+	if m, ok := s.messages.Get().(*message); ok {
+		return m
 	}
-	c.in, c.out = next.in, next.out[:0]
-	c.in.Reset(source{c})
-	next.message.reset()
-	*next = session{conn: c, message: next.message}
-	return next
+	return &message{signer: s.recipe.NewMessage()}
 }
 
 // serve serves a peer to the end of its session.
@@ -247,33 +266,7 @@ func (s *Server) serve(session *session) {
 	err := session.run()
 	c.Close()
 	c.report(err)
+	session.forget()
+	c.in.release()
 	s.gone(c)
-	s.sessions.Put(session)
-}
-
-// gone lets the place of c be taken.
-func (s *Server) gone(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	// Well below the bound, so that it is not said at every connection.
-	if s.full && len(s.conns) <= s.limits.Connections*9/10 {
-		s.full = false
-		s.log.Info("connections are accepted again", "open", len(s.conns))
-	}
-}
-
-func (s *Server) allowed(remote net.Addr) bool {
-	tcp, ok := remote.(*net.TCPAddr)
-	if !ok {
-		return true // who may use a unix socket is for its directory to say
-	}
-	return within(s.Peers, tcp.AddrPort().Addr())
-}
-
-func peerName(c net.Conn) string {
-	if name := c.RemoteAddr().String(); name != "" && name != "@" {
-		return name
-	}
-	return "unix socket"
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -44,7 +45,7 @@ func (j *journal) String() string {
 // await waits for a line of the log that has all the words.
 func (j *journal) await(t testing.TB, words ...string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		for line := range strings.Lines(j.String()) {
 			missing := false
@@ -115,17 +116,30 @@ func newPost(t testing.TB, change func(*Config)) *post {
 // address unless told otherwise.
 func (p *post) session(options ...gomilter.Option) *mta {
 	p.Helper()
+	return p.sessionFrom("127.0.0.1", options...)
+}
+
+// sessionFrom is session for an MTA at another loopback address.
+func (p *post) sessionFrom(mtaAddr string, options ...gomilter.Option) *mta {
+	p.Helper()
+	m := p.negotiated(mtaAddr, options...)
+	m.connect("127.0.0.1", 1025)
+	return m
+}
+
+// negotiated is sessionFrom before the SMTP client is named.
+func (p *post) negotiated(mtaAddr string, options ...gomilter.Option) *mta {
+	p.Helper()
 	macros := gomilter.NewMacroBag()
 	macros.Set(gomilter.MacroQueueId, "4bC3d")
-	options = append([]gomilter.Option{gomilter.WithActions(gomilter.OptAddHeader | gomilter.OptSetMacros)}, options...)
+	options = append([]gomilter.Option{gomilter.WithActions(gomilter.OptAddHeader | gomilter.OptSetMacros),
+		gomilter.WithDialer(dialerFrom(mtaAddr))}, options...)
 	session, err := gomilter.NewClient("tcp", p.addr.String(), options...).Session(macros)
 	if err != nil {
 		p.Fatal(err)
 	}
 	p.Cleanup(func() { session.Close() })
-	m := &mta{TB: p, ClientSession: session, macros: macros}
-	m.connect("127.0.0.1", 1025)
-	return m
+	return &mta{TB: p, ClientSession: session, macros: macros}
 }
 
 type mta struct {
@@ -183,12 +197,17 @@ func (m *mta) end(body string) (signatures []string, action *gomilter.Action) {
 // verify checks a signature as the receiver would.
 func (p *post) verify(signature string, fields []string, body string) {
 	p.Helper()
+	mustVerify(p, p.keys.Load(), signature, fields, body)
+}
+
+func mustVerify(t testing.TB, book *rotation.Book, signature string, fields []string, body string) {
+	t.Helper()
 	// The value goes into the message as it is, with the MTA's line ends.
 	message := "DKIM-Signature:" + strings.ReplaceAll(signature, "\n", "\r\n") + "\r\n" +
 		strings.Join(fields, "\r\n") + "\r\n\r\n" + body
 	results, err := dkim.VerifyWithOptions(strings.NewReader(message), &dkim.VerifyOptions{
 		LookupTXT: func(name string) ([]string, error) {
-			keys, _ := p.keys.Load().Signing(strings.SplitN(name, ".", 3)[2])
+			keys, _ := book.Signing(strings.SplitN(name, ".", 3)[2])
 			if len(keys) == 0 {
 				return nil, fmt.Errorf("no key for %s", name)
 			}
@@ -197,13 +216,23 @@ func (p *post) verify(signature string, fields []string, body string) {
 		},
 	})
 	if err != nil || len(results) != 1 || results[0].Err != nil {
-		p.Fatalf("%v, %+v for\n%s", err, results, message)
+		t.Fatalf("%v, %+v for\n%q", err, results, message)
 	}
+}
+
+func dialerFrom(addr string) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}}
 }
 
 func (p *post) dial() net.Conn {
 	p.Helper()
-	c, err := net.Dial("tcp", p.addr.String())
+	return p.dialFrom("127.0.0.1")
+}
+
+// dialFrom connects from another loopback address.
+func (p *post) dialFrom(addr string) net.Conn {
+	p.Helper()
+	c, err := dialerFrom(addr).Dial("tcp", p.addr.String())
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -220,4 +249,18 @@ func (p *post) silence(c net.Conn) int64 {
 		p.Fatal("the connection was not closed")
 	}
 	return n
+}
+
+// readReply reads one frame that the server sends.
+func readReply(t testing.TB, c io.Reader) (command byte, payload []byte) {
+	t.Helper()
+	var size uint32
+	if err := binary.Read(c, binary.BigEndian, &size); err != nil {
+		t.Fatal(err)
+	}
+	payload = make([]byte, size)
+	if _, err := io.ReadFull(c, payload); err != nil {
+		t.Fatal(err)
+	}
+	return payload[0], payload[1:]
 }

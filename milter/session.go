@@ -19,7 +19,7 @@ type session struct {
 	client  Client
 	login   string // {auth_authen} for the next MAIL
 	queueID string
-	message message
+	current *message // nil until the header begins
 }
 
 // run serves the peer until one side ends the session, and says why.
@@ -28,8 +28,11 @@ func (s *session) run() (err error) {
 	for err == nil {
 		var command byte
 		var payload []byte
-		if command, payload, err = s.next(); err == nil {
+		switch command, payload, err = s.next(); err {
+		case nil:
 			err = s.handle(command, payload)
+		case errHandedOver:
+			err = s.handOver()
 		}
 	}
 	_ = s.flush() // the peer may have ended it and wait for a reply all the same
@@ -49,23 +52,25 @@ func (s *session) handle(command byte, payload []byte) error {
 			return err
 		}
 	case cmdMail:
-		s.message.reset()
+		s.forget()
 		s.client.Login, s.login = s.login, ""
 	case cmdHeader:
 		s.header(payload)
 	case cmdEndOfHead:
-		s.message.decide(s.server, s.client)
+		s.message().decide(s.server, s.client)
 	case cmdBody:
 		if err := s.chunk(); err != nil {
 			return err
 		}
 	case cmdEndOfBody:
-		s.end()
+		if err := s.end(); err != nil {
+			return err
+		}
 	case cmdAbort:
-		s.message.reset()
+		s.forget()
 		s.login, s.queueID = "", ""
 	case cmdQuitReuse:
-		s.message.reset()
+		s.forget()
 		s.login, s.queueID, s.client = "", "", Client{}
 	case cmdQuit:
 		return io.EOF
@@ -104,7 +109,7 @@ func (s *session) macros(payload []byte) {
 // connect learns who the SMTP client is: host name NUL family, then port and
 // address where the family has them.
 func (s *session) connect(payload []byte) (err error) {
-	s.message.reset()
+	s.forget()
 	s.client = Client{}
 	rest := payload[bytes.IndexByte(payload, 0)+1:]
 	switch family := rest[0]; family {
@@ -132,10 +137,39 @@ func (s *session) connect(payload []byte) (err error) {
 // clipped keeps what a peer sends from filling the log.
 func clipped(s string) string { return s[:min(len(s), 64)] }
 
+// message returns the message in transit, which begins where there is none.
+func (s *session) message() *message {
+	if s.current == nil {
+		s.current = s.server.newMessage()
+		s.current.memory = &s.memory
+	}
+	return s.current
+}
+
+// forget ends the message, if there is one, and gives its memory back.
+func (s *session) forget() {
+	if s.current != nil {
+		s.current.reset()
+		s.server.messages.Put(s.current)
+		s.current = nil
+	}
+	s.memory.close()
+}
+
 // header takes a field: name NUL value NUL.
 func (s *session) header(payload []byte) {
-	name, value, _ := bytes.Cut(payload[:len(payload)-1], []byte{0})
-	s.message.field(s.server, s.client, name, value, s.bareValue())
+	m := s.message()
+	switch {
+	case payload == nil && m.dropped == kept:
+		m.drop(noMemory)
+	case payload != nil:
+		name, value, _ := bytes.Cut(payload[:len(payload)-1], []byte{0})
+		m.field(s.server, s.client, name, value, s.bareValue())
+	}
+	if m.dropped != kept {
+		s.wasting, s.large = true, nil
+		s.memory.close()
+	}
 }
 
 // bareValue reports whether the MTA takes the space after the colon away and
@@ -144,38 +178,46 @@ func (s *session) bareValue() bool { return s.terms.protocol&leadingSpace == 0 }
 
 // chunk hashes a chunk of the body as it comes.
 func (s *session) chunk() error {
-	s.message.decide(s.server, s.client)
+	m := s.message()
+	m.decide(s.server, s.client)
 	for {
 		piece, err := s.piece()
 		if err != nil || len(piece) == 0 {
 			return err
 		}
-		s.message.write(piece)
+		m.write(piece)
 	}
 }
 
 // end answers the end of a message: with the signatures, the first key's last,
 // so that it stands first. It says in the log what was done.
-func (s *session) end() {
-	m := &s.message
+func (s *session) end() error {
+	m := s.message()
 	m.decide(s.server, s.client)
 	values := m.sign(s.server)
+	out := append(m.out, s.out...)
 	for i := len(values) - 1; i >= 0; i-- {
 		value := values[i]
 		if s.bareValue() {
 			value = strings.TrimPrefix(value, " ")
 		}
-		s.out = appendInsert(s.out, "DKIM-Signature", value)
+		out = appendInsert(out, "DKIM-Signature", value)
 	}
-	if m.verdict.TempFail {
-		s.out = appendReply(s.out, replyCode, "451 4.7.1 the message cannot be signed now, try again later")
+	if m.verdict.Action == Accept {
+		out = appendReply(out, replyAccept, "")
 	} else {
-		s.out = appendReply(s.out, replyAccept, "")
+		out = appendReply(out, replyCode, refusal(m.verdict))
 	}
 	s.server.record(m, s.client, s.queueID)
-	m.reset()
 	s.queueID = ""
-	s.conn.message = false
+	s.over()
+	s.holder.proven.Store(s.since.Load())
+	m.drop(kept)
+	s.memory.close()
+	s.out, m.out = out, out[:0]
+	err := s.flush()
+	s.forget() // now that the room for the answer is free
+	return err
 }
 
 // recovered keeps a panic to its own connection. The MTA sees the connection

@@ -172,6 +172,62 @@ func TestRefusesRatherThanNaked(t *testing.T) {
 	}
 }
 
+// Mail that must be signed and never can be, for its From fields, is refused, and the
+// reply says why.
+func TestRefusesWhatCanNeverBeSigned(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, nil)
+	m := p.session()
+	for reason, test := range map[Reason]struct {
+		fields []string
+		reply  string
+	}{
+		FromMultiple: {[]string{"From: a@example.org", "From : b@example.net"}, "2 From fields"},
+		FromInvalid: {[]string{"From: a@must.example (100% \u00fc"},
+			"from field: it has a comment without an end"},
+		FromAmbiguous: {[]string{"From: m@\u00fc%.test <a@example.org>"},
+			`from field can be read as from example.org and from "??.test"`},
+	} {
+		m.begin(test.fields...)
+		signatures, action := m.end("x\r\n")
+		if action.SMTPCode != 550 || !strings.HasPrefix(action.SMTPReply, "550 5.7.1 mail of ") || len(signatures) != 0 ||
+			!strings.Contains(action.SMTPReply, " must be signed and cannot be: "+test.reply) {
+			t.Errorf("%s: got %v, %d signatures", reason, action, len(signatures))
+		}
+		p.log.await(t, "level=ERROR", "refused, for it would go out unsigned", "reason="+string(reason), "err=", "hint=")
+	}
+	// A field begins after a CR to some programs.
+	m.begin("Subject: x\rFrom: a@must.example", "From: a@other.example")
+	if _, action := m.end("x\r\n"); action.SMTPCode != 550 {
+		t.Errorf("after a CR: %v", action)
+	}
+	// What names nobody of ours passes, and a stranger's mail does.
+	m.begin("From: a@other.example", "From: b@other.example")
+	if _, action := m.end("x\r\n"); action.Type != gomilter.ActionAccept {
+		t.Errorf("of others: %v", action)
+	}
+	if err := m.Reset(m.macros); err != nil {
+		t.Fatal(err)
+	}
+	m.connect("192.0.2.1", 1025)
+	m.begin("From: a@must.example", "From: b@example.org")
+	if _, action := m.end("x\r\n"); action.Type != gomilter.ActionAccept {
+		t.Errorf("of a stranger: %v", action)
+	}
+	if got := p.Counters().Messages(); got[FromMultiple] != 3 || got[FromInvalid] != 1 || got[FromAmbiguous] != 1 {
+		t.Errorf("counted %v", got)
+	}
+	p.mustSign(p.session(), hello, "and then a good one\r\n")
+
+	p = newPost(t, func(c *Config) { c.Rules.DeferUnsignable = true })
+	m = p.session()
+	m.begin("From: a@example.org", "From: b@example.net")
+	if _, action := m.end("x\r\n"); action.SMTPCode != 451 || !strings.Contains(action.SMTPReply, "4.7.1 mail of example.org") {
+		t.Errorf("to be deferred: %v", action)
+	}
+	p.log.await(t, "deferred, for it would go out unsigned", "reason=from-multiple")
+}
+
 // Sendmail, Postfix 2.x or a test tool may offer less than Postfix does today.
 func TestOlderMTA(t *testing.T) {
 	t.Parallel()
@@ -213,27 +269,6 @@ func TestPanicCostsOnlyItsConnection(t *testing.T) {
 	broken.Store(false)
 	p.mustSign(other, hello, "x\r\n")
 	if got := p.Counters().Refused()["panic"]; got != 1 {
-		t.Errorf("counted %d", got)
-	}
-}
-
-func TestLimitOfConnections(t *testing.T) {
-	t.Parallel()
-	p := newPost(t, func(c *Config) { c.Limits.Connections = 2 })
-	first, second := p.session(), p.session()
-	for range 3 {
-		if n := p.silence(p.dial()); n != 0 {
-			t.Errorf("a third connection was answered with %d bytes", n)
-		}
-	}
-	if n := strings.Count(p.log.String(), "too many connections"); n != 1 {
-		t.Errorf("said %d times", n)
-	}
-	p.mustSign(second, hello, "x\r\n")
-	first.Close()
-	p.log.await(t, "connections are accepted again")
-	p.mustSign(p.session(), hello, "x\r\n")
-	if got := p.Counters().Refused()["limit"]; got != 3 {
 		t.Errorf("counted %d", got)
 	}
 }

@@ -23,6 +23,7 @@ type edit struct {
 	old, new []byte // nil where there is no such file, before or after
 	secret   bool   // for its owner only, never shown
 	loose    bool   // a secret that others can read
+	written  bool
 }
 
 // needed reports whether there is anything to do.
@@ -77,7 +78,7 @@ func (e *edit) read() error {
 	if target, err := filepath.EvalSymlinks(e.path); err == nil {
 		e.path = target
 	}
-	data, err := os.ReadFile(e.path)
+	data, err := readFile(e.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+
+	"signpost/keystore/regular"
 )
 
 // Config is what Postfix makes of its configuration: the values in force, with
@@ -66,11 +68,13 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 // directory of both or main.cf itself. A file of another name is read as what
 // "postconf -n" printed, and is read alone.
 func ReadConfig(path string) (*Config, error) {
+	read := os.ReadFile // what is named may be a pipe from postconf
 	info, err := os.Stat(path)
 	if err == nil && info.IsDir() {
 		path = filepath.Join(path, "main.cf")
+		read = readFile
 	}
-	data, err := os.ReadFile(path)
+	data, err := read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func ReadConfig(path string) (*Config, error) {
 		return nil, err
 	}
 	master := filepath.Join(filepath.Dir(path), "master.cf")
-	data, err = os.ReadFile(master)
+	data, err = readFile(master)
 	if errors.Is(err, fs.ErrNotExist) || filepath.Base(path) != "main.cf" {
 		return c, nil
 	}
@@ -88,6 +92,12 @@ func ReadConfig(path string) (*Config, error) {
 	}
 	return c, c.AddMaster(master, data)
 }
+
+// readFile reads a file of a configuration directory.
+func readFile(name string) ([]byte, error) { return regular.Read(name, maxFile) }
+
+// maxFile bounds a file of a configuration directory.
+const maxFile = 64 << 20
 
 // AddMaster takes in the content of master.cf. path is only used in errors.
 func (c *Config) AddMaster(path string, data []byte) (err error) {

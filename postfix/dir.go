@@ -33,7 +33,7 @@ func Open(dir string) (*Dir, error) {
 			"name the directory that has main.cf")
 	}
 	name := filepath.Join(path, "main.cf")
-	data, err := os.ReadFile(name)
+	data, err := readFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, finding.WithHint(fmt.Errorf("main.cf: %w", err), "run this as root")
 	}

@@ -2,6 +2,7 @@ package postfix
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,10 +21,14 @@ const (
 
 // Write makes the change. A file is replaced by renaming a new one over it, and
 // only when all the new ones are safe on disk, so an error leaves everything as
-// it was. A file keeps its mode and owner; what is as wanted is not touched.
+// it was. A file keeps its mode and owner; what is as wanted is not touched. It is an
+// error when somebody has changed a file since the change was worked out.
 func (c *Change) Write() error {
 	staged := make([]*atomicfile.Staged, len(c.files))
 	for i, e := range c.files {
+		if err := e.stillOld(); err != nil {
+			return err
+		}
 		if e.new == nil {
 			continue
 		}
@@ -41,6 +46,20 @@ func (c *Change) Write() error {
 		if err := e.commit(staged[i]); err != nil {
 			return err
 		}
+		c.files[i].written = true
+	}
+	return nil
+}
+
+// stillOld makes sure that a file is as it was read.
+func (e edit) stillOld() error {
+	now, err := readFile(e.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if (err != nil) != (e.old == nil) || !bytes.Equal(now, e.old) {
+		return finding.WithHint(fmt.Errorf("%s was changed by somebody else in the meantime", e.path),
+			"look at it, and do this again")
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ only_time_ended() {
 one() {
 	cd "$3"
 	log=$2.$4
-	"$2" -test.run '^$' -test.fuzz "^$4\$" -test.fuzztime "$1" -test.parallel 1 -test.fuzzcachedir "$FUZZ_CACHE/$3" >"$log" 2>&1 </dev/null || only_time_ended || {
+	"$2" -test.run '^$' -test.fuzz "^$4\$" -test.fuzztime "$1" -test.fuzzminimizetime 10x -test.parallel 1 -test.fuzzcachedir "$FUZZ_CACHE/$3" >"$log" 2>&1 </dev/null || only_time_ended || {
 		cat "$log"
 		echo "fuzz: $3 $4${5:+ $5}: FAILED" >&2
 		exit 255 # xargs starts no more

@@ -1,9 +1,8 @@
 #!/bin/sh
 # Runs every checker; fails if one of them finds something.
-# usage: lint.sh STATICCHECK@VERSION GOVULNCHECK@VERSION
+# usage: lint.sh STATICCHECK@VERSION GOVULNCHECK@VERSION ACTIONLINT@VERSION
 set -eu
 cd "$(dirname "$0")/.."
-tools=$PWD/build/tools
 status=0
 
 # check NAME COMMAND...: exit code 3 means that the checker could not find out.
@@ -19,20 +18,14 @@ check() {
 	esac
 }
 
-# install MODULE@VERSION: once per version, the program's path is in $tool.
-install() {
-	program=${1%@*}
-	tool=$tools/${1##*@}/${program##*/}
-	[ -x "$tool" ] || GOBIN=${tool%/*} go install "$1"
-}
-
 formatted() {
 	unformatted=$(find . -name '*.go' -not -path './build/*' -exec gofmt -l {} +)
 	[ -z "$unformatted" ] || { echo "$unformatted"; false; }
 }
 
 scripts_parse() {
-	for script in .ci/run $(find docker test -name '*.sh') docker/postfix-start docker/postfix-health; do
+	for script in .ci/run $(find docker test -name '*.sh') docker/postfix-start docker/postfix-health \
+		docker/signpostd-run docker/signpostd-user docker/debian/deb/* docker/debian/rpm/*; do
 		case $(head -n 1 "$script") in
 		*bash) bash -n "$script" || return 1 ;;
 		*) sh -n "$script" || return 1 ;;
@@ -52,10 +45,12 @@ no_vulnerabilities() {
 mkdir -p build
 check gofmt formatted
 check 'go vet' go vet ./...
-install "$1"
+tool=$(sh test/tool.sh "$1")
 check staticcheck "$tool" ./...
 check 'staticcheck with libcrypto' "$tool" -tags openssl ./...
-install "$2"
+tool=$(sh test/tool.sh "$2")
 check govulncheck no_vulnerabilities
 check 'shell syntax' scripts_parse
+tool=$(sh test/tool.sh "$3")
+check actionlint "$tool" .github/workflows/*.yaml
 exit $status

@@ -4,10 +4,12 @@
 #   setup.sh go      checks that Go is there and new enough (installs nothing)
 #   setup.sh engine  what a container engine needs
 #   setup.sh build   a C compiler and OpenSSL, for a signpostd that signs with libcrypto
+#   setup.sh cross-arm64, cross-amd64  a C compiler for the other architecture
+#   setup.sh release what images and lists of contents of a release need
 #   setup.sh base    what making the base image needs
 #   setup.sh mta     Postfix on this machine, not configured and not started
 #   setup.sh bench   Postfix, and other milters that sign
-#   setup.sh tests   Postfix, other people's verifiers and name servers, shells, a browser, promtool, a C compiler for the race detector
+#   setup.sh tests   Postfix, other people's verifiers and name servers, Redis, shells, a browser, promtool, a C compiler for the race detector
 set -eu
 cd "$(dirname "$0")/.."
 log=build/setup.log
@@ -15,6 +17,16 @@ log=build/setup.log
 fail() {
 	echo "setup: error: $*" >&2
 	exit 1
+}
+
+# The package ssmtp conflicts with postfix, so its program is unpacked beside it.
+unpack_ssmtp() {
+	[ ! -x build/ssmtp/usr/sbin/ssmtp ] || return 0
+	mkdir -p build/ssmtp
+	(cd build/ssmtp && apt-get download ssmtp && dpkg-deb -x ssmtp_*.deb .) >>$log 2>&1 || {
+		tail -n 5 $log >&2
+		fail "apt-get could not download ssmtp; hint: the whole output is in $log"
+	}
 }
 
 # need PACKAGE COMMAND...: the package is missing when the command fails.
@@ -29,6 +41,16 @@ needs_libcrypto() {
 	need gcc command -v gcc
 	need libc6-dev test -e /usr/include/stdlib.h
 	need libssl-dev sh -c 'ls /usr/lib/*/libcrypto.a'
+}
+
+needs_cross() {
+	need "gcc-$1-linux-gnu" command -v "$2-linux-gnu-gcc"
+	need "libc6-dev-$3-cross" test -e "/usr/$2-linux-gnu/lib/libc.a"
+}
+
+needs_release() {
+	need buildah command -v buildah
+	need jq command -v jq
 }
 
 go_present() {
@@ -99,6 +121,15 @@ engine)
 build)
 	needs_libcrypto
 	;;
+cross-arm64)
+	needs_cross aarch64 aarch64 arm64
+	;;
+cross-amd64)
+	needs_cross x86-64 x86_64 amd64
+	;;
+release)
+	needs_release
+	;;
 base)
 	need debootstrap command -v debootstrap
 	;;
@@ -110,6 +141,7 @@ bench)
 	need opendkim command -v opendkim
 	need rspamd command -v rspamd
 	need dkimpy-milter command -v dkimpy-milter
+	need redis-tools command -v redis-check-rdb
 	need python3-nacl /usr/bin/python3 -c 'import nacl.signing'
 	need openssl command -v openssl
 	need iproute2 command -v ip
@@ -117,6 +149,7 @@ bench)
 tests)
 	need postfix command -v postfix
 	need opendkim command -v opendkim
+	need postfix-pcre sh -c 'ls /usr/lib/postfix/postfix-pcre.so'
 	need opendkim-tools command -v opendkim-testmsg
 	need miltertest command -v miltertest
 	need swaks command -v swaks
@@ -124,7 +157,10 @@ tests)
 	need python3-dnspython /usr/bin/python3 -c 'import dns.resolver'
 	need python3-nacl /usr/bin/python3 -c 'import nacl.signing'
 	need libmail-dkim-perl perl -MMail::DKIM::Verifier -e 1
+	need libmailtools-perl perl -MMail::Address -e 1
+	need libemail-address-xs-perl perl -MEmail::Address::XS -e 1
 	need libsasl2-modules sh -c 'ls /usr/lib/*/sasl2/libplain.so'
+	need rspamd command -v rspamd
 	need bind9 command -v named
 	need bind9-utils command -v named-checkzone
 	need bind9-dnsutils command -v nsupdate
@@ -132,6 +168,7 @@ tests)
 	need knot command -v knotd
 	need knot-dnsutils command -v knsupdate
 	need iproute2 command -v ip
+	need redis-tools command -v redis-check-rdb
 	need chromium command -v chromium
 	need prometheus command -v promtool
 	need man-db command -v man
@@ -140,10 +177,14 @@ tests)
 	need zsh command -v zsh
 	docker compose version >/dev/null 2>&1 || need docker-compose command -v docker-compose
 	need python3-yaml /usr/bin/python3 -c 'import yaml'
+	need libgnutls-openssl27 sh -c 'ls /usr/lib/*/libgnutls-openssl.so.27'
+	need qemu-user-static sh -c 'command -v qemu-aarch64-static && command -v qemu-x86_64-static'
 	needs_libcrypto
+	needs_release
 	;;
 *)
-	fail "unknown part \"${1:-}\"; hint: one of go, build, engine, base, mta, bench, tests"
+	fail "unknown part \"${1:-}\"; hint: one of go, build, engine, cross-arm64, cross-amd64, release, base, mta, bench, tests"
 	;;
 esac
 install_missing
+[ "$1" != tests ] || unpack_ssmtp

@@ -24,7 +24,10 @@ func flagsFirst(app *cli.App, args []string) []string {
 		}
 		if strings.HasPrefix(arg, "-") && arg != "-" {
 			out = append(out, arg)
-			if takesValue(flags, arg) && i+1 < len(args) {
+			if takesValue(flags, arg) {
+				if i+1 == len(args) {
+					return out // an argument moved behind it would be its value
+				}
 				i++
 				out = append(out, args[i])
 			}

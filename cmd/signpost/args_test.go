@@ -31,7 +31,7 @@ func TestFlagsFirst(t *testing.T) {
 		{"signpost dns example.org -f json", "signpost dns -f json example.org"},
 		{"signpost dns example.org --format=json b", "signpost dns --format=json example.org b"},
 		{"signpost dns --format json example.org", "signpost dns --format json example.org"},
-		{"signpost dns example.org --format", "signpost dns --format example.org"},
+		{"signpost dns example.org --format", "signpost dns --format"},
 		{"signpost dns a -- --json", "signpost dns a -- --json"},
 		{"signpost dns - --json", "signpost dns --json -"},
 		{"signpost dns a --other b", "signpost dns --other a b"},

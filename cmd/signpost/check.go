@@ -1,16 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"iter"
-	"sync"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore/check"
+	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 )
 
@@ -18,17 +20,22 @@ func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "check",
 		Usage:     "compare the DNS with the keys, and say whether mail will pass DMARC",
-		UsageText: "signpost check [options] DOMAIN...",
+		UsageText: "signpost check [options] DOMAIN... | --all",
 		Flags: []cli.Flag{
 			keysFlag(),
 			selectorFlag(),
-			&cli.BoolFlag{Name: "subdomains", Usage: "the key of a domain signs for its subdomains too, as in signpostd [$SIGNPOST_SUBDOMAINS]"},
+			allFlag(),
+			&cli.BoolFlag{Name: "subdomains", Usage: "the key of a domain signs for its " +
+				"subdomains too, as in signpostd [$SIGNPOST_SUBDOMAINS]"},
 			daemonFlag(),
 			resolverFlag(),
+			dnsRate().Flag(),
 			&cli.BoolFlag{Name: "authoritative", Usage: "ask every name server of the domain itself, past all caches"},
-			&cli.StringSliceFlag{Name: "from-ip", Usage: "public `ADDRESS` that mail is sent from; may be given several times"},
+			&cli.StringSliceFlag{Name: "from-ip",
+				Usage: "public `ADDRESS` that mail is sent from; may be given several times"},
 			&cli.StringFlag{Name: "helo", Usage: "`NAME` that the sending host gives in HELO"},
-			&cli.StringFlag{Name: "mail-from", Aliases: []string{"from"}, Usage: "`DOMAIN` in MAIL FROM, where it is another one"},
+			&cli.StringFlag{Name: "mail-from", Aliases: []string{"from"},
+				Usage: "`DOMAIN` in MAIL FROM, where it is another one"},
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
 		},
@@ -36,74 +43,49 @@ func checkCommand() *cli.Command {
 	}
 }
 
-// maxChecks is how many domains are checked at once.
-const maxChecks = 16
-
 func checkDomains(c *cli.Context) error {
-	domains, err := domainArgs(c)
+	domains, err := domainsOrAll(c)
 	if err != nil {
 		return err
 	}
-	options, err := checkOptions(c)
+	options, err := checkOptions(c, domains)
 	if err != nil {
 		return err
 	}
-	var answer struct {
-		Domains []*check.Report `json:"domains"`
+	if c.Bool("all") {
+		if options.KeysErr != nil {
+			return options.KeysErr
+		}
+		domains = options.Keys.Domains()
 	}
-	var findings []finding.Finding
-	for report := range inOrder(domains, func(domain string) *check.Report {
-		return check.Domain(c.Context, options, domain)
+	list := answerList{out: c.App.Writer, name: "domains"}
+	levels := make(map[finding.Level]bool)
+	b := newBatch(c, "checked", "with faults", domains)
+	for report := range results(b, atOnce(options.Resolver), func(domain string) (*check.Report, outcome) {
+		report := check.Domain(c.Context, options, domain)
+		switch {
+		case c.Context.Err() != nil:
+			return nil, undone // whatever it waited for looks like a DNS that is down
+		case levelsOf(report.Findings)[finding.Fault]:
+			return report, bad
+		}
+		return report, good
 	}) {
-		if err := c.Context.Err(); err != nil {
-			return exitError{exitUnknown, fmt.Errorf("stopped before all was checked: %w", err)}
+		maps.Copy(levels, levelsOf(report.Findings))
+		if c.Bool("json") {
+			err = errors.Join(err, list.add(report))
+			continue
 		}
-		findings = append(findings, report.Findings...)
-		answer.Domains = append(answer.Domains, report)
-		if !c.Bool("json") {
-			printReport(c, report, len(answer.Domains) > 1)
-		}
+		printReport(c, report, list.n > 0)
+		list.n++
 	}
 	if c.Bool("json") {
-		if err := printJSON(c, answer); err != nil {
-			return err
-		}
+		err = errors.Join(err, list.end())
 	}
-	return verdictOf(findings)
-}
-
-// inOrder calls do for each item, several at once, and yields the results in
-// the order of the items.
-func inOrder[T, R any](items []T, do func(T) R) iter.Seq[R] {
-	return func(yield func(R) bool) {
-		results := make([]chan R, len(items))
-		slots := make(chan struct{}, maxChecks)
-		stop := make(chan struct{})
-		var starting sync.WaitGroup
-		for i := range items {
-			results[i] = make(chan R, 1)
-		}
-		starting.Go(func() {
-			for i, item := range items {
-				select {
-				case slots <- struct{}{}:
-				case <-stop:
-					return
-				}
-				go func() {
-					results[i] <- do(item)
-					<-slots
-				}()
-			}
-		})
-		defer starting.Wait()
-		defer close(stop)
-		for _, result := range results {
-			if !yield(<-result) {
-				return
-			}
-		}
+	if err := errors.Join(err, b.stopped()); err != nil {
+		return err
 	}
+	return verdictOf(levels)
 }
 
 func printReport(c *cli.Context, report *check.Report, more bool) {
@@ -126,9 +108,9 @@ func printReport(c *cli.Context, report *check.Report, more bool) {
 	fmt.Fprintln(out, verdict)
 }
 
-// checkOptions reads the flags.
-func checkOptions(c *cli.Context) (check.Options, error) {
-	options := check.Options{Authoritative: c.Bool("authoritative"), KeysIn: c.String("keys")}
+// checkOptions reads the flags, for those domains.
+func checkOptions(c *cli.Context, domains []string) (check.Options, error) {
+	options := check.Options{Authoritative: c.Bool("authoritative")}
 	var err error
 	if options.Subdomains, err = settings.Parse(c, "subdomains", settings.ParseSwitch); err != nil {
 		return options, exitError{exitUsage, err}
@@ -141,7 +123,8 @@ func checkOptions(c *cli.Context) (check.Options, error) {
 	if err := senderOptions(c, &options); err != nil {
 		return options, err
 	}
-	if _, err := keyDirectory(c); err != nil {
+	keys, err := keyDirectory(c)
+	if err != nil {
 		return options, err
 	}
 	running, err := openDaemon(c)
@@ -152,6 +135,12 @@ func checkOptions(c *cli.Context) (check.Options, error) {
 		options.Stages = running.stages
 	}
 	// Without keys there is still much to check, so that is a finding.
-	options.Keys, options.Mode, options.KeysErr = loadKeys(c)
+	var above []string
+	for _, domain := range domains {
+		above = slices.AppendSeq(above, dns.Walk(domain))
+	}
+	set, err := loadMore(c, domains, above)
+	options.Keys, options.KeysErr = set.Snapshot, err
+	options.KeysIn, options.Mode = keys.Place(), keys.Mode
 	return options, nil
 }

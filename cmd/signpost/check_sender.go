@@ -31,7 +31,8 @@ func senderOptions(c *cli.Context, options *check.Options) error {
 	}
 	options.FromIs = "given with --from-ip"
 	if len(options.From) == 0 {
-		options.From, options.FromIs = publicAddresses(), "the public addresses of this host; name others with --from-ip"
+		options.From, options.FromIs = publicAddresses(),
+			"the public addresses of this host; name others with --from-ip"
 		if len(options.From) > 0 {
 			options.Helo = postfixHelo(c.Context)
 		}

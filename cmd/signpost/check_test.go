@@ -47,7 +47,7 @@ func TestInOrder(t *testing.T) {
 		items = append(items, i)
 	}
 	var got []int
-	for result := range inOrder(items, func(i int) int {
+	for result := range inOrder(items, 16, func(i int) int {
 		n := running.Add(1)
 		defer running.Add(-1)
 		for {
@@ -62,10 +62,10 @@ func TestInOrder(t *testing.T) {
 	if !slices.Equal(got, items) {
 		t.Errorf("got %v", got)
 	}
-	if most.Load() > maxChecks {
+	if most.Load() > 16 {
 		t.Errorf("%d at once", most.Load())
 	}
-	for result := range inOrder(items, func(i int) string { return fmt.Sprint(i) }) {
+	for result := range inOrder(items, 16, func(i int) string { return fmt.Sprint(i) }) {
 		if result == "3" {
 			break // whoever stops early leaves nobody waiting
 		}

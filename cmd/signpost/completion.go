@@ -1,13 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore"
 	"signpost/keystore/finding"
 )
 
@@ -116,19 +117,27 @@ func flagWords(flags []cli.Flag, arg string) []string {
 	return nil
 }
 
-// domainsIn returns the domains of the key directory, given or by default. It
+// domainsIn returns the domains that there are keys for, where it is given or by default. It
 // ignores errors: the user is still typing.
-func domainsIn(c *cli.Context, dir string) []string {
+func domainsIn(c *cli.Context, given string) []string {
 	options, err := keyDirectory(c)
-	if dir != "" {
-		options.Dir = dir
+	if given != "" {
+		err = options.Use(given)
 	}
-	domains, listErr := keystore.ListDomains(options.Options)
-	if err != nil || listErr != nil {
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.Context, longCompletion)
+	defer cancel()
+	domains, err := options.Place().Domains(ctx)
+	if err != nil {
 		return nil
 	}
 	return domains
 }
+
+// longCompletion is how long a user waits who is still typing.
+const longCompletion = 2 * time.Second
 
 const bashCompletion = `# bash completion for signpost
 _signpost() {

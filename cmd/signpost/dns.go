@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
@@ -23,9 +24,11 @@ func dnsCommand() *cli.Command {
 		Usage:     "print the SPF, DKIM and DMARC records to publish",
 		UsageText: "signpost dns [options] DOMAIN...\nsignpost dns --no-mail [options] DOMAIN...",
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " + strings.Join(render.Formats(), "|")},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " +
+				strings.Join(render.Formats(), "|")},
 			jsonFlag(), keysFlag(), selectorFlag(), daemonFlag(), timeoutFlag(5 * time.Second),
-			&cli.StringFlag{Name: "zone", Usage: "the zone is `ZONE`, the domain itself or a parent of it (default: the domain)"},
+			&cli.StringFlag{Name: "zone", Usage: "the zone is `ZONE`, the domain itself or a " +
+				"parent of it (default: the domain)"},
 			&cli.IntFlag{Name: "ttl", Value: 3600, Usage: "`SECONDS` that resolvers may keep the records"},
 			&cli.BoolFlag{Name: "no-mail", Usage: "the records of a domain that sends no mail"},
 			&cli.BoolFlag{Name: "null-mx", Usage: "with --no-mail: it receives none either"},
@@ -43,7 +46,7 @@ func dnsAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := dnsKeys(c, plan)
+	keys, err := dnsKeys(c, plan, domains)
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,8 @@ func dnsAction(c *cli.Context) error {
 		}
 		seen[domain] = true
 		if plan.zone != "" && !(render.Record{Name: domain}).In(plan.zone) {
-			return exitError{exitUsage, finding.WithHint(fmt.Errorf("--zone: %q does not contain %s", plan.zone, domain),
+			return exitError{exitUsage, finding.WithHint(fmt.Errorf("--zone: %q does not contain %s",
+				plan.zone, domain),
 				"it is the domain or a parent of it")}
 		}
 		spf := plan.spfRecord(domain)
@@ -135,7 +139,8 @@ func newDNSPlan(c *cli.Context) (*dnsPlan, error) {
 		}
 	}
 	if plan.noMail {
-		for _, name := range []string{"mx", "a", "ip", "include", "all", "spf", "policy", "sp", "np", "adkim", "aspf", "fo", "test"} {
+		for _, name := range []string{"mx", "a", "ip", "include", "all", "spf", "policy", "sp", "np",
+			"adkim", "aspf", "fo", "test"} {
 			if c.IsSet(name) {
 				return nil, usageError("--no-mail and --%s exclude each other", name)
 			}
@@ -150,8 +155,8 @@ func newDNSPlan(c *cli.Context) (*dnsPlan, error) {
 
 // dnsKeys reads the key directory. It need not be there: SPF and DMARC do
 // without.
-func dnsKeys(c *cli.Context, plan *dnsPlan) (*keystore.Snapshot, error) {
-	keys, _, err := loadKeys(c)
+func dnsKeys(c *cli.Context, plan *dnsPlan, domains []string) (*keystore.Snapshot, error) {
+	keys, err := loadKeys(c, domains...)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !plan.noMail {
 			warn(c, "%w", err)
@@ -166,17 +171,19 @@ func dnsKeys(c *cli.Context, plan *dnsPlan) (*keystore.Snapshot, error) {
 			warn(c, "%s", p)
 		}
 	}
-	return keys, nil
+	return keys.Snapshot, nil
 }
 
 // keyRecords returns the record of every usable key of a domain: also those
 // that do not sign now are needed, by mail that is on its way and by keys that
 // wait for their record. It is not complete when a key lacks or is broken.
-func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, domain string) (records []render.Record, complete bool, err error) {
+func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot,
+	domain string) (records []render.Record, complete bool, err error) {
 	keys := snapshot.Keys(domain)
 	if plan.noMail {
 		if len(keys) > 0 {
-			warn(c, "%w", finding.WithHint(fmt.Errorf("%s has keys for %s, and --no-mail publishes none of them", c.String("keys"), domain),
+			warn(c, "%w", finding.WithHint(fmt.Errorf("%s has keys for %s, and --no-mail "+
+				"publishes none of them", settings.WithoutPasswords(c.String("keys")), domain),
 				"leave --no-mail out if it sends mail"))
 		}
 		return nil, true, nil
@@ -189,7 +196,7 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 		}
 	}
 	if len(keys) == 0 {
-		err := fmt.Errorf("no usable key for %s in %s, so no DKIM record", domain, c.String("keys"))
+		err := fmt.Errorf("no usable key for %s in %s, so no DKIM record", domain, settings.WithoutPasswords(c.String("keys")))
 		if complete { // where a key is there and broken, a new one is not what is wanted
 			err = finding.WithHint(err, "signpost keygen%s %s", keysOption(c.String("keys")), domain)
 		}
@@ -201,12 +208,10 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot, doma
 		if err != nil {
 			return nil, false, fmt.Errorf("key %s: %w", key.File, err)
 		}
-		file, err := filepath.Rel(c.String("keys"), key.File)
-		if err != nil {
-			file = key.File
-		}
+		file := strings.TrimPrefix(key.File, filepath.Clean(c.String("keys"))+"/")
 		why := fmt.Sprintf("DKIM: the public half of %s (%s), to verify signatures with", file, keySize(key))
-		records = append(records, render.Record{Name: record.Name(key.Selector, domain), Type: "TXT", Value: r.String(), Why: why})
+		records = append(records, render.Record{Name: record.Name(key.Selector, domain), Type: "TXT",
+			Value: r.String(), Why: why})
 	}
 	return records, complete, nil
 }

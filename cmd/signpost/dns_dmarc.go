@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/net/publicsuffix"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
@@ -21,10 +22,13 @@ func dmarcFlags() []cli.Flag {
 		&cli.StringFlag{Name: "policy", Value: "none", Usage: "DMARC p=, for mail that fails:" + policies},
 		&cli.StringFlag{Name: "sp", Usage: "DMARC sp=, the same for subdomains:" + policies},
 		&cli.StringFlag{Name: "np", Usage: "DMARC np=, for those that do not exist:" + policies},
-		&cli.StringSliceFlag{Name: "rua", Usage: "DMARC rua=, `ADDRESS` for daily reports, or none; repeatable (default: postmaster@DOMAIN)"},
+		&cli.StringSliceFlag{Name: "rua", Usage: "DMARC rua=, `ADDRESS` for daily reports, or " +
+			"none; repeatable (default: postmaster@DOMAIN)"},
 		&cli.StringSliceFlag{Name: "ruf", Usage: "DMARC ruf=, `ADDRESS` for reports of single messages; repeatable"},
-		&cli.StringFlag{Name: "adkim", Usage: "DMARC adkim=, `MODE` of DKIM: related to the domain of From, or the same: r|s"},
-		&cli.StringFlag{Name: "aspf", Usage: "DMARC aspf=, `MODE` of SPF: related to the domain of From, or the same: r|s"},
+		&cli.StringFlag{Name: "adkim", Usage: "DMARC adkim=, `MODE` of DKIM: related to the " +
+			"domain of From, or the same: r|s"},
+		&cli.StringFlag{Name: "aspf", Usage: "DMARC aspf=, `MODE` of SPF: related to the domain " +
+			"of From, or the same: r|s"},
 		&cli.StringFlag{Name: "fo", Usage: "DMARC fo=, which `FAILURES` go to --ruf: 0, 1, d, s, or d:s"},
 		&cli.BoolFlag{Name: "test", Usage: "DMARC t=y, receivers apply a policy one step milder"},
 	}
@@ -34,11 +38,15 @@ func dmarcFlags() []cli.Flag {
 // postmaster of the domain. Without flags it asks for reports and for nothing
 // else: a domain whose senders are not all known loses no mail.
 func dmarcOf(c *cli.Context) (policy record.DMARC, toPostmaster bool, err error) {
-	policy = record.DMARC{Policy: c.String("policy"), SubdomainPolicy: c.String("sp"), NonexistentPolicy: c.String("np"), Testing: c.Bool("test")}
+	policy = record.DMARC{Policy: c.String("policy"), SubdomainPolicy: c.String("sp"),
+		NonexistentPolicy: c.String("np"), Testing: c.Bool("test")}
 	for _, name := range []string{"policy", "sp", "np"} {
 		value := c.String(name)
-		if (value != "" || c.IsSet(name)) && !slices.Contains([]string{"none", "quarantine", "reject"}, value) {
-			return policy, false, usageError("--%s: %q must be none, quarantine or reject", name, value)
+		if value == "" && !c.IsSet(name) {
+			continue
+		}
+		if _, err := settings.OneOf("none", "quarantine", "reject")(value); err != nil {
+			return policy, false, usageError("--%s: %w", name, err)
 		}
 	}
 	if policy.StrictDKIM, err = strict(c, "adkim"); err != nil {
@@ -114,7 +122,8 @@ func reportAddresses(c *cli.Context, name string) (uris []string, err error) {
 				"give it as dmarc@example.org")}
 		}
 		// RFC 9989, section 4.8: what separates addresses must be encoded.
-		local := strings.NewReplacer("%", "%25", ",", "%2C", "!", "%21", ";", "%3B", "?", "%3F", "#", "%23", "/", "%2F").Replace(address[:at])
+		local := strings.NewReplacer("%", "%25", ",", "%2C", "!", "%21", ";", "%3B", "?", "%3F", "#",
+			"%23", "/", "%2F").Replace(address[:at])
 		uri := "mailto:" + local + "@" + domain
 		if err := record.CheckReportURI(uri); err != nil {
 			return nil, usageError("--%s: invalid mail address %q: %w", name, value, err)
@@ -168,7 +177,8 @@ func policyWhy(policy record.DMARC) string {
 		why += fmt.Sprintf(" (one step milder than %s, for a test)", policy.Policy)
 	}
 	if len(policy.AggregateReports) > 0 {
-		return why + "; reports come to " + strings.ReplaceAll(strings.Join(policy.AggregateReports, ", "), "mailto:", "")
+		return why + "; reports come to " + strings.ReplaceAll(strings.Join(policy.AggregateReports,
+			", "), "mailto:", "")
 	}
 	return why + "; no reports come"
 }

@@ -68,7 +68,8 @@ func nextSteps(plan *dnsPlan, domain string, policy record.DMARC) []dnsStep {
 	}
 	if policy.Testing && policy.Policy != "none" {
 		policy.Testing = false
-		step("after two weeks in which the reports show all your own mail passing", "--policy "+policy.Policy+", without --test")
+		step("after two weeks in which the reports show all your own mail passing",
+			"--policy "+policy.Policy+", without --test")
 	}
 	if policy.Policy == "none" {
 		policy.Policy, policy.Testing = "quarantine", false
@@ -93,7 +94,8 @@ func printRecords(c *cli.Context, plan *dnsPlan, zones *dnsZones, next []dnsStep
 		return printJSON(c, answer)
 	}
 	if len(zones.order) > 1 && slices.Contains([]string{"cloudflare", "route53"}, plan.format) {
-		return exitError{exitUsage, finding.WithHint(fmt.Errorf("--format %s is for one zone, and here are %s", plan.format, strings.Join(zones.order, " and ")),
+		return exitError{exitUsage, finding.WithHint(
+			fmt.Errorf("--format %s is for one zone, and here are %s", plan.format, strings.Join(zones.order, " and ")),
 			"one domain at a time, or --zone for domains of one zone")}
 	}
 	var texts []string
@@ -119,7 +121,8 @@ func printNext(c *cli.Context, next []dnsStep) {
 	}
 	fmt.Fprintln(c.App.Writer, "\nnext, in place of the DMARC record above:")
 	for _, step := range next {
-		fmt.Fprintf(c.App.Writer, "\n%s\nname   %s\nvalue  %s\n       (printed with %s)\n", step.When, step.Name, step.Value, step.Options)
+		fmt.Fprintf(c.App.Writer, "\n%s\nname   %s\nvalue  %s\n       (printed with %s)\n", step.When,
+			step.Name, step.Value, step.Options)
 	}
 }
 

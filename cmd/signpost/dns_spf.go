@@ -17,9 +17,11 @@ func spfFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "mx", Usage: "SPF: the servers of its MX may send (default if no others are named)"},
 		&cli.BoolFlag{Name: "a", Usage: "SPF: the hosts of its own A and AAAA may send"},
-		&cli.StringSliceFlag{Name: "ip", Usage: "SPF: `ADDRESS` may send, or a network such as 192.0.2.0/24; repeatable"},
+		&cli.StringSliceFlag{Name: "ip", Usage: "SPF: `ADDRESS` may send, or a network such as " +
+			"192.0.2.0/24; repeatable"},
 		&cli.StringSliceFlag{Name: "include", Usage: "SPF: include `DOMAIN`, whose servers may send too; repeatable"},
-		&cli.StringFlag{Name: "all", Value: "-all", Usage: "SPF: the result for `ALL` other hosts: -all (fail), ~all (softfail) or ?all (neutral)"},
+		&cli.StringFlag{Name: "all", Value: "-all",
+			Usage: "SPF: the result for `ALL` other hosts: -all (fail), ~all (softfail) or ?all (neutral)"},
 		&cli.StringFlag{Name: "spf", Usage: "SPF: the whole `RECORD`, in place of the flags above"},
 	}
 }
@@ -81,7 +83,9 @@ func checkLookups(spf record.SPF) error {
 		}
 	}
 	if lookups > record.MaxLookups {
-		return exitError{exitUsage, finding.WithHint(fmt.Errorf("--include: the SPF record would need %d lookups or more, and receivers give up after %d", lookups, record.MaxLookups),
+		return exitError{exitUsage, finding.WithHint(
+			fmt.Errorf("--include: the SPF record would need %d lookups or more, and receivers give up after %d",
+				lookups, record.MaxLookups),
 			"name addresses with --ip")}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/keystore/place"
 	"signpost/milter"
 	"signpost/milter/dkim"
 	"signpost/milter/verify"
@@ -50,7 +52,9 @@ func explainCommand() *cli.Command {
 // explainer is what all messages of one run share.
 type explainer struct {
 	signing *settings.Signing
-	keys    *keystore.Snapshot
+	place   place.Place
+	keys    *keystore.Snapshot // of the domains in read, or of all where that is nil
+	read    map[string]bool
 	config  *postfix.Config
 	client  milter.Client
 	queueID string
@@ -124,7 +128,7 @@ func explainVerdict(answers []explained) error {
 		}
 		all = append(all, answer.Findings...)
 	}
-	return verdictOf(all)
+	return verdictOf(levelsOf(all))
 }
 
 func newExplainer(c *cli.Context) (*explainer, error) {
@@ -142,7 +146,10 @@ func newExplainer(c *cli.Context) (*explainer, error) {
 	if e.resolver, err = resolverOf(c); err != nil {
 		return nil, err
 	}
-	if e.keys, err = keystore.Load(e.signing.Keys.Options); err != nil {
+	e.place = e.signing.Keys.Place()
+	if slices.ContainsFunc(e.signing.Keys.Sources, func(s settings.Source) bool { return s.Backend != nil }) {
+		e.keys, e.read = new(keystore.Snapshot), make(map[string]bool)
+	} else if e.keys, err = e.place.Load(c.Context); err != nil {
 		return nil, exitError{exitUnknown, err}
 	}
 	if path := c.String("postfix"); path != "" {
@@ -188,9 +195,12 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 	if err != nil {
 		return explained{}, err
 	}
-	mail := delivery.Mail{Body: message.Body, BodyLine: message.BodyLine, Local: e.client.Local, SevenBit: e.sevenBit}
+	mail := delivery.Mail{Body: message.Body, BodyLine: message.BodyLine, Local: e.client.Local, SevenBit: e.sevenBit,
+		RelaxedHeader: e.signing.Policy.Header == dkim.Relaxed, RelaxedBody: e.signing.Policy.Body == dkim.Relaxed}
 	var header []dkim.Field
 	for _, f := range message.Fields {
+		// Postfix takes blanks before the colon away (RFC 5322, section 4.5).
+		f.Name = strings.TrimRight(f.Name, " \t")
 		header = append(header, f.Field)
 		mail.Header = append(mail.Header, delivery.Field{Name: f.Name, Value: f.Value, Line: f.Line})
 	}
@@ -205,7 +215,8 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 	answer := explained{
 		File:       name,
 		Signed:     verdict.Reason == milter.Signed,
-		TempFail:   verdict.TempFail,
+		TempFail:   verdict.Action == milter.TempFail,
+		Rejected:   verdict.Action == milter.Reject,
 		Reason:     string(verdict.Reason),
 		Author:     verdict.Author,
 		Log:        strings.TrimSpace(log.String()),
@@ -222,6 +233,9 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 		from := value.From
 		if from == "--"+setting.Name && !c.IsSet(setting.Name) {
 			from = "default"
+		}
+		if setting.Name == "keys" {
+			value.Text = settings.WithoutPasswords(value.Text)
 		}
 		answer.Setting = &explainedSetting{"--" + setting.Name, setting.Variables, value.Text, from}
 	}

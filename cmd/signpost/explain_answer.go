@@ -23,6 +23,7 @@ type explained struct {
 	File       string               `json:"file"`
 	Signed     bool                 `json:"signed"`
 	TempFail   bool                 `json:"tempfail"`
+	Rejected   bool                 `json:"rejected"`
 	Reason     string               `json:"reason"`
 	Why        string               `json:"why"`
 	Setting    *explainedSetting    `json:"setting"` // null where none decides
@@ -101,6 +102,8 @@ func (a explained) print(c *cli.Context) {
 		fmt.Fprintf(w, "%s: %s\n", a.File, s.green("signed"))
 	case a.TempFail:
 		fmt.Fprintf(w, "%s: %s, deferred: %s\n", a.File, s.red("not signed"), a.Reason)
+	case a.Rejected:
+		fmt.Fprintf(w, "%s: %s, refused: %s\n", a.File, s.red("not signed"), a.Reason)
 	default:
 		fmt.Fprintf(w, "%s: %s: %s\n", a.File, s.red("not signed"), a.Reason)
 	}

@@ -33,7 +33,7 @@ type chosen struct {
 // e.failed, for the milter would take it for a broken key.
 func (e *explainer) signers(ctx context.Context) milter.KeySource {
 	return func(domain string) ([]*keystore.Key, error) {
-		keys := e.keys.Domain(domain)
+		keys := e.keysOf(ctx, domain)
 		if err := keys.Err(); err != nil {
 			return nil, err
 		}
@@ -45,9 +45,34 @@ func (e *explainer) signers(ctx context.Context) milter.KeySource {
 			}
 			e.chosen[domain] = how
 		}
-		e.domain = domain
+		if e.domain == "" {
+			e.domain = domain // the relay's own comes after that of the author
+		}
 		return how.signing, nil
 	}
+}
+
+// keysOf returns the keys of a domain. It reads them from a store when they are asked for,
+// with those of the domains above.
+func (e *explainer) keysOf(ctx context.Context, domain string) *keystore.DomainKeys {
+	var missing []string
+	for name := range dns.Walk(domain) {
+		if e.read != nil && !e.read[name] {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		more, err := e.place.Load(ctx, missing...)
+		if err != nil {
+			e.failed = exitError{exitUnknown, err}
+			return e.keys.Domain(domain)
+		}
+		for _, name := range missing {
+			e.read[name] = true
+		}
+		e.keys = keystore.JoinSnapshots([]*keystore.Snapshot{e.keys, more})
+	}
+	return e.keys.Domain(domain)
 }
 
 func (e *explainer) choose(ctx context.Context, domain string, keys []*keystore.Key) (chosen, error) {
@@ -63,7 +88,7 @@ func (e *explainer) choose(ctx context.Context, domain string, keys []*keystore.
 // askDNS decides by what the DNS says.
 func (e *explainer) askDNS(ctx context.Context, domain string, keys []*keystore.Key) (how chosen) {
 	look := rotation.Look{
-		Dir: e.signing.Keys.Dir, Mode: e.signing.Keys.Mode, Ask: rotation.Everywhere(e.resolver), Now: time.Now(),
+		Place: e.place, Mode: e.signing.Keys.Mode, Ask: rotation.Everywhere(e.resolver), Now: time.Now(),
 	}
 	answered, _ := look.Domain(ctx, domain, keys) // of notes that are damaged rotate tells
 	var all []rotation.Status
@@ -103,7 +128,7 @@ func (e *explainer) askDaemon(ctx context.Context, domain string, keys []*keysto
 		how.keys = append(how.keys, explainedKey{Selector: key.Selector, Stage: stage})
 	}
 	if how.signing = rotation.Signing(all); len(how.signing) == 0 {
-		return differs("signs with none of the keys of " + domain + " in " + e.signing.Keys.Dir)
+		return differs("signs with none of the keys of " + domain + " in " + e.place.Name())
 	}
 	return how, nil
 }

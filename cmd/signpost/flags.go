@@ -14,6 +14,7 @@ import (
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/place"
 	"signpost/keystore/rotation"
 )
 
@@ -55,6 +56,17 @@ func jsonFlag() cli.Flag {
 
 func resolverFlag() cli.Flag { return settings.Named("resolver").Flag() }
 
+// dnsRate is the setting of signpostd, with a higher default: somebody waits.
+func dnsRate() settings.Setting {
+	setting := settings.Named("dns-rate")
+	setting.Default = "200"
+	return setting
+}
+
+func allFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "all", Usage: "every domain that there are keys for"}
+}
+
 func timeoutFlag(value time.Duration) cli.Flag {
 	return &cli.DurationFlag{Name: "timeout", Value: value, Usage: "wait for an answer for `TIME`, such as 10s or 2m",
 		Action: func(_ *cli.Context, given time.Duration) error {
@@ -76,41 +88,77 @@ func keyDirectory(c *cli.Context, others ...string) (settings.Keys, error) {
 	return options, nil
 }
 
-// loadKeys reads the key directory as signpostd does, and says what the DNS is for.
-func loadKeys(c *cli.Context) (*keystore.Snapshot, rotation.Mode, error) {
+// keySet is the keys that were read, where, and what the DNS is for.
+type keySet struct {
+	*keystore.Snapshot
+	place place.Place
+	mode  rotation.Mode
+}
+
+// loadKeys reads the keys of domains, or of all without any, as signpostd does. A key
+// directory is read whole. Where there is none, it says how to make one for the domains.
+func loadKeys(c *cli.Context, domains ...string) (keySet, error) {
+	return loadMore(c, domains, nil)
+}
+
+// loadMore is loadKeys that reads the keys of some more domains.
+func loadMore(c *cli.Context, domains, more []string) (keySet, error) {
 	options, err := keyDirectory(c)
 	if err != nil {
-		return nil, "", err
+		return keySet{}, err
 	}
-	snapshot, err := keystore.Load(options.Options)
+	set := keySet{place: options.Place(), mode: options.Mode}
+	names := slices.Compact(slices.Sorted(slices.Values(slices.Concat(domains, more))))
+	set.Snapshot, err = set.place.Load(c.Context, names...)
 	if err != nil {
-		return nil, "", exitError{exitUnknown, err}
+		if len(domains) == 0 {
+			domains = []string{"example.org"}
+		}
+		return set, exitError{exitUnknown, noDirectory(err, &options, "make this one:\n"+
+			"signpost keygen --mkdir"+keysOption(options.Text)+" "+strings.Join(domains, " "))}
 	}
-	return snapshot, options.Mode, nil
+	return set, nil
 }
 
-// keysOption is what another command line needs to find the same keys.
-func keysOption(dir string) string {
-	if keys := settings.Named("keys"); dir == keys.Default || dir == os.Getenv(keys.Variables[0]) {
+// keysOption is what another command line needs to find the same keys. Passwords in the
+// URL of a store are not part of it.
+func keysOption(text string) string {
+	keys := settings.Named("keys")
+	if text == keys.Default || text == os.Getenv(keys.Variables[0]) {
 		return ""
 	}
-	return " --keys " + dir
+	return " --keys " + shellWord(settings.WithoutPasswords(text))
 }
 
-// domainArgs returns the arguments as domains in A-labels.
+// domainsOrAll returns the arguments as domains, and none with --all.
+func domainsOrAll(c *cli.Context) ([]string, error) {
+	if c.Bool("all") == c.Args().Present() {
+		return nil, finding.WithHint(usageError("give domains, or --all"), "signpost %s example.org", c.Command.Name)
+	}
+	if c.Bool("all") {
+		return nil, nil
+	}
+	return domainArgs(c)
+}
+
+// domainArgs returns the arguments as domains in A-labels, each once.
 func domainArgs(c *cli.Context) ([]string, error) {
 	if !c.Args().Present() {
 		return nil, finding.WithHint(usageError("which domain?"),
 			"signpost %s example.org", c.Command.Name)
 	}
 	var domains []string
+	seen := make(map[string]bool)
 	for _, arg := range c.Args().Slice() {
 		domain, err := keystore.Domain(arg)
 		if err != nil {
 			return nil, finding.WithHint(usageError("%w", err),
 				"%s", domainHint(arg))
 		}
-		domains = append(domains, domain)
+		if !seen[domain] {
+			seen[domain] = true
+			domains = append(domains, domain)
+		}
 	}
 	return domains, nil
 }

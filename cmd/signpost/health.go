@@ -25,6 +25,7 @@ func healthCommand() *cli.Command {
 		Flags: []cli.Flag{
 			settings.Named("socket").Flag(),
 			settings.Named("domains").Flag(),
+			&cli.BoolFlag{Name: "all", DisableDefaultText: true, Usage: "fail unless every domain can be signed"},
 			keysFlag(),
 			daemonFlag(),
 			timeoutFlag(5 * time.Second),
@@ -43,6 +44,9 @@ func health(c *cli.Context) error {
 		return err
 	}
 	if running != nil {
+		if c.IsSet("domains") {
+			return usageError("--domains does not go with --daemon: it knows which domains it has to sign")
+		}
 		return healthOf(c, running)
 	}
 	// Of several sockets the first will do: they are served by one process.
@@ -57,14 +61,19 @@ func health(c *cli.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	err = probe(ctx, address.Local(), domains)
+	signed, err := probe(ctx, address.Local(), domains)
+	// Who names domains on the command line asks for each of them.
+	healthy := err == nil || len(signed) > 0 && !c.Bool("all") && !c.IsSet("domains")
 	if c.Bool("json") {
-		return healthJSON(c, address, domains, err)
+		return healthJSON(c, address, domains, healthy, err)
 	}
-	if err != nil {
+	if !healthy {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "signpostd at %s signs for %s\n", address, strings.Join(domains, ", "))
+	if err != nil {
+		printError(c.App.ErrWriter, "warning", err)
+	}
+	fmt.Fprintf(c.App.Writer, "signpostd at %s signs for %s\n", address, strings.Join(signed, ", "))
 	return nil
 }
 
@@ -74,12 +83,16 @@ func healthOf(c *cli.Context, running *daemon) error {
 	if err != nil {
 		return notAsked(err)
 	}
-	err = shown.Err()
+	err = errors.Join(shown.Err(), shown.Unsignable())
+	healthy := err == nil || shown.Ready && !c.Bool("all")
 	if c.Bool("json") {
-		return healthJSON(c, running.client.Address, []string{}, err)
+		return healthJSON(c, running.client.Address, []string{}, healthy, err)
+	}
+	if !healthy {
+		return err
 	}
 	if err != nil {
-		return err
+		printError(c.App.ErrWriter, "warning", err)
 	}
 	var counts []string
 	for _, stage := range rotation.Stages() {
@@ -101,15 +114,15 @@ type healthAnswer struct {
 	Hint    string   `json:"hint"`
 }
 
-func healthJSON(c *cli.Context, address milter.Address, domains []string, probed error) error {
-	answer := healthAnswer{Signs: probed == nil, Socket: address.String(), Domains: domains}
+func healthJSON(c *cli.Context, address milter.Address, domains []string, healthy bool, probed error) error {
+	answer := healthAnswer{Signs: healthy, Socket: address.String(), Domains: domains}
 	if probed != nil {
 		answer.Error, answer.Hint = finding.Split(probed)
 	}
 	if err := printJSON(c, answer); err != nil {
 		return err
 	}
-	if probed != nil {
+	if !healthy {
 		return exitCode(exitFinding)
 	}
 	return nil
@@ -129,9 +142,10 @@ func healthDomains(c *cli.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain, err := keystore.AnyDomain(options.Options)
+	keys := options.Place()
+	domain, err := keys.Any(c.Context)
 	if errors.Is(err, keystore.ErrNoKey) {
-		return nil, finding.WithHint(fmt.Errorf("no key in %s, so nothing would be signed", options.Dir),
+		return nil, finding.WithHint(fmt.Errorf("no key in %s, so nothing would be signed", keys.Name()),
 			"put a key there, or set DKIM_AUTOGENERATE=yes and ALLOWED_SENDER_DOMAINS")
 	}
 	return []string{domain}, err

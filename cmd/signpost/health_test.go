@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,11 @@ func TestHealth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	silent, err := net.Listen("unix", filepath.Join(t.TempDir(), "silent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	socket := "unix:" + ln.Addr().String()
@@ -65,20 +71,31 @@ func TestHealth(t *testing.T) {
 		"for machines":            {[]string{"--json", "--domains", "example.org"}, 0, `"signs": true`},
 		"one without, likewise":   {[]string{"--domains", "example.net", "--json"}, 1, "\"error\": \"example.net: mail would not be signed\",\n  \"hint\": \"put its key"},
 		"two of them":             {[]string{"--domains", "must.example example.net example.org"}, 1, "\nsignpost: error: example.net: mail would not be signed"},
+		"image: some of many":     {[]string{"must.example example.org example.net"}, 0, "signs for example.org\nsignpost: warning: must.example: mail would be refused: "},
+		"image: with hints":       {[]string{"must.example example.org example.net"}, 0, "signpost: warning: example.net: mail would not be signed\nsignpost: hint: put its key into"},
+		"image: all of many":      {[]string{"must.example example.org", "--all"}, 1, "error: must.example: mail would be refused"},
+		"image: none of many":     {[]string{"must.example example.net"}, 1, "error: must.example: mail would be refused"},
+		"image: some, as JSON":    {[]string{"must.example example.org", "--json"}, 0, "\"error\": \"must.example: mail would be refused"},
 		"no key at all":           {[]string{"--keys", empty}, 1, "so nothing would be signed\nsignpost: hint: "},
 		"only a broken key":       {[]string{"--keys", broken}, 1, "no key in " + broken + " is usable: key " + broken + "/example.org.private: no whole PEM block"},
 		"no directory":            {[]string{"--keys", empty + "/x"}, 1, "no such file or directory\nsignpost: hint: "},
 		"nobody there":            {[]string{"--socket", socket + "x", "--keys", dir}, 1, "hint: is signpostd running, and does it listen there?"},
+		"nobody answers":          {[]string{"--socket", "unix:" + silent.Addr().String(), "--keys", dir, "--timeout", "50ms"}, 1, "hint: it accepts connections and does not answer: restart signpostd"},
 		"not a socket":            {[]string{"--socket", "tcp:1"}, 2, `unknown kind of socket "tcp"`},
 		"not a domain":            {[]string{"--domains", "a@b.example"}, 2, "invalid domain name"},
 		"an argument":             {[]string{"now"}, 2, "takes no arguments"},
-		"an unknown flag":         {[]string{"--now"}, 2, "not defined: -now\nsignpost: hint: see signpost health --help"},
+		"an unknown flag":         {[]string{"--now"}, 2, "unknown option --now\nsignpost: hint: see signpost health --help"},
 	} {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"signpost", "health"}, test.args...)
-		if name != "nobody there" && name != "not a socket" {
+		if !strings.HasPrefix(name, "nobody ") && name != "not a socket" {
 			args = append(args, "--socket", socket)
 		}
+		domains := ""
+		if strings.HasPrefix(name, "image: ") {
+			domains, args = test.args[0], slices.Delete(args, 2, 3) // as a container has them
+		}
+		t.Setenv("ALLOWED_SENDER_DOMAINS", domains)
 		code := run(context.Background(), args, &stdout, &stderr)
 		if got := stdout.String() + stderr.String(); code != test.code || !strings.Contains(got, test.want) {
 			t.Errorf("%s: exit %d, %q, want %d, %q", name, code, got, test.code, test.want)
@@ -135,7 +152,7 @@ func signpostd(ts *testscript.TestScript, neg bool, args []string) {
 
 // signersOf returns who signs of a store for which the DNS is not asked.
 func signersOf(t interface{ Fatalf(string, ...any) }, store *keystore.Store) milter.KeySource {
-	book, err := rotation.Open(store, rotation.Off, "", slog.New(slog.DiscardHandler))
+	book, err := rotation.Open(store, rotation.Off, rotation.State{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore/finding"
+	"signpost/cmd/internal/settings"
 )
 
 // A verb documents itself, and --help and the man page are made of that alone:
@@ -65,13 +65,13 @@ const exitCodes = `exit codes:
    0  good
    1  a finding: something is wrong, or the answer is no
    2  wrong use: a flag, an argument or a variable
-   3  could not find out`
+   3  could not find out
+ 130  stopped by Ctrl-C, 143 by SIGTERM`
 
 // showHelp is the action of a command that only has subcommands.
 func showHelp(c *cli.Context) error {
 	if name := c.Args().First(); name != "" {
-		return finding.WithHint(usageError("unknown command %q", name),
-			"see %s --help", c.Command.HelpName)
+		return exitError{exitUsage, settings.UnknownCommand(name, c.Command.Subcommands, c.Command.HelpName+" --help")}
 	}
 	return cli.ShowSubcommandHelp(c)
 }

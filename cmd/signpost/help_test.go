@@ -19,8 +19,13 @@ import (
 func answers() map[string]any {
 	return map[string]any{
 		"signpost keygen": keygenAnswer{},
-		"signpost rotate": rotateAnswer{},
-		"signpost keys":   keysAnswer{},
+		"signpost rotate": struct {
+			Domains []*rotated `json:"domains"`
+		}{},
+		"signpost keys": struct { // one or the other
+			Shown   keysAnswer   `json:"keys"`
+			Removed removeAnswer `json:"removed"`
+		}{},
 		"signpost dns": struct {
 			Records []render.Object `json:"records"`
 			Next    []dnsStep       `json:"next"`

@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore/finding"
 	"signpost/keystore/migrate"
 	"signpost/keystore/record"
@@ -68,8 +70,10 @@ func keyResults(steps []migrate.Step) []importedKey {
 		migrate.Taken: "refused"}
 	for _, step := range steps {
 		key := importedKey{
-			Domain: step.Domain, Selector: step.Selector, Type: string(step.Algorithm), Bits: step.Bits, Signs: step.Signs,
-			From: step.Key.File, File: step.To, State: states[step.State], Modified: step.Time.UTC().Format("2006-01-02T15:04:05Z"),
+			Domain: step.Domain, Selector: step.Selector, Type: string(step.Algorithm), Bits: step.Bits,
+			Signs: step.Signs,
+			From:  step.Key.File, File: step.To, State: states[step.State],
+			Modified: step.Time.UTC().Format("2006-01-02T15:04:05Z"),
 		}
 		if step.Named.File != "" {
 			key.NamedAt = step.Named.String()
@@ -106,13 +110,35 @@ func failure(name, code string, err error, effect string) finding.Finding {
 	return finding.Finding{Level: finding.Fault, Code: code, Name: name, What: what, Effect: effect, Fix: fix}
 }
 
-func printImport(c *cli.Context, result importResult) {
+func printImport(c *cli.Context, result importResult, keys string) {
 	w := c.App.Writer
 	for _, source := range result.Sources {
 		fmt.Fprintf(w, "%s: %s\n", source.Path, source.What)
 	}
+	printImportedKeys(w, result.Keys)
+	printFindings(c, result.Findings)
+	if len(result.Settings) > 0 {
+		fmt.Fprintf(w, "\nfor the environment of signpostd:\n\n")
+		printSettings(w, result.Settings)
+	}
+	if len(result.Domains) > 0 {
+		fmt.Fprintf(w, "\nthe DNS stays as it is:\n\n")
+		domains := make([]string, len(result.Domains))
+		for i, d := range result.Domains {
+			domains[i] = d.Domain
+			fmt.Fprintf(w, "%s: keep %s\n", d.Domain, strings.Join(d.Records, " "))
+		}
+		fmt.Fprintf(w, "\nto see that records and keys fit:\n\nsignpost check --keys %s %s\n",
+			shellWord(settings.WithoutPasswords(keys)), strings.Join(domains, " "))
+	}
+	if result.DryRun {
+		fmt.Fprintf(w, "\nnothing was changed\n")
+	}
+}
+
+func printImportedKeys(w io.Writer, keys []importedKey) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, key := range result.Keys {
+	for _, key := range keys {
 		use := "does not sign"
 		if key.Signs {
 			use = "signs"
@@ -124,28 +150,14 @@ func printImport(c *cli.Context, result importResult) {
 		fmt.Fprintf(table, "   %s\t%s\t%s %d, %s\t%s\n", key.State, key.File, key.Type, key.Bits, use, from)
 	}
 	table.Flush()
-	printFindings(c, result.Findings)
-	if len(result.Settings) > 0 {
-		fmt.Fprintf(w, "\nfor the environment of signpostd:\n\n")
-		for _, s := range result.Settings {
-			comment := s.From
-			if s.Why != "" {
-				comment += "; " + s.Why
-			}
-			fmt.Fprintf(w, "# %s\n%s=%s\n", comment, s.Variable, s.Value)
+}
+
+func printSettings(w io.Writer, settings []importSetting) {
+	for _, s := range settings {
+		comment := s.From
+		if s.Why != "" {
+			comment += "; " + s.Why
 		}
-	}
-	if len(result.Domains) > 0 {
-		fmt.Fprintf(w, "\nthe DNS stays as it is:\n\n")
-		domains := make([]string, len(result.Domains))
-		for i, d := range result.Domains {
-			domains[i] = d.Domain
-			fmt.Fprintf(w, "%s: keep %s\n", d.Domain, strings.Join(d.Records, " "))
-		}
-		fmt.Fprintf(w, "\nto see that records and keys fit:\n\nsignpost check --keys %s %s\n", c.String("keys"),
-			strings.Join(domains, " "))
-	}
-	if result.DryRun {
-		fmt.Fprintf(w, "\nnothing was changed\n")
+		fmt.Fprintf(w, "# %s\n%s=%s\n", comment, s.Variable, s.Value)
 	}
 }

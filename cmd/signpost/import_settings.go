@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/urfave/cli/v2"
+	"time"
 
 	"signpost/cmd/internal/settings"
+	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/migrate"
 	"signpost/milter"
@@ -17,14 +18,14 @@ import (
 
 // importSettings joins the settings of all plans, adds where the keys are, and
 // leaves out what signpostd would not start with.
-func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []finding.Finding) {
+func importSettings(keys *settings.Keys, flag string, plans []*migrate.Plan) ([]importSetting, []finding.Finding) {
 	list := []importSetting{}
-	if c.String("keys") != settings.Named("keys").Default {
-		dir, err := filepath.Abs(c.String("keys"))
-		if err != nil {
-			dir = c.String("keys")
+	if keys.Text != settings.Named("keys").Default {
+		text := settings.WithoutPasswords(keys.Text)
+		if dir, err := filepath.Abs(text); err == nil && keys.Dir == text {
+			text = dir
 		}
-		list = append(list, importSetting{"SIGNPOST_KEYS", dir, "--keys", "where the keys are now"})
+		list = append(list, importSetting{"SIGNPOST_KEYS", text, flag, "where the keys are now"})
 	}
 	for _, plan := range plans {
 		for _, s := range plan.Settings {
@@ -49,6 +50,12 @@ func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []f
 			_, _, err = dkim.ParseCanonicalization(s.Value)
 		case "SIGNPOST_LISTEN":
 			_, err = milter.ParseAddresses(s.Value)
+		case "SIGNPOST_EXPIRE":
+			_, err = time.ParseDuration(s.Value)
+		case "SIGNPOST_MIN_KEY_BITS":
+			err = atMost(s.Value, keystore.MaxBits)
+		case "SIGNPOST_MAX_HEADER_BYTES":
+			err = atMost(s.Value, settings.MostHeaderBytes)
 		}
 		if err != nil {
 			findings = append(findings, lostSetting(s, err))
@@ -58,32 +65,47 @@ func importSettings(c *cli.Context, plans []*migrate.Plan) ([]importSetting, []f
 	// Fields to sign come first: those to oversign must be among them.
 	for _, variable := range []string{"SIGNPOST_SIGN_HEADERS", "SIGNPOST_OVERSIGN_HEADERS"} {
 		for i, s := range list {
-			fields := strings.Split(s.Value, ",")
-			if s.Variable != variable || slices.Contains(fields, "*") {
+			if s.Variable != variable {
 				continue
 			}
 			var kept []string
-			for _, field := range fields {
-				p := dkim.Policy{Sign: []string{"From", field}, Oversign: []string{}}
-				if strings.EqualFold(field, "From") {
-					p.Sign = p.Sign[:1]
-				}
-				if variable == "SIGNPOST_OVERSIGN_HEADERS" {
-					p.Sign, p.Oversign = sign, []string{field}
-				}
-				if err := p.Validate(); err != nil {
+			for field := range strings.SplitSeq(s.Value, ",") {
+				if err := checkField(variable, field, sign); err != nil {
 					findings = append(findings, lostSetting(s, err))
 				} else if !slices.ContainsFunc(kept, func(have string) bool { return strings.EqualFold(have, field) }) {
 					kept = append(kept, field)
 				}
 			}
-			if variable == "SIGNPOST_SIGN_HEADERS" {
-				sign = kept
-			}
 			list[i].Value = strings.Join(kept, ",")
+			if variable == "SIGNPOST_SIGN_HEADERS" {
+				sign = settings.FieldList(list[i].Value, sign)
+			}
 		}
 	}
 	return slices.DeleteFunc(list, func(s importSetting) bool { return s.Value == "" }), findings
+}
+
+func atMost(value string, most int) error {
+	if n, err := strconv.Atoi(value); err != nil || n > most {
+		return fmt.Errorf("%s is more than %d", value, most)
+	}
+	return nil
+}
+
+// checkField says why signpostd would not start with a field in a list.
+func checkField(variable, field string, sign []string) error {
+	if field == "*" || strings.HasPrefix(field, "-") {
+		return nil
+	}
+	name := strings.TrimPrefix(field, "+")
+	p := dkim.Policy{Sign: sign, Oversign: []string{name}}
+	if variable == "SIGNPOST_SIGN_HEADERS" {
+		p = dkim.Policy{Sign: []string{"From", name}, Oversign: []string{}}
+		if strings.EqualFold(name, "From") {
+			p.Sign = p.Sign[:1]
+		}
+	}
+	return p.Validate()
 }
 
 // joined adds to a list of words those that it has not.

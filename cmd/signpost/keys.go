@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
@@ -21,17 +22,19 @@ import (
 func keysCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "keys",
-		Usage:     "show what is in the key directory, and which keys sign",
-		UsageText: "signpost keys [options] [DOMAIN...]",
-		Flags: []cli.Flag{
+		Usage:     "show which keys there are, and which of them sign",
+		UsageText: "signpost keys [options] [DOMAIN...]\nsignpost keys --remove [options] DOMAIN[/SELECTOR]...",
+		Flags: append([]cli.Flag{
 			keysFlag(),
 			selectorFlag(),
 			&cli.BoolFlag{Name: "dns", Usage: "ask the DNS, and show the stage of each key and which one signs for that"},
+			&cli.BoolFlag{Name: "remove", Usage: "archive keys, so that they no longer sign"},
+			&cli.BoolFlag{Name: "now", Usage: "with --remove, the last key of a domain too"},
 			daemonFlag(),
 			resolverFlag(),
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
-		},
+		}, secretFlags("the keys")...),
 		Action: showKeys,
 	}
 }
@@ -52,21 +55,38 @@ type shownKey struct {
 	Type     keystore.Algorithm `json:"type"`
 	Bits     int                `json:"bits"`
 	File     string             `json:"file"`
-	Modified time.Time          `json:"modified"`
+	Modified time.Time          `json:"modified,omitzero"`
 	Signs    *bool              `json:"signs"`           // null when that is not known
 	Stage    rotation.Stage     `json:"stage,omitempty"` // with --dns
 	DNS      string             `json:"dns,omitempty"`   // what it says
 }
 
 func showKeys(c *cli.Context) error {
+	asSecret, err := wantsSecret(c)
+	switch {
+	case err != nil:
+		return err
+	case asSecret && (c.Bool("remove") || c.Bool("dns") || c.String("daemon") != os.Getenv("SIGNPOST_DAEMON")):
+		return usageError("--as goes with neither --remove, --dns nor --daemon")
+	case c.Bool("remove"):
+		return removeKeys(c)
+	case c.Bool("now"):
+		return usageError("--now goes with --remove")
+	}
 	var domains []string
 	if c.Args().Present() {
-		var err error
 		if domains, err = domainArgs(c); err != nil {
 			return err
 		}
 	}
-	answer := keysAnswer{Directory: c.String("keys"), Keys: []shownKey{}, Findings: []finding.Finding{}}
+	if asSecret {
+		set, err := loadKeys(c, domains...)
+		if err != nil {
+			return err
+		}
+		return printSecret(c, set, domains)
+	}
+	answer := keysAnswer{Directory: settings.WithoutPasswords(c.String("keys")), Keys: []shownKey{}, Findings: []finding.Finding{}}
 	running, err := openDaemon(c)
 	switch {
 	case err != nil:
@@ -90,15 +110,16 @@ func showKeys(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return verdictOf(answer.Findings)
+	return verdictOf(levelsOf(answer.Findings))
 }
 
 // read takes what the key directory has, of all domains or of those.
 func (a *keysAnswer) read(c *cli.Context, domains []string) error {
-	snapshot, mode, err := loadKeys(c)
+	set, err := loadKeys(c, domains...)
 	if err != nil {
 		return err
 	}
+	snapshot, mode := set.Snapshot, set.mode
 	shown := snapshot.Domains()
 	if domains != nil {
 		shown = domains
@@ -109,7 +130,7 @@ func (a *keysAnswer) read(c *cli.Context, domains []string) error {
 		}
 	}
 	if c.Bool("dns") {
-		err = a.ask(c, snapshot, shown, mode)
+		err = a.ask(c, set, shown)
 	} else {
 		a.decide(snapshot, shown, mode)
 	}
@@ -118,12 +139,14 @@ func (a *keysAnswer) read(c *cli.Context, domains []string) error {
 	}
 	a.addOpen()
 	if domains == nil {
-		for _, file := range keystore.Unclaimed(a.Directory) {
-			a.Findings = append(a.Findings, finding.Finding{
-				Code: "dkim-key-unclaimed", Level: finding.Note, Name: file,
-				What:   "it contains a private key, but its name matches no layout",
-				Effect: "signpostd ignores it", Fix: "to sign with it, call it <domain>/<selector>.private",
-			})
+		options, err := keyDirectory(c)
+		if err != nil {
+			return err
+		}
+		for _, source := range options.Sources {
+			if source.Dir != "" {
+				a.addUnclaimed(options.In(source.Dir))
+			}
 		}
 	}
 	if len(a.Keys) == 0 && len(snapshot.Domains()) == 0 && len(snapshot.Problems()) == 0 {
@@ -134,6 +157,17 @@ func (a *keysAnswer) read(c *cli.Context, domains []string) error {
 		})
 	}
 	return nil
+}
+
+// addUnclaimed tells of keys in a directory whose names nobody understands.
+func (a *keysAnswer) addUnclaimed(options keystore.Options) {
+	for _, key := range keystore.Unclaimed(options) {
+		a.Findings = append(a.Findings, finding.Finding{
+			Code: "dkim-key-unclaimed", Level: finding.Note, Name: key.File,
+			What:   "it contains a private key, but its name matches no layout",
+			Effect: "signpostd ignores it", Fix: key.Fix,
+		})
+	}
 }
 
 // decide shows the keys of domains without the DNS. Of several keys of a domain
@@ -173,20 +207,24 @@ func several(domains int) string {
 }
 
 // ask shows the keys of domains by what the DNS says.
-func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []string, mode rotation.Mode) error {
+func (a *keysAnswer) ask(c *cli.Context, set keySet, domains []string) error {
 	resolver, err := resolverOf(c)
 	if err != nil {
 		return err
 	}
-	look := rotation.Look{Dir: a.Directory, Mode: mode, Ask: rotation.Everywhere(resolver), Now: time.Now()}
+	look := rotation.Look{Place: set.place, Mode: set.mode, Ask: rotation.Everywhere(resolver), Now: time.Now()}
 	type result struct {
 		domain string
 		keys   []rotation.Answered
 	}
 	unknown := 0
-	for result := range inOrder(domains, func(domain string) result {
-		keys, _ := look.Domain(c.Context, domain, snapshot.Keys(domain)) // of notes that are damaged rotate tells
-		return result{domain, keys}
+	b := newBatch(c, "asked for", "not known", domains)
+	for result := range results(b, atOnce(resolver), func(domain string) (result, outcome) {
+		keys, _ := look.Domain(c.Context, domain, set.Keys(domain)) // of notes that are damaged rotate tells
+		if c.Context.Err() != nil {
+			return result{}, undone
+		}
+		return result{domain, keys}, good
 	}) {
 		var all []rotation.Status
 		for _, key := range result.keys {
@@ -197,7 +235,10 @@ func (a *keysAnswer) ask(c *cli.Context, snapshot *keystore.Snapshot, domains []
 			}
 			a.Keys = append(a.Keys, shown)
 		}
-		a.judge(snapshot, result.domain, all, true)
+		a.judge(set.Snapshot, result.domain, all, true)
+	}
+	if err := b.stopped(); err != nil {
+		return err
 	}
 	if unknown > 0 {
 		a.Findings = append(a.Findings, finding.Finding{
@@ -269,7 +310,8 @@ func (a *keysAnswer) addOpen() {
 		a.Findings = append(a.Findings, finding.Finding{
 			Code: "dkim-key-open", Level: finding.Note, Name: a.Directory,
 			What:   fmt.Sprintf("%d keys are open to all, %s among them", len(a.open), a.open[0].File),
-			Effect: fmt.Sprintf(effect, "them"), Fix: "find -L " + a.Directory + " -type f ! -name '*.txt' -exec chmod o= {} +",
+			Effect: fmt.Sprintf(effect, "them"), Fix: "find -L " + a.Directory +
+				" -type f \\( -name '*.private*' -o -name '*.key' \\) -exec chmod o= {} +",
 		})
 		return
 	}
@@ -287,6 +329,9 @@ func brokenKey(problem keystore.Problem) finding.Finding {
 		Code: "dkim-key-broken", Level: finding.Fault, Name: problem.Domain,
 		What: "key " + problem.File + ": " + what, Effect: "it does not sign",
 		Fix: cmp.Or(fix, "put the key back from a copy, or remove the file"),
+	}
+	if problem.InForce { // the domain has other keys in another place
+		f.Effect = "which of all of them sign depends on the DNS"
 	}
 	if f.Name == "" {
 		f.Name, f.What = problem.File, what
@@ -334,7 +379,10 @@ func printKeys(c *cli.Context, keys []shownKey) {
 // ageOf says how old a key is, in the largest unit of which there are two.
 func ageOf(made time.Time) string {
 	age := time.Since(made)
-	if age < 0 {
+	switch {
+	case made.IsZero():
+		return "unknown"
+	case age < 0:
 		return "in the future"
 	}
 	const day = 24 * time.Hour

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"signpost/keystore"
@@ -25,6 +26,11 @@ func (a *keysAnswer) askDaemon(ctx context.Context, d *daemon, domains []string)
 	for _, file := range shown.Invalid {
 		what, hint := finding.ParseText(file)
 		a.fault("dkim-key-broken", a.Daemon, what, "it does not sign", hint)
+	}
+	if held := shown.Held; held != nil {
+		what, hint := finding.ParseText(held.Why)
+		a.fault("dkim-keys-held", a.Daemon, what,
+			fmt.Sprintf("%d keys whose files are missing go on signing", held.Keys), hint)
 	}
 	for _, domain := range shown.Domains {
 		a.addDomain(domain)

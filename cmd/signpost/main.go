@@ -12,12 +12,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
-	"signpost/keystore/finding"
+	"signpost/cmd/internal/settings"
 )
 
 // Exit codes of every verb. 0 is good.
@@ -31,9 +30,14 @@ const (
 var version = "unknown"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // who asks a second time wants it to end at once
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		by := <-signals
+		signal.Stop(signals) // who asks a second time wants it to end at once
+		cancel(stoppedBy{by})
+	}()
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }
 
@@ -49,13 +53,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ErrWriter:             stderr,
 		HideHelpCommand:       true,
 		OnUsageError:          wrongUse("signpost"),
+		Metadata:              map[string]any{typedArgs: args},
 		ExitErrHandler:        func(*cli.Context, error) {}, // the code is returned, below
 		Commands:              verbs(),
 		CustomAppHelpTemplate: appTemplate,
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
-				return finding.WithHint(usageError("unknown command %q", name),
-					"see signpost --help")
+				return exitError{exitUsage, settings.UnknownCommand(name, c.App.Commands, "signpost --help")}
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -72,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		printError(stderr, "error", err)
 	}
 	if ctx.Err() != nil {
-		return exitUnknown // stopped: a finding would be the half of the truth
+		return stopCode(ctx) // a finding would be the half of the truth
 	}
 	if said != 0 {
 		return int(said)
@@ -97,21 +101,22 @@ func verbs() []*cli.Command {
 		verifyCommand(),
 		explainCommand(),
 		importCommand(),
+		migrateCommand(),
 		healthCommand(),
 		completionCommand(),
 		manCommand(),
 	})
 }
 
+// typedArgs is the name of the command line, as it was typed, in what the cli library
+// keeps for us.
+const typedArgs = "args"
+
 // wrongUse is for flags that a command does not know, or not with that value.
 func wrongUse(command string) cli.OnUsageErrorFunc {
-	return func(_ *cli.Context, err error, _ bool) error {
-		if strings.Contains(err.Error(), "for flag -timeout: ") {
-			return finding.WithHint(usageError("%w", err),
-				"give one like 30s")
-		}
-		return exitError{exitUsage, finding.WithHint(fmt.Errorf("%w", err),
-			"see %s --help", command)}
+	return func(c *cli.Context, err error, _ bool) error {
+		args, _ := c.App.Metadata[typedArgs].([]string)
+		return exitError{exitUsage, settings.FlagError(err, args, c.Command.Flags, command+" --help")}
 	}
 }
 

@@ -24,12 +24,20 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			// Else each command, with the race detector, waits for a second at its end.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			e.Values[testOfStory{}] = e.T()
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"nameserver": serveZone,
 			"nsd":        nsdServer, // check_test.go
 			"code":       code,
-			"smtpserver": smtpServer, // send_test.go
-			"signpostd":  signpostd,  // health_test.go
+			"smtpserver": smtpServer,  // send_test.go
+			"signpostd":  signpostd,   // health_test.go
+			"redis":      redisServer, // store_test.go
+			"vault":      vaultServer, // store_test.go
 		},
 	})
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore/atomicfile"
-	"signpost/keystore/finding"
 )
 
 // manCommand prints manual pages, which are made from the text of --help.
@@ -18,7 +18,7 @@ func manCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "man",
 		Usage:     "print a manual page, or write them all",
-		UsageText: "signpost man [COMMAND]\nsignpost man --dir DIR",
+		UsageText: "signpost man [COMMAND|signpostd]\nsignpost man --dir DIR",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "write all pages into `DIR`"},
 		},
@@ -37,11 +37,12 @@ func manual(c *cli.Context) error {
 	switch name := c.Args().First(); {
 	case c.NArg() > 1:
 		return usageError("man: one command at a time, not %q", strings.Join(c.Args().Slice(), " "))
+	case name == "signpostd":
+		fmt.Fprint(c.App.Writer, daemonPage())
 	case name == "":
 		fmt.Fprint(c.App.Writer, appPage(c.App, commands))
 	case commandNamed(commands, name) == nil:
-		return finding.WithHint(usageError("man: unknown command %q", name),
-			"see signpost --help")
+		return exitError{exitUsage, settings.UnknownCommand(name, commands, "signpost --help")}
 	default:
 		fmt.Fprint(c.App.Writer, commandPage(commandNamed(commands, name)))
 	}
@@ -68,7 +69,7 @@ func writeManual(c *cli.Context, dir string, commands []*cli.Command) error {
 
 func appPage(app *cli.App, commands []*cli.Command) string {
 	var r roff
-	r.title("signpost", app.Usage)
+	r.title("signpost", 1, app.Usage)
 	r.section("synopsis")
 	r.verbatim([]string{"signpost COMMAND [options] [arguments]", "signpost COMMAND --help"})
 	r.section("commands")
@@ -82,7 +83,7 @@ func appPage(app *cli.App, commands []*cli.Command) string {
 
 func commandPage(command *cli.Command) string {
 	var r roff
-	r.title("signpost-"+command.Name, command.Usage)
+	r.title("signpost-"+command.Name, 1, command.Usage)
 	r.section("synopsis")
 	r.verbatim(strings.Split(command.UsageText, "\n"))
 	r.section("description")
@@ -98,11 +99,25 @@ func commandPage(command *cli.Command) string {
 	return r.String()
 }
 
+// daemonPage is that of signpostd, whose settings are at hand.
+func daemonPage() string {
+	var r roff
+	r.title("signpostd", 8, settings.DaemonUsage)
+	r.section("synopsis")
+	r.verbatim([]string{"signpostd [options]"})
+	r.section("description")
+	r.text(settings.DaemonHelp)
+	r.options("options", settings.Flags(settings.ForDaemon()))
+	r.item("--check", settings.CheckUsage)
+	return r.String()
+}
+
 // roff builds a manual page in the man macros, groff_man(7).
 type roff struct{ strings.Builder }
 
-func (r *roff) title(name, usage string) {
-	fmt.Fprintf(r, ".TH %s 1 \"\" \"signpost %s\"\n.SH NAME\n%s \\- %s\n", strings.ToUpper(name), escape(version), name, escape(usage))
+func (r *roff) title(name string, section int, usage string) {
+	fmt.Fprintf(r, ".TH %s %d \"\" \"signpost %s\"\n.SH NAME\n%s \\- %s\n", strings.ToUpper(name),
+		section, escape(version), name, escape(usage))
 }
 
 func (r *roff) section(name string) { fmt.Fprintf(r, ".SH %s\n", strings.ToUpper(escape(name))) }
@@ -144,7 +159,8 @@ func (r *roff) text(text string) {
 			r.section(strings.TrimSuffix(line, ":"))
 		case strings.HasPrefix(line, "   "):
 			end := i
-			for end < len(lines) && (strings.HasPrefix(lines[end], "   ") || lines[end] == "" && end+1 < len(lines) && strings.HasPrefix(lines[end+1], "   ")) {
+			for end < len(lines) && (strings.HasPrefix(lines[end], "   ") || lines[end] == "" &&
+				end+1 < len(lines) && strings.HasPrefix(lines[end+1], "   ")) {
 				end++
 			}
 			r.WriteString(".RS 3\n")
@@ -171,7 +187,8 @@ func isHeading(line string) bool {
 // escape hides from roff what it would take for its own, and lets it break
 // lists of words.
 func escape(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", "\\(ga", "^", `\(ha`, "~", `\(ti`, "|", `|\:`).Replace(s)
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", "\\(ga",
+		"^", `\(ha`, "~", `\(ti`, "|", `|\:`).Replace(s)
 	if strings.HasPrefix(s, ".") {
 		s = `\&` + s
 	}

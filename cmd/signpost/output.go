@@ -141,7 +141,8 @@ func (s style) red(text string) string   { return s.paint("31", text) }
 
 // level colours the level of a finding.
 func (s style) level(level finding.Level) string {
-	code := map[finding.Level]string{finding.Fault: "31", finding.Warning: "33", finding.Unknown: "35", finding.Note: "36"}[level]
+	code := map[finding.Level]string{finding.Fault: "31", finding.Warning: "33", finding.Unknown: "35",
+		finding.Note: "36"}[level]
 	if code == "" {
 		return string(level)
 	}
@@ -186,13 +187,18 @@ func visible(text string) string {
 	return b.String()
 }
 
-// verdictOf is the exit code for findings, as an error without a text: they
-// have been printed. Notes do not count.
-func verdictOf(findings []finding.Finding) error {
+// levelsOf returns the levels of some findings.
+func levelsOf(findings []finding.Finding) map[finding.Level]bool {
 	levels := make(map[finding.Level]bool)
 	for _, f := range findings {
 		levels[f.Level] = true
 	}
+	return levels
+}
+
+// verdictOf is the exit code for findings of these levels, as an error without a text:
+// they have been printed. Notes do not count.
+func verdictOf(levels map[finding.Level]bool) error {
 	switch {
 	case levels[finding.Fault]:
 		return exitCode(exitFinding)

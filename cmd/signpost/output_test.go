@@ -29,14 +29,14 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 func TestAnswerIsCutOff(t *testing.T) { // not parallel: the flags --help and --version of cli are global
 	dir := t.TempDir()
 	keys, letter := filepath.Join(dir, "keys"), filepath.Join(dir, "letter.eml")
-	if code := run(context.Background(), []string{"signpost", "keygen", "--keys", keys, "--type", "ed25519", "example.org"}, &bytes.Buffer{}, &bytes.Buffer{}); code != 0 {
+	if code := run(context.Background(), []string{"signpost", "keygen", "--mkdir", "--keys", keys, "--type", "ed25519", "example.org"}, &bytes.Buffer{}, &bytes.Buffer{}); code != 0 {
 		t.Fatalf("keygen: exit code %d", code)
 	}
 	if err := os.WriteFile(letter, []byte("From: joe@example.org\n\nHello\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		"keygen --now --selector new --type ed25519 --keys " + dir + "/more example.org",
+		"keygen --mkdir --now --selector new --type ed25519 --keys " + dir + "/more example.org",
 		"--help", "--version", "dns --help", "postfix", "man", "man dns", "completion bash", "completion words ",
 		"keys --keys " + keys, "keys --json --keys " + keys,
 		"dns example.org --keys " + keys, "dns example.org --format zone --keys " + keys,
@@ -70,7 +70,7 @@ func TestStoppedWhileReading(t *testing.T) { // not parallel: the flags --help a
 	}
 	var stderr bytes.Buffer
 	code := run(ctx, []string{"signpost", "verify", "--resolver", "127.0.0.1"}, io.Discard, &stderr)
-	if want := "signpost: error: standard input: stopped\n"; code != exitUnknown || stderr.String() != want {
+	if want := "signpost: error: standard input: stopped\n"; code != 130 || stderr.String() != want {
 		t.Errorf("exit code %d, standard error %q", code, &stderr)
 	}
 }

@@ -36,8 +36,10 @@ func postfixCommand() *cli.Command {
 				Name: "show", Usage: "print the settings that write would set", Action: showPostfix,
 				UsageText: "signpost postfix show [options]",
 				Flags: with(
-					&cli.StringFlag{Name: "as", Value: "main.cf", Usage: "print in `FORM`: " + strings.Join(setup.Formats(), "|")},
-					&cli.BoolFlag{Name: "milter-only", Usage: "only what has mail signed, for a Postfix that is set up already"},
+					&cli.StringFlag{Name: "as", Value: "main.cf", Usage: "print in `FORM`: " +
+						strings.Join(setup.Formats(), "|")},
+					&cli.BoolFlag{Name: "milter-only",
+						Usage: "only what has mail signed, for a Postfix that is set up already"},
 				),
 			},
 			{
@@ -51,10 +53,13 @@ func postfixCommand() *cli.Command {
 			},
 			{
 				Name: "check", Usage: "find what is wrong with a configuration", Action: checkPostfix,
-				UsageText: "signpost postfix check [options]\nsignpost postfix check [options] DIR\nsignpost postfix check [options] FILE\n" +
+				UsageText: "signpost postfix check [options]\nsignpost postfix check [options] " +
+					"DIR\nsignpost postfix check [options] FILE\n" +
 					"postconf -n | signpost postfix check [options] -",
 				Flags: []cli.Flag{configDir,
 					anyMilter.Flag(),
+					settings.Named("sign-headers").Flag(),
+					settings.Named("also-sign").Flag(),
 					&cli.StringFlag{Name: "master", Usage: "read master.cf, or what postconf -M printed, from `FILE`"},
 					jsonFlag(),
 				},
@@ -95,7 +100,8 @@ func wantedPostfix(c *cli.Context) (*postfix.Dir, *setup.Wanted, error) {
 // noSettings refuses arguments.
 func noSettings(c *cli.Context) error {
 	if arg := c.Args().First(); arg != "" {
-		return finding.WithHint(usageError("unexpected argument %q", arg), "settings are given as environment variables, see signpost postfix --help")
+		return finding.WithHint(usageError("unexpected argument %q", arg),
+			"settings are given as environment variables, see signpost postfix --help")
 	}
 	return nil
 }

@@ -6,12 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore/finding"
+	"signpost/milter/dkim"
 	"signpost/postfix"
 	"signpost/postfix/lint"
 	"signpost/postfix/setup"
@@ -36,20 +38,32 @@ func checkPostfix(c *cli.Context) error {
 			return usageError("--milter: %w", err)
 		}
 	}
+	signed := dkim.DefaultSign()
+	if list := settings.Named("sign-headers").Value(c).Text; list != "" {
+		signed = settings.FieldList(list, signed)
+	}
+	also, err := settings.Parse(c, "also-sign", settings.ParseAlso)
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	if also.WithoutKey {
+		also.Domain = "" // then it is never the second
+	}
 	report := postfixReport{
 		Config: config.Path, Version: config.Version(),
 		SMTPMilters:  nonNil(config.Milters(postfix.Service{Command: "smtpd"})),
 		LocalMilters: nonNil(config.Milters(postfix.Service{Command: "pickup"})),
-		Findings:     append([]finding.Finding{}, lint.Check(config, c.String("milter"))...),
+		Findings:     append([]finding.Finding{}, lint.Check(config, c.String("milter"), signed, also.Domain)...),
 	}
 	if c.Bool("json") {
 		err = printJSON(c, report)
 	} else {
 		printFindings(c, report.Findings)
-		_, err = fmt.Fprintf(c.App.Writer, "%s: %s; mail by SMTP meets %s, mail by sendmail meets %s\n",
-			config.Path, countLevels(report.Findings), orNoMilter(report.SMTPMilters), orNoMilter(report.LocalMilters))
+		_, err = fmt.Fprintf(c.App.Writer, "%s: %s; mail by SMTP meets %s%s, mail by sendmail meets %s\n",
+			config.Path, countLevels(report.Findings), orNoMilter(report.SMTPMilters), elsewhere(config),
+			orNoMilter(report.LocalMilters))
 	}
-	return errors.Join(err, verdictOf(report.Findings))
+	return errors.Join(err, verdictOf(levelsOf(report.Findings)))
 }
 
 // postfixConfig reads what is to be checked.
@@ -78,7 +92,8 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 	if name == "-" {
 		data, err := io.ReadAll(c.App.Reader)
 		if err == nil && strings.TrimSpace(string(data)) == "" {
-			err = exitError{exitUnknown, finding.WithHint(errors.New("standard input is empty"), "postconf -n | signpost postfix check -")}
+			err = exitError{exitUnknown, finding.WithHint(errors.New("standard input is empty"),
+				"postconf -n | signpost postfix check -")}
 		}
 		if err != nil {
 			return nil, err
@@ -91,8 +106,10 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 	}
 	config, err := postfix.ReadConfig(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !named && !c.IsSet("config-dir") && name == settings.Named("config-dir").Default:
-		return nil, exitError{exitUnknown, finding.WithHint(err, "name a directory or a file, or pipe postconf -n into signpost postfix check -")}
+	case errors.Is(err, fs.ErrNotExist) && !named && !c.IsSet("config-dir") &&
+		name == settings.Named("config-dir").Default:
+		return nil, exitError{exitUnknown, finding.WithHint(err,
+			"name a directory or a file, or pipe postconf -n into signpost postfix check -")}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, exitError{exitUsage, err}
 	case errors.Is(err, fs.ErrPermission):
@@ -107,6 +124,17 @@ func readPostfix(c *cli.Context, name string) (*postfix.Config, error) {
 		}
 	}
 	return config, nil
+}
+
+// elsewhere says which other milters mail meets at services that have their own.
+func elsewhere(config *postfix.Config) (text string) {
+	usual := config.Milters(postfix.Service{Command: "smtpd"})
+	for _, s := range config.Commands("smtpd") {
+		if milters := config.Milters(s); !slices.Equal(milters, usual) {
+			text += fmt.Sprintf(", by %s %s", s, orNoMilter(milters))
+		}
+	}
+	return text
 }
 
 func nonNil(list []string) []string {

@@ -62,7 +62,9 @@ func wantedParameters(c *cli.Context) ([]postfix.Parameter, error) {
 		return settings, nil
 	}
 	if os.Getenv("ALLOWED_SENDER_DOMAINS") == "" && os.Getenv("ALLOW_EMPTY_SENDER_DOMAINS") == "" {
-		return nil, finding.WithHint(usageError("ALLOWED_SENDER_DOMAINS is not set"), "list the domains that send, set ALLOW_EMPTY_SENDER_DOMAINS=yes to allow all, or use --milter-only for a Postfix that is set up already")
+		return nil, finding.WithHint(usageError("ALLOWED_SENDER_DOMAINS is not set"),
+			"list the domains that send, set ALLOW_EMPTY_SENDER_DOMAINS=yes to allow all, or use "+
+				"--milter-only for a Postfix that is set up already")
 	}
 	_, wanted, err := wantedPostfix(c)
 	if err != nil {

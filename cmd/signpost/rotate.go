@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/time/rate"
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore"
@@ -28,21 +31,30 @@ func rotateCommand() *cli.Command {
 		Flags: []cli.Flag{
 			keysFlag(),
 			selectorFlag(),
-			&cli.BoolFlag{Name: "all", Usage: "every domain of the key directory"},
-			&cli.BoolFlag{Name: "status", Usage: "make and move nothing, and say how far each domain is and what comes next"},
+			allFlag(),
+			&cli.BoolFlag{Name: "status", Usage: "make and move nothing, and say how far each " +
+				"domain is and what comes next"},
 			&cli.BoolFlag{Name: "due", Usage: "leave out domains whose keys are younger than --interval"},
-			&cli.StringFlag{Name: "interval", Value: "180d", Usage: "`TIME` that a key signs for, in days (d) or hours (h)"},
-			&cli.BoolFlag{Name: "finish", Usage: "archive the keys that are not needed any more, and say what to take out of the DNS"},
-			&cli.StringFlag{Name: "overlap", Value: "7d", Usage: "`TIME` that the record of an old key must stay, for mail in transit"},
+			&cli.StringFlag{Name: "interval", Value: "180d",
+				Usage: "`TIME` that a key signs for, in days (d) or hours (h)"},
+			&cli.BoolFlag{Name: "finish", Usage: "archive the keys that are not needed any more, " +
+				"and say what to take out of the DNS"},
+			&cli.StringFlag{Name: "overlap", Value: "7d",
+				Usage: "`TIME` that the record of an old key must stay, for mail in transit"},
 			&cli.BoolFlag{Name: "now", Usage: "finish before that time is over"},
 			settings.Named("slots").Flag(),
 			settings.Named("slot-zone").Flag(),
 			settings.Named("publish").Flag(),
-			&cli.BoolFlag{Name: "auto", Usage: "do whatever step is next: make a key that is due, publish it, and finish; with --publish"},
-			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the old keys in place of none"},
-			&cli.StringFlag{Name: "publish-private", Usage: "with --finish, copy the old private keys to `DIR` for all the world to see, so that old mail proves nothing"},
+			&cli.BoolFlag{Name: "auto", Usage: "do whatever step is next: make a key that is " +
+				"due, publish it, and finish; with --publish"},
+			&cli.BoolFlag{Name: "revoke", Usage: "after --finish, print records that revoke the " +
+				"old keys in place of none"},
+			&cli.StringFlag{Name: "publish-private",
+				Usage: "with --finish, copy the old private keys to `DIR` for all the world to " +
+					"see, so that old mail proves nothing"},
 			daemonFlag(),
 			resolverFlag(),
+			dnsRate().Flag(),
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
 		},
@@ -54,12 +66,9 @@ func rotate(c *cli.Context) error {
 	if err := checkRotate(c); err != nil {
 		return err
 	}
-	var domains []string
-	if !c.Bool("all") {
-		var err error
-		if domains, err = domainArgs(c); err != nil {
-			return err
-		}
+	domains, err := domainsOrAll(c)
+	if err != nil {
+		return err
 	}
 	if c.Bool("status") {
 		running, err := openDaemon(c)
@@ -70,7 +79,7 @@ func rotate(c *cli.Context) error {
 			return rotateStatus(c, running, domains)
 		}
 	}
-	r, err := newRotator(c)
+	r, err := newRotator(c, domains)
 	if err != nil {
 		return err
 	}
@@ -79,11 +88,14 @@ func rotate(c *cli.Context) error {
 	}
 	slices.Sort(domains)
 	domains = slices.Compact(domains)
-	return printRotated(c, inOrder(domains, func(domain string) *rotated {
-		if c.Context.Err() != nil {
-			return &rotated{skipped: true}
+	b := newBatch(c, "done", "with errors", domains)
+	return printRotated(c, b, results(b, atOnce(r.Resolver), func(domain string) (*rotated, outcome) {
+		// A step that has begun is taken to its end.
+		result := newRotated(r, r.Domain(context.WithoutCancel(c.Context), domain, rotateAction(c)))
+		if result.Error != "" {
+			return result, bad
 		}
-		return newRotated(r, r.Domain(c.Context, domain, rotateAction(c)))
+		return result, good
 	}))
 }
 
@@ -100,30 +112,28 @@ func rotateAction(c *cli.Context) step.Action {
 }
 
 // printRotated prints what became of each domain, as soon as it is known.
-func printRotated(c *cli.Context, results iter.Seq[*rotated]) error {
-	answer := rotateAnswer{Domains: []*rotated{}}
+func printRotated(c *cli.Context, b *batch, results iter.Seq[*rotated]) error {
+	list := answerList{out: c.App.Writer, name: "domains"}
 	code := 0
+	var err error
 	for result := range results {
-		if result.skipped {
-			continue
-		}
-		answer.Domains = append(answer.Domains, result)
 		switch {
 		case result.code == exitFinding, result.code == exitUnknown && code == 0:
 			code = result.code
 		}
-		if !c.Bool("json") {
-			result.print(c, len(answer.Domains) > 1)
+		if c.Bool("json") {
+			err = errors.Join(err, list.add(result))
+			continue
 		}
+		result.print(c, list.n > 0)
+		list.n++
 	}
 	if c.Bool("json") {
-		if err := printJSON(c, answer); err != nil {
-			return err
-		}
+		err = errors.Join(err, list.end())
 	}
-	switch err := c.Context.Err(); {
+	switch err := errors.Join(err, b.stopped()); {
 	case err != nil:
-		return exitError{exitUnknown, fmt.Errorf("stopped before all was done: %w", err)}
+		return err
 	case code != 0:
 		return exitCode(code)
 	}
@@ -132,9 +142,6 @@ func printRotated(c *cli.Context, results iter.Seq[*rotated]) error {
 
 // checkRotate refuses flags that do not go together.
 func checkRotate(c *cli.Context) error {
-	if c.Bool("all") == c.Args().Present() {
-		return finding.WithHint(usageError("give domains, or --all"), "signpost rotate example.org")
-	}
 	if c.Bool("auto") && (c.String("publish") == "" || c.Bool("status") || c.Bool("finish")) {
 		return finding.WithHint(usageError("--auto makes, publishes and finishes by itself"),
 			"give it --publish, and neither --status nor --finish")
@@ -155,11 +162,17 @@ func checkRotate(c *cli.Context) error {
 	return nil
 }
 
-func newRotator(c *cli.Context) (*step.Rotator, error) {
-	r := &step.Rotator{
+// rotator is the engine, and what another command line needs to find the same keys.
+type rotator struct {
+	*step.Rotator
+	options string
+}
+
+func newRotator(c *cli.Context, domains []string) (*rotator, error) {
+	r := &rotator{options: keysOption(c.String("keys")), Rotator: &step.Rotator{
 		Due: c.Bool("due"), Early: c.Bool("now"), Patient: c.Bool("all"), Revoke: c.Bool("revoke"),
 		Public: c.String("publish-private"),
-	}
+	}}
 	var err error
 	if r.Interval, err = days(c, "interval"); err != nil {
 		return nil, err
@@ -179,12 +192,13 @@ func newRotator(c *cli.Context) (*step.Rotator, error) {
 			return nil, usageError("--publish: %w", err)
 		}
 	}
-	var mode rotation.Mode
-	if r.Snapshot, mode, err = loadKeys(c); err != nil {
+	set, err := loadKeys(c, domains...)
+	if err != nil {
 		return nil, err
 	}
+	r.Snapshot = set.Snapshot
 	r.Look = rotation.Look{
-		Dir: c.String("keys"), Mode: mode, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
+		Place: set.place, Mode: set.mode, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
 		Overlap: max(overlap, 1), // 0 stands for the usual one
 	}
 	return r, nil
@@ -242,5 +256,19 @@ func resolverOf(c *cli.Context) (*dns.Resolver, error) {
 		return nil, exitError{exitUnknown, err}
 	}
 	resolver.Patience = c.Duration("timeout")
+	limit := dnsRate().Value(c)
+	most, err := strconv.Atoi(limit.Text)
+	if err != nil || most < 1 || most > mostQueries {
+		return nil, exitError{exitUsage, limit.Errorf("%q must be a number between 1 and %d", limit.Text, mostQueries)}
+	}
+	resolver.Limit = rate.NewLimiter(rate.Limit(most), most)
 	return resolver, nil
+}
+
+const mostQueries = 10_000
+
+// atOnce returns for how many domains to ask at once. A domain takes some ten queries,
+// and those of one must not wait so long for those of others that time runs out.
+func atOnce(resolver *dns.Resolver) int {
+	return max(1, min(maxAtOnce, int(resolver.Limit.Limit())/10))
 }

@@ -26,7 +26,7 @@ func rotateStatus(c *cli.Context, d *daemon, domains []string) error {
 			}
 		}
 	}
-	return printRotated(c, results)
+	return printRotated(c, newBatch(c, "done", "with errors", nil), results)
 }
 
 // rotatedOf returns what signpostd says of a domain.

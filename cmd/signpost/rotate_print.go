@@ -19,11 +19,6 @@ import (
 	"signpost/keystore/rotation/step"
 )
 
-// rotateAnswer is the JSON form of the answer.
-type rotateAnswer struct {
-	Domains []*rotated `json:"domains"`
-}
-
 // rotated is what rotate says of a domain.
 type rotated struct {
 	Domain    string       `json:"domain"`
@@ -37,8 +32,7 @@ type rotated struct {
 	Error     string       `json:"error"`
 	Hint      string       `json:"hint"`
 
-	code    int  // 0, exitFinding or exitUnknown
-	skipped bool // nobody looked at it, for the run was stopped
+	code int // 0, exitFinding or exitUnknown
 }
 
 type rotatedKey struct {
@@ -73,7 +67,7 @@ func emptyRotated(domain string) *rotated {
 }
 
 // newRotated is what a step for a domain came to.
-func newRotated(r *step.Rotator, result *step.Result) *rotated {
+func newRotated(r *rotator, result *step.Result) *rotated {
 	answer := emptyRotated(result.Domain)
 	answer.Published = append(answer.Published, result.Published...)
 	for _, key := range result.New {
@@ -89,9 +83,13 @@ func newRotated(r *step.Rotator, result *step.Result) *rotated {
 		answer.Note = result.Note.Error()
 	}
 	for _, key := range result.Keys {
-		answer.addKey(key.Status, key.Said.Text, keysOption(r.Look.Dir))
+		answer.addKey(key.Status, key.Said.Text, r.options)
 		if key.Signs && r.Look.Now.Sub(key.ModTime) >= r.Interval && !result.Ordered {
-			answer.Next = append(answer.Next, fmt.Sprintf("change the key %s, which is %s old", key.Selector, ageOf(key.ModTime)))
+			age := "whose age is not known, so that neither --due nor --auto does"
+			if !key.ModTime.IsZero() {
+				age = "which is " + ageOf(key.ModTime) + " old"
+			}
+			answer.Next = append(answer.Next, fmt.Sprintf("change the key %s, %s", key.Selector, age))
 		}
 		if key.Said.Presence == dns.Unknown {
 			answer.code = exitUnknown
@@ -107,13 +105,13 @@ func newRotated(r *step.Rotator, result *step.Result) *rotated {
 }
 
 // rotateHint adds to an error what the command line has for it.
-func rotateHint(r *step.Rotator, err error) error {
+func rotateHint(r *rotator, err error) error {
 	switch {
 	case errors.As(err, new(step.EarlyError)):
 		return finding.WithHint(err, "do it then, or with --now")
 	case errors.Is(err, keystore.ErrNoKey):
 		domain, _, _ := strings.Cut(err.Error(), " ")
-		return finding.WithHint(err, "make the first one with signpost keygen%s %s", keysOption(r.Look.Dir), domain)
+		return finding.WithHint(err, "make the first one with signpost keygen%s %s", r.options, domain)
 	}
 	return err
 }
@@ -137,7 +135,7 @@ func (r *rotated) fail(code int, err error) *rotated {
 func newMade(key step.New) madeKey {
 	return madeKey{
 		Domain: key.Domain, Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
-		RecordFile: strings.TrimSuffix(key.File, ".private") + ".txt", Name: key.Name, Value: key.Value,
+		RecordFile: key.RecordFile, Name: key.Name, Value: key.Value,
 	}
 }
 
@@ -153,7 +151,8 @@ func (r *rotated) print(c *cli.Context, more bool) {
 		if !key.Since.IsZero() {
 			since = " since " + key.Since.UTC().Format(time.DateTime)
 		}
-		fmt.Fprintf(table, "   %s\t%s\t%d\t%s%s\tdns: %s\n", key.Selector, key.Type, key.Bits, key.Stage, since, cmp.Or(visible(key.DNS), "not known yet"))
+		fmt.Fprintf(table, "   %s\t%s\t%d\t%s%s\tdns: %s\n", key.Selector, key.Type, key.Bits,
+			key.Stage, since, cmp.Or(visible(key.DNS), "not known yet"))
 	}
 	table.Flush()
 	for _, name := range r.Published {
@@ -163,7 +162,8 @@ func (r *rotated) print(c *cli.Context, more bool) {
 		if slices.Contains(r.Published, key.Name) {
 			continue
 		}
-		fmt.Fprintf(out, "   publish this TXT record, in one line, for the key %s:\n%s\n%s\n", key.File, key.Name, key.Value)
+		fmt.Fprintf(out, "   publish this TXT record, in one line, for the key %s:\n%s\n%s\n", key.File,
+			key.Name, key.Value)
 	}
 	for _, alias := range r.CNAMEs {
 		fmt.Fprintf(out, "   publish this CNAME record, once:\n%s\n%s\n", alias.Name, alias.Target)

@@ -29,7 +29,8 @@ func sendCommand() *cli.Command {
 				Usage: "log in as `USER` (SMTP AUTH), with the password in $SIGNPOST_PASSWORD"},
 			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE`"},
 			&cli.StringFlag{Name: "tls",
-				Usage:       "`MODE`: starttls, implicit (TLS from the first byte), opportunistic (STARTTLS where it is offered) or off",
+				Usage: "`MODE`: starttls, implicit (TLS from the first byte), " +
+					"opportunistic (STARTTLS where it is offered) or off",
 				DefaultText: "implicit on port 465, starttls with --user, else opportunistic"},
 			&cli.StringFlag{Name: "ca", Usage: "trust the certificates in the PEM `FILE`, in place of the system's"},
 			&cli.BoolFlag{Name: "insecure", Usage: "do not check the server's certificate"},
@@ -158,7 +159,8 @@ func (p *sending) readMessage(c *cli.Context) error {
 			return usageError("one message at a time, not %q too", c.Args().Get(1))
 		}
 		if c.IsSet("subject") || c.IsSet("body") {
-			return finding.WithHint(usageError("--subject and --body are for a generated message, not for a file"), "leave out one or the other")
+			return finding.WithHint(usageError("--subject and --body are for a generated "+
+				"message, not for a file"), "leave out one or the other")
 		}
 		files, err := inputs(c)
 		if err != nil {

@@ -76,10 +76,12 @@ func hintFor(e *stageError, p *sending) string {
 		return certificateHint(certificateError(e.err), p)
 	case errors.As(e.err, &timeout) && timeout.Timeout():
 		if e.stage == "connect" {
-			return fmt.Sprintf("nothing answered within %v; a firewall may be in the way, and many networks close port 25", p.timeout)
+			return fmt.Sprintf("nothing answered within %v; a firewall may be in the way, and "+
+				"many networks close port 25", p.timeout)
 		}
 		if e.stage == "greeting" && p.tls.mode != "implicit" {
-			return fmt.Sprintf("no greeting within %v; a port for TLS from the first byte waits for the client: try --tls implicit", p.timeout)
+			return fmt.Sprintf("no greeting within %v; a port for TLS from the first byte waits "+
+				"for the client: try --tls implicit", p.timeout)
 		}
 		return fmt.Sprintf("no answer within %v; give it longer with --timeout", p.timeout)
 	case errors.Is(e.err, io.EOF), errors.Is(e.err, io.ErrUnexpectedEOF),
@@ -96,13 +98,15 @@ func replyHint(stage string, r reply, p *sending) string {
 	has := func(text string) bool { return strings.Contains(strings.ToLower(r.text()), strings.ToLower(text)) }
 	switch {
 	case has("cannot be signed now"):
-		return "signpostd has no usable key for the domain of From, and its mail must be signed: see its log, and signpost explain"
+		return "signpostd has no usable key for the domain of From, and its mail must be signed: " +
+			"see its log, and signpost explain"
 	case r.code == 451 && has("4.7.1 service unavailable"):
 		return "Postfix cannot reach its milter (milter_default_action = tempfail): ask signpost health"
 	case has("must issue a starttls"):
 		return "use --tls starttls"
 	case has("relay access denied"), has("relaying denied"):
-		return "the server relays for its networks and for those who log in: give --user, or add this host to mynetworks"
+		return "the server relays for its networks and for those who log in: give --user, or add " +
+			"this host to mynetworks"
 	case has("sender address rejected: not owned"):
 		return "the login may not use this --from (smtpd_sender_login_maps)"
 	case has("sender address rejected"):
@@ -156,9 +160,11 @@ func certificateHint(err error, p *sending) string {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &name):
-		return fmt.Sprintf("the certificate is for %s; give that name with --server, or take --insecure for a test", certificateNames(name.Certificate))
+		return fmt.Sprintf("the certificate is for %s; give that name with --server, or take "+
+			"--insecure for a test", certificateNames(name.Certificate))
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("nobody whom this host trusts has signed the certificate for %s; give its authority with --ca, or take --insecure for a test", namesIn(err))
+		return fmt.Sprintf("nobody whom this host trusts has signed the certificate for %s; give "+
+			"its authority with --ca, or take --insecure for a test", namesIn(err))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Sprintf("the certificate for %s is good from %s to %s; renew it, or set the clock",
 			certificateNames(invalid.Cert),

@@ -105,7 +105,8 @@ func (r *sent) print(c *cli.Context) error {
 		if r.QueueID != "" {
 			fmt.Fprintf(w, "   next  look for %s in the logs of Postfix and signpostd\n", r.QueueID)
 		}
-		fmt.Fprintln(w, "   then  save the message as it arrived, with its whole header, and run\n         signpost verify FILE")
+		fmt.Fprintln(w, "   then  save the message as it arrived, with its whole header, and "+
+			"run\n         signpost verify FILE")
 	}
 	for _, recipient := range r.refused() {
 		fmt.Fprintf(w, "%s: %s: %s\n", s.red("refused"), recipient.Address, recipient.Reply)

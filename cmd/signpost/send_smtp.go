@@ -29,7 +29,8 @@ type smtpConn struct {
 }
 
 // dialSMTP connects, and reads the greeting. With implicit set TLS comes first.
-func dialSMTP(ctx context.Context, address string, timeout time.Duration, d *dialogue, implicit *tls.Config) (*smtpConn, error) {
+func dialSMTP(ctx context.Context, address string, timeout time.Duration, d *dialogue,
+	implicit *tls.Config) (*smtpConn, error) {
 	d.say("-", "connecting to %s", address)
 	dialer := net.Dialer{Timeout: timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", address)

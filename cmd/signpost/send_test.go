@@ -71,7 +71,7 @@ func smtpServer(ts *testscript.TestScript, neg bool, args []string) {
 
 func playSMTP(conn net.Conn, script []string, certificate tls.Certificate, path func(string) string) {
 	defer func() { conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	in := bufio.NewReader(conn)
 	for _, step := range script {
 		verb, text, _ := strings.Cut(step, " ")

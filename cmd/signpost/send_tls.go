@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore/finding"
 
 	"github.com/urfave/cli/v2"
@@ -25,8 +26,10 @@ type tlsPlan struct {
 func planTLS(c *cli.Context) (tlsPlan, error) {
 	p := tlsPlan{mode: strings.ToLower(c.String("tls")), insecure: c.Bool("insecure")}
 	p.byDefault = p.mode == "" && c.String("ca") == ""
-	if !slices.Contains([]string{"", "starttls", "implicit", "opportunistic", "off"}, p.mode) {
-		return p, usageError("--tls: %q is none of starttls, implicit, opportunistic, off", p.mode)
+	if p.mode != "" {
+		if _, err := settings.OneOf("starttls", "implicit", "opportunistic", "off")(p.mode); err != nil {
+			return p, usageError("--tls: %w", err)
+		}
 	}
 	if file := c.String("ca"); file != "" {
 		data, err := os.ReadFile(file)

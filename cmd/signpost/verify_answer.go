@@ -74,7 +74,8 @@ func newVerifyAnswer(file string, j *verify.Judgement, server string) verifyAnsw
 		Signatures: []verifySignature{}, Results: j.AuthenticationResults(server)}
 	for _, s := range j.Signatures {
 		a.Signatures = append(a.Signatures, verifySignature{
-			Line: s.Line, Domain: s.Domain, Selector: s.Selector, Identity: s.Identity, Algorithm: s.Algorithm, Canonicalization: s.Canonicalization,
+			Line: s.Line, Domain: s.Domain, Selector: s.Selector, Identity: s.Identity,
+			Algorithm: s.Algorithm, Canonicalization: s.Canonicalization,
 			KeyBits: s.KeyBits, Signed: append([]string{},
 				s.Signed...), Time: timestamp(s.Time), Expires: timestamp(s.Expires),
 			Result: string(s.Result), Where: s.Where, Reason: s.Reason, Notes: append([]string{},

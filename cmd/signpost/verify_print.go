@@ -126,7 +126,8 @@ func verifySentence(j *verify.Judgement) string {
 		return fmt.Sprintf("This message is authenticated for %s, because %s aligned; %s.", d.AuthorDomain,
 			passes(d), withoutPolicy(d))
 	case unknown:
-		return fmt.Sprintf("It could not be found out whether this message passes DMARC for %s; try again later.", d.AuthorDomain)
+		return fmt.Sprintf("It could not be found out whether this message passes DMARC for %s; "+
+			"try again later.", d.AuthorDomain)
 	case d.Result == verify.Fail && d.Disposition == "none":
 		return fmt.Sprintf("This message does not pass DMARC, because %s; %s asks receivers to take no action.",
 			d.Reason, d.AuthorDomain)

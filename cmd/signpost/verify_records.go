@@ -22,14 +22,14 @@ import (
 func recordsAtHand(c *cli.Context) (dns.Source, error) {
 	var records []miekg.RR
 	if c.String("keys") != "" {
-		snapshot, _, err := loadKeys(c)
+		set, err := loadKeys(c)
 		if err != nil {
 			return nil, exitError{exitUsage, err}
 		}
-		for _, problem := range snapshot.Problems() {
+		for _, problem := range set.Problems() {
 			warn(c, "%s", problem)
 		}
-		if records, err = keysAtHand(snapshot); err != nil {
+		if records, err = keysAtHand(set.Snapshot); err != nil {
 			return nil, err
 		}
 		if len(records) == 0 && c.String("record") == "" {

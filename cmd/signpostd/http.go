@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
 	"time"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore/finding"
 	"signpost/milter"
 	"signpost/milter/status"
@@ -19,12 +21,17 @@ type web struct {
 	done   chan struct{}
 }
 
-// serveHTTP begins to serve at the address.
-func serveHTTP(address milter.Address, handler http.Handler, log *slog.Logger) (*web, error) {
-	ln, err := address.Listen()
-	if err != nil {
-		return nil, fmt.Errorf("--http: %w", err)
+// httpAccess is for those who may connect to the milter, by the names that we know to be ours.
+func httpAccess(s *settings.Daemon, page net.Listener) status.Access {
+	access := status.Access{Peers: s.Peers, Hosts: append(s.HTTPHosts, s.HTTP.Address, milter.AddressOf(page).Address)}
+	if name, err := os.Hostname(); err == nil {
+		access.Hosts = append(access.Hosts, name)
 	}
+	return access
+}
+
+// serveHTTP begins to serve.
+func serveHTTP(ln net.Listener, handler http.Handler, log *slog.Logger) *web {
 	w := &web{server: status.NewServer(handler, log), done: make(chan struct{})}
 	log.Info("status page", "addr", milter.AddressOf(ln).String())
 	go func() {
@@ -34,7 +41,7 @@ func serveHTTP(address milter.Address, handler http.Handler, log *slog.Logger) (
 			log.Error("the status page is no longer served", finding.Attr(err))
 		}
 	}()
-	return w, nil
+	return w
 }
 
 // stop lets requests in progress finish, for a moment.

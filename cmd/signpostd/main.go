@@ -31,17 +31,6 @@ const (
 	exitUsage   = 2 // wrong settings; trying again will not help
 )
 
-const description = `Point smtpd_milters and non_smtpd_milters of Postfix at it. Keys are read from a
-directory, in any of these layouts, and loaded as soon as they are there:
-
-   <domain>.private              selector from --selector, default "mail"
-   <domain>/<selector>.private
-   <domain>.<selector>.key
-
-Each option can be given as an environment variable; the command line wins.
-SIGTERM finishes the messages in progress and stops, SIGHUP reads the keys again.
-Exit codes: 0 stopped, or nothing wrong; 1 failed; 2 wrong settings.`
-
 // version is set by the build.
 var version = "unknown"
 
@@ -55,17 +44,17 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app := &cli.App{
 		Name:        "signpostd",
-		Usage:       "sign mail with DKIM as a milter of Postfix",
+		Usage:       settings.DaemonUsage,
 		UsageText:   "signpostd [options]",
 		Version:     version + ", RSA by " + libcrypto.Name(),
-		Description: description,
+		Description: settings.DaemonHelp,
 		Flags: append(settings.Flags(settings.ForDaemon()), &cli.BoolFlag{Name: "check",
-			DisableDefaultText: true, Usage: "load everything, report what is wrong, and exit"}),
+			DisableDefaultText: true, Usage: settings.CheckUsage}),
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		HideHelpCommand: true,
-		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			return usageError{finding.WithHint(err, "see signpostd --help")}
+		OnUsageError: func(c *cli.Context, err error, _ bool) error {
+			return usageError{settings.FlagError(err, args, c.App.Flags, "signpostd --help")}
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // the code is returned, below
 		Action: func(c *cli.Context) error {
@@ -127,14 +116,30 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 		}
 		log.Warn(what, "hint", hint)
 	}
+	if err := private(s, log); err != nil {
+		return err
+	}
 	if s.Autogenerate && !check {
 		if err := generate(ctx, s, log); err != nil {
 			return err
 		}
 	}
-	store, err := keystore.Open(s.Keys.Options, log)
+	if s.Keys.Cache != "" && !check {
+		// A directory that is made later signpostd may not write to, once it is confined.
+		if err := keystore.MakeCache(s.Keys.Cache, s.Keys.CacheKey); err != nil {
+			log.Error("there will be no local copy of the keys", finding.Attr(err))
+		}
+	}
+	store, err := openSources(ctx, &s.Keys, log)
 	if err != nil {
 		return err
+	}
+	shared, err := openShared(s, store, log)
+	if err != nil {
+		return err
+	}
+	if shared != nil {
+		store = shared
 	}
 	book, err := rotation.Open(store, s.Keys.Mode, s.State, log)
 	if err != nil {
@@ -144,29 +149,39 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 		store.ReadAll()
 	}
 	debug.SetGCPercent(garbagePercent(store.Snapshot().Len()))
-	unsigned, err := warnUnsigned(s, store.Snapshot(), book, log)
-	if err != nil && !check {
+	silent := unanswered(store, log)
+	unsigned, err := warnUnsigned(s, store, book, log)
+	if err != nil && silent == 0 && !check {
 		return err
 	}
 	if check {
 		warnOfAge(book, s.KeyAge, log)
-		return checked(len(store.Snapshot().Problems())+unsigned, log)
+		return checked(len(store.Snapshot().Problems())+unsigned+silent, log)
 	}
-	return serve(ctx, s, store, book, hangup, log)
+	if shared != nil {
+		shared.Follow(book.Signs)
+	}
+	return serve(ctx, s, store, book, shared, hangup, log)
 }
 
 // warnUnsigned logs which mail will not be signed for want of keys, and returns how
 // many of the domains that must be signed have none, not even a broken one. It is an
 // error when there are keys and none can be used: then something is wrong with all
 // of them, such as their owner, and nothing would work.
-func warnUnsigned(s *settings.Daemon, keys *keystore.Snapshot, book *rotation.Book, log *slog.Logger) (unsigned int, err error) {
+func warnUnsigned(s *settings.Daemon, source keystore.Source, book *rotation.Book, log *slog.Logger) (unsigned int, err error) {
+	keys := source.Snapshot()
 	usable, unread := keys.Count()
 	if problems := keys.Problems(); usable+unread == 0 && len(problems) > 0 {
-		err = fmt.Errorf("no key in %s is usable: %w", s.Keys.Dir, problems[0])
+		err = fmt.Errorf("no key in %s is usable: %w", source.Name(), problems[0])
 	}
 	if usable+unread == 0 && err == nil && len(s.Domains) == 0 {
-		log.Warn("no key yet, so no mail is signed", "keys", s.Keys.Dir,
-			"hint", "put keys into the directory, they are loaded at once")
+		log.Warn("no key yet, so no mail is signed", "keys", source.Name(), "hint", "put keys there, they are loaded at once")
+	}
+	if also := s.Rules.Also.Domain; also != "" {
+		if _, missing := book.Signing(also); missing != nil {
+			log.Warn("the relay's own signature is missing until there is a usable key", "domain", also, finding.Attr(missing))
+			unsigned++
+		}
 	}
 	for _, domain := range s.Domains {
 		_, _, missing := s.Rules.Keys(domain, book.Signing)

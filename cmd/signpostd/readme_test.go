@@ -26,3 +26,25 @@ func TestReadmeHasTheOptions(t *testing.T) {
 		}
 	}
 }
+
+// /etc/default/signpostd of the Debian package names every setting and sets none.
+func TestDefaultsOfThePackage(t *testing.T) {
+	file, err := os.ReadFile("../../docker/debian/signpostd.default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(file)) {
+		if line != "\n" && line[0] != '#' {
+			t.Errorf("it sets %s", line)
+		}
+	}
+	for _, o := range settings.ForDaemon() {
+		value := o.Default
+		if o.Name == "state" {
+			value = "/var/lib/signpost" // set by the unit
+		}
+		if line := "\n#" + o.Variables[0] + "=" + value + "\n"; !strings.Contains(string(file), line) {
+			t.Errorf("it lacks %q", line)
+		}
+	}
+}

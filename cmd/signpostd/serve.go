@@ -14,9 +14,13 @@ import (
 	"time"
 
 	"signpost/cmd/internal/settings"
+	"signpost/cmd/signpostd/internal/systemd"
 	"signpost/keystore"
+	"signpost/keystore/finding"
 	"signpost/keystore/libcrypto"
+	"signpost/keystore/redis"
 	"signpost/keystore/rotation"
+	"signpost/keystore/rotation/peers"
 	"signpost/milter"
 	"signpost/milter/status"
 )
@@ -25,9 +29,22 @@ import (
 // of a domain is published.
 const firstAnswers = 3 * time.Second
 
+// handedWithin is how long systemd may take to note the sessions that it keeps.
+const handedWithin = 5 * time.Second
+
 // serve signs until ctx ends, and then drains. It reads the keys again at each
 // hangup.
-func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, book *rotation.Book, hangup <-chan os.Signal, log *slog.Logger) error {
+func serve(ctx context.Context, s *settings.Daemon, store keystore.Source, book *rotation.Book, shared *keystore.Shared, hangup <-chan os.Signal, log *slog.Logger) error {
+	// Before signpostd is confined, for then it cannot.
+	manager, err := systemd.Connect()
+	if err != nil {
+		log.Warn("systemd is not told how signpostd is", finding.Attr(err))
+	}
+	open, err := openSockets(s, log)
+	if err != nil {
+		return err
+	}
+	defer open.close()
 	config := milter.Config{
 		Keys:   book.Take,
 		Policy: s.Policy,
@@ -35,17 +52,23 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, book 
 		Peers:  s.Peers,
 		Limits: s.Limits,
 		Log:    log,
+
+		HandOver: handOver(manager),
+	}
+	if shared != nil {
+		config.Keyless = wanted(shared, s.Rules.Subdomains)
 	}
 	facts := &status.Facts{
 		Version: version, RSA: libcrypto.Name(), Started: time.Now(),
-		Domains: s.Domains, Rules: s.Rules, Connections: s.Limits.Connections,
+		Domains: s.Domains, Rules: s.Rules,
 		Store: store, Book: book,
 	}
 	if s.Keys.Mode != rotation.Off {
 		facts.Checker = rotation.NewChecker(book, s.DNS)
+		facts.Checker.Share(s.State.Node, exchanges(s, book, facts.Checker, log)...)
 	}
 	var recorder *status.Recorder
-	if s.HTTP != (milter.Address{}) {
+	if open.page != nil {
 		recorder = status.NewRecorder(status.DefaultDomains, facts.Known)
 		config.Observe = recorder.Observe
 	}
@@ -54,31 +77,20 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, book 
 		return err
 	}
 	facts.Server = server
-	var listeners []net.Listener
-	for _, address := range s.Listen {
-		ln, err := address.Listen()
-		if err != nil {
-			return fmt.Errorf("--listen: %w", err)
-		}
-		// The server closes those that it serves, and a stop may come before that.
-		defer ln.Close()
-		listeners = append(listeners, ln)
-	}
-
-	if recorder != nil {
-		for _, address := range s.Listen {
-			facts.Listen = append(facts.Listen, address.String())
-		}
-		web, err := serveHTTP(s.HTTP, status.NewHandler(facts.Source(), recorder, s.Peers, log), log)
-		if err != nil {
-			return err
-		}
-		defer web.stop()
-	}
-
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var background sync.WaitGroup
+	if err := confined(s, open.own, store.Snapshot().Len(), background.Go, log); err != nil {
+		return err
+	}
+
+	if recorder != nil {
+		for _, ln := range open.milter {
+			facts.Listen = append(facts.Listen, milter.AddressOf(ln).String())
+		}
+		handler := status.NewHandler(facts.Source(), recorder, httpAccess(s, open.page), log)
+		defer serveHTTP(open.page, handler, log).stop()
+	}
 	background.Go(func() { book.Save(ctx) })
 	hurry := func() {}
 	if checker := facts.Checker; checker != nil {
@@ -89,17 +101,23 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, book 
 		hurry = func() { checker.Hurry() }
 	}
 	background.Go(func() { store.Watch(ctx, s.Rescan) })
+	background.Go(func() { s.Rules.Logins.Watch(ctx, log) })
 	background.Go(func() { watchAge(ctx, book, s.KeyAge, log) })
-	go reloadOnHangup(ctx, store, server.Counters(), hurry, hangup, log)
+	supervisor := newSupervised(manager, s, facts, log)
+	go reloadOnHangup(ctx, store, server.Counters(), supervisor, hurry, hangup, log)
 
-	ended := make(chan error, len(listeners))
-	for _, ln := range listeners {
+	resume(server, open.sessions, manager, log)
+	ended := make(chan error, len(open.milter))
+	for _, ln := range open.milter {
 		go func() { ended <- server.Serve(ln) }()
 		log.Info("listening", "addr", milter.AddressOf(ln).String(),
 			"version", version, "rsa", libcrypto.Name())
 	}
 
 	facts.Serving.Store(true)
+	if manager.Present() {
+		background.Go(func() { supervisor.run(ctx) })
+	}
 
 	var failed error
 	select {
@@ -109,6 +127,7 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, book 
 	}
 	facts.Serving.Store(false)
 	stop()
+	manager.Stopping("finishing the messages in progress")
 	log.Info("shutting down after the messages in progress", "timeout", s.Drain)
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
@@ -118,20 +137,71 @@ func serve(ctx context.Context, s *settings.Daemon, store *keystore.Store, book 
 		err = nil
 	}
 	background.Wait()
+	if handed := server.HandedOver(); handed > 0 {
+		if err := manager.Wait(handedWithin); err != nil {
+			log.Warn("sessions may not go on", finding.Attr(err))
+		}
+		log.Info("sessions handed over to the next signpostd", "sessions", handed)
+	}
 	log.Info("stopped", counts(server.Counters())...)
 	return errors.Join(failed, err)
 }
 
+// exchanges returns the ways in which what the DNS said is shared with other nodes.
+func exchanges(s *settings.Daemon, book *rotation.Book, checker *rotation.Checker, log *slog.Logger) (all []rotation.Exchange) {
+	if s.State.Dir != "" {
+		all = append(all, book.Neighbours())
+	}
+	for _, source := range s.Keys.Sources {
+		if store, ok := source.Backend.(*redis.Backend); ok {
+			all = append(all, store.Findings(s.State.Node))
+		}
+	}
+	if len(s.Sharing) > 0 {
+		all = append(all, peers.New(s.Sharing, s.State.Node, checker.Own, log))
+	}
+	return all
+}
+
+// handOver has systemd keep a session for the next signpostd.
+func handOver(manager *systemd.Notifier) milter.HandOver {
+	if !manager.Stores() {
+		return nil
+	}
+	return func(nc net.Conn, state string) error {
+		return manager.Store(nc, systemd.SessionPrefix+state)
+	}
+}
+
+// resume goes on with the sessions that the signpostd before has handed over.
+func resume(server *milter.Server, sessions []systemd.Session, manager *systemd.Notifier, log *slog.Logger) {
+	// A copy that systemd keeps would hold a connection open that ends here.
+	for _, session := range sessions {
+		manager.Forget(systemd.SessionPrefix + session.State)
+	}
+	for _, session := range sessions {
+		if err := server.Resume(session.Conn, session.State); err != nil {
+			log.Warn("a session does not go on", finding.Attr(err))
+		}
+	}
+	if len(sessions) > 0 {
+		log.Info("sessions go on", "sessions", len(sessions))
+	}
+}
+
 // reloadOnHangup reads the keys and asks the DNS again on SIGHUP, and says what was done so far.
-func reloadOnHangup(ctx context.Context, store *keystore.Store, counters *milter.Counters, hurry func(), hangup <-chan os.Signal, log *slog.Logger) {
+// Keys that are held because their files went missing are dropped then.
+func reloadOnHangup(ctx context.Context, store keystore.Source, counters *milter.Counters, supervisor *supervised, hurry func(), hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			if err := store.Reload(); err == nil {
-				log.Info("keys reloaded", "domains", store.Snapshot().Len())
-			}
+			supervisor.reload(func() {
+				if err := store.Accept(); err == nil {
+					log.Info("keys reloaded", "domains", store.Snapshot().Len())
+				}
+			})
 			debug.FreeOSMemory() // of many domains the listing alone is megabytes
 			hurry()
 			log.Info("since the start", counts(counters)...)

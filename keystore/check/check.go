@@ -12,6 +12,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/keystore/place"
 	"signpost/keystore/rotation"
 )
 
@@ -24,9 +25,9 @@ type Options struct {
 	Port          string
 
 	Keys       *keystore.Snapshot
-	KeysErr    error  // why there are no Keys
-	KeysIn     string // the key directory, for messages
-	Subdomains bool   // the keys of a domain sign for what is below it
+	KeysErr    error       // why there are no Keys
+	KeysIn     place.Place // where they are
+	Subdomains bool        // the keys of a domain sign for what is below it
 	Mode       rotation.Mode
 	// Stages returns the stages of the keys of a domain for a running signpostd, by
 	// selector. Nil is for one that starts now.
@@ -118,7 +119,8 @@ func Domain(ctx context.Context, options Options, domain string) *Report {
 	var alignment, servers section
 	a.checkAlignment(ctx, &alignment)
 	a.checkServers(ctx, &servers)
-	return a.report(ctx, &start, &sections[0], &sections[1], &sections[2], &alignment, &exchangers, &sections[3], &servers)
+	return a.report(ctx, &start, &sections[0], &sections[1], &sections[2], &alignment, &exchangers,
+		&sections[3], &servers)
 }
 
 // start checks whether the DNS answers at all, so that a dead resolver is reported

@@ -113,6 +113,9 @@ func faults(t *testing.T) []fault {
 		{name: "spf-void", without: []string{spf}, with: []string{`@ TXT "v=spf1 a:gone.DOMAIN mx -all"`}, want: []string{"spf-void"}},
 		{name: "spf-void-many", without: []string{spf}, with: []string{`@ TXT "v=spf1 a:gone.DOMAIN a:lost.DOMAIN mx:away.DOMAIN mx -all"`},
 			want: []string{"spf-void", "spf-void-lookups"}},
+		// The addresses of an IPv4 host are nothing for an IPv6 client (RFC 7208, section 5).
+		{name: "spf-void-family", without: []string{spf}, with: []string{`@ TXT "v=spf1 a:_four.h.test a:_four.h.test/31 a:_four.h.test/30 mx -all"`},
+			want: []string{"spf-void-lookups"}, says: "for 2001:db8::1: more than 2 lookups"},
 		{name: "spf-loop", without: []string{spf}, with: []string{`@ TXT "v=spf1 include:one.DOMAIN mx -all"`, `one TXT "v=spf1 include:DOMAIN -all"`},
 			want: []string{"spf-include-loop", "spf-lookups"}, says: "spf-loop.test -> one.spf-loop.test"},
 		{name: "spf-self", without: []string{spf}, with: []string{`@ TXT "v=spf1 mx redirect=DOMAIN"`}, want: []string{"spf-include-loop"}},
@@ -181,7 +184,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	all := faults(t)
 	zones := map[string]string{
-		"h.test":     "@ SOA ns1 root 1 7200 900 1209600 60\n@ NS ns1\n* A 192.0.2.99\n",
+		"h.test":     "@ SOA ns1 root 1 7200 900 1209600 60\n@ NS ns1\n* A 192.0.2.99\n* AAAA 2001:db8::99\n_four A 192.0.2.99\n",
 		"takes.test": zoneText(t, "takes.test", nil, []string{`dmarc-external-good.test._report._dmarc TXT "v=DMARC1;"`}),
 	}
 	keys := make(map[string][]string)

@@ -25,7 +25,8 @@ func (a *audit) checkHosts(ctx context.Context, s *section) {
 // reverse DNS).
 func (a *audit) checkPTR(ctx context.Context, s *section, addr netip.Addr) {
 	if !IsPublic(addr) {
-		s.add(finding.Note, "ptr-private", addr.String(), "this address is not a public one, so it is not the one that receivers see",
+		s.add(finding.Note, "ptr-private", addr.String(),
+			"this address is not a public one, so it is not the one that receivers see",
 			"its PTR record was not looked at", "name the public address with --from-ip")
 		return
 	}
@@ -52,13 +53,15 @@ func (a *audit) checkPTR(ctx context.Context, s *section, addr netip.Addr) {
 	}
 	const refused = "large receivers refuse mail from such an address, or treat it as spam"
 	if len(names) == 0 {
-		s.add(finding.Fault, "ptr-missing", addr.String(), fmt.Sprintf("the sending address has no PTR record at %s: %s", reverse, nothing(answer)),
+		s.add(finding.Fault, "ptr-missing", addr.String(),
+			fmt.Sprintf("the sending address has no PTR record at %s: %s", reverse, nothing(answer)),
 			refused, "ask who gives you the address to set its reverse name (PTR) to "+host)
 		return
 	}
 	slices.Sort(names)
 	if len(names) > 1 {
-		s.add(finding.Note, "ptr-several", addr.String(), fmt.Sprintf("it has %d PTR records: %s", len(names), shortened(strings.Join(names, ", "))),
+		s.add(finding.Note, "ptr-several", addr.String(), fmt.Sprintf("it has %d PTR records: %s",
+			len(names), shortened(strings.Join(names, ", "))),
 			"receivers look at any of them", "")
 	}
 	var unconfirmed []string
@@ -87,8 +90,10 @@ func (a *audit) checkPTR(ctx context.Context, s *section, addr netip.Addr) {
 	if addr.Is6() {
 		kind = "AAAA"
 	}
-	s.add(finding.Fault, "ptr-unconfirmed", addr.String(), "its PTR record says "+strings.Join(unconfirmed, "; "), refused,
-		fmt.Sprintf("publish an %s record at %s: %s\nor have the PTR record name a host that has this address", kind, names[0], addr))
+	s.add(finding.Fault, "ptr-unconfirmed", addr.String(),
+		"its PTR record says "+strings.Join(unconfirmed, "; "), refused,
+		fmt.Sprintf("publish an %s record at %s: %s\nor have the PTR record name a host that has this address",
+			kind, names[0], addr))
 }
 
 // checkHelo looks at the name that the host gives in HELO or EHLO (RFC 5321,
@@ -96,16 +101,19 @@ func (a *audit) checkPTR(ctx context.Context, s *section, addr netip.Addr) {
 func (a *audit) checkHelo(ctx context.Context, s *section) {
 	helo := strings.TrimSuffix(a.Helo, ".")
 	if helo == "" {
-		s.add(finding.Note, "helo-unknown", a.domain, "the name that the sending host gives in HELO is not known, so it was not checked",
+		s.add(finding.Note, "helo-unknown", a.domain,
+			"the name that the sending host gives in HELO is not known, so it was not checked",
 			"", "name it with --helo; Postfix says it with: postconf -xh smtp_helo_name")
 		return
 	}
 	const effect = "receivers refuse such a name, or treat the mail as spam"
 	if strings.HasPrefix(helo, "[") || isAddress(helo) {
-		s.add(finding.Warning, "helo-address", helo, "the HELO name is an address", effect, "give the host a name: myhostname in Postfix's main.cf")
+		s.add(finding.Warning, "helo-address", helo, "the HELO name is an address", effect,
+			"give the host a name: myhostname in Postfix's main.cf")
 		return
 	}
-	if !strings.Contains(helo, ".") || strings.HasSuffix(helo, ".localdomain") || strings.HasSuffix(helo, ".local") || strings.HasSuffix(helo, ".internal") {
+	if !strings.Contains(helo, ".") || strings.HasSuffix(helo, ".localdomain") ||
+		strings.HasSuffix(helo, ".local") || strings.HasSuffix(helo, ".internal") {
 		s.add(finding.Fault, "helo-not-fqdn", helo, "the HELO name is not a full name in the DNS", effect,
 			"set myhostname in Postfix's main.cf to the host's full name, such as mail."+a.domain)
 		return
@@ -127,8 +135,10 @@ func (a *audit) checkHelo(ctx context.Context, s *section) {
 		}
 	}
 	if len(others) > 0 {
-		s.add(finding.Warning, "helo-mismatch", helo, fmt.Sprintf("the HELO name has %s, but mail is sent from %s", join(addrs), join(others)),
-			"some receivers count that against the mail", "publish "+join(others)+" at "+helo+" too, or have the host call itself by its own name")
+		s.add(finding.Warning, "helo-mismatch", helo,
+			fmt.Sprintf("the HELO name has %s, but mail is sent from %s", join(addrs), join(others)),
+			"some receivers count that against the mail",
+			"publish "+join(others)+" at "+helo+" too, or have the host call itself by its own name")
 		return
 	}
 	s.ok(helo, "the HELO name leads to the sending addresses")

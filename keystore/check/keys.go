@@ -69,7 +69,7 @@ func (a *audit) stages(ctx context.Context, domain string, keys []*keystore.Key)
 			return stages, nil
 		}
 	}
-	look := rotation.Look{Dir: a.KeysIn, Mode: a.Mode, Ask: rotation.Cached(a.resolver), Now: time.Now()}
+	look := rotation.Look{Place: a.KeysIn, Mode: a.Mode, Ask: rotation.Cached(a.resolver), Now: time.Now()}
 	answered, _ := look.Domain(ctx, domain, keys) // of notes that are damaged rotate tells
 	for i, key := range answered {
 		stages[i] = key.Stage
@@ -84,12 +84,10 @@ func (a *audit) signingDomain(s *section) string {
 		err := a.Keys.Domain(domain).Err()
 		switch {
 		case err == nil:
-			for _, problem := range a.Keys.Problems() {
-				if problem.Domain == domain {
-					what, hint := finding.Split(problem)
-					s.add(finding.Warning, "dkim-key-broken", domain, what, "this key does not sign",
-						cmp.Or(hint, "repair the file or remove it"))
-				}
+			for _, problem := range a.Keys.Domain(domain).Problems() {
+				what, hint := finding.Split(problem)
+				s.add(finding.Warning, "dkim-key-broken", domain, what, "this key does not sign",
+					cmp.Or(hint, "repair the file or remove it"))
 			}
 			return domain
 		case !errors.Is(err, keystore.ErrNoKey):
@@ -102,7 +100,7 @@ func (a *audit) signingDomain(s *section) string {
 			break
 		}
 	}
-	s.add(finding.Fault, "dkim-unsigned", a.domain, "there is no key for it in "+a.KeysIn,
+	s.add(finding.Fault, "dkim-unsigned", a.domain, "there is no key for it in "+a.KeysIn.Name(),
 		"its mail goes out without a DKIM signature",
 		"make one with signpost keygen "+a.domain+", or name the key directory with --keys")
 	return ""
@@ -131,7 +129,8 @@ func (a *audit) checkKey(ctx context.Context, s *section, key *keystore.Key, sta
 		found = a.missingKey(ctx, name, key, want, answer)
 	} else if a.resolver.FromWildcard(ctx, answer) && !holds(texts, want) {
 		found = []finding.Finding{{Code: "dkim-wildcard", Name: name,
-			What:    fmt.Sprintf("there is no such record: a wildcard answers in its place: %q", shortened(texts[0].Text())),
+			What: fmt.Sprintf("there is no such record: a wildcard answers in its place: %q",
+				shortened(texts[0].Text())),
 			Effect:  "verifiers find no key, so every signature with this key fails",
 			Publish: &finding.Record{Name: name, Value: want.String()}}}
 	} else {
@@ -188,7 +187,8 @@ func holds(texts []record.TXT, want record.DKIM) bool {
 // large notes an answer that only TCP could carry.
 func large(s *section, name string, answer *dns.Answer) {
 	if answer.TCP {
-		s.add(finding.Warning, "dns-large", name, "the TXT records there are too many or too long for UDP: the answer came by TCP",
+		s.add(finding.Warning, "dns-large", name,
+			"the TXT records there are too many or too long for UDP: the answer came by TCP",
 			"receivers behind a firewall that stops DNS over TCP cannot read any of them",
 			"remove records that are no longer needed, or use shorter ones")
 	}

@@ -51,14 +51,16 @@ func (a *audit) isLocked(ctx context.Context) bool {
 // locked is the report on such a domain.
 func (a *audit) locked(ctx context.Context, start *section) *Report {
 	var senders, policy, servers section
-	senders.ok(a.domain, "it is locked: what it publishes says that it sends no mail, and there is no key for it in %s", a.KeysIn)
+	senders.ok(a.domain, "it is locked: what it publishes says that it sends no mail, and there "+
+		"is no key for it in %s", a.KeysIn.Name())
 	a.checkSPF(ctx, &senders)
 	a.checkPolicy(ctx, &policy)
 	a.checkServers(ctx, &servers)
 	r := a.report(ctx, start, &senders, &policy, &servers)
 	if p := a.policy.policy; p != nil && p.Policy != "" {
 		r.Passes = No
-		r.Verdict = fmt.Sprintf("mail from %s will not pass DMARC because the domain is locked: nobody may send in its name; receivers are told to %s", a.domain, treatment(p.Policy))
+		r.Verdict = fmt.Sprintf("mail from %s will not pass DMARC because the domain is locked: "+
+			"nobody may send in its name; receivers are told to %s", a.domain, treatment(p.Policy))
 	}
 	return r
 }

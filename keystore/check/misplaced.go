@@ -16,7 +16,8 @@ import (
 )
 
 // missingKey looks where a record that is not at its place may have landed.
-func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, want record.DKIM, answer *dns.Answer) []finding.Finding {
+func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, want record.DKIM,
+	answer *dns.Answer) []finding.Finding {
 	const effect = "verifiers find no key, so every signature with this key fails"
 	publish := &finding.Record{Name: name, Value: want.String()}
 	if len(answer.CNAMEs) > 0 {
@@ -24,7 +25,8 @@ func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, 
 		if len(a.alias(ctx, answer)) == 0 {
 			code, what = "dkim-wildcard", "there is no such record: a wildcard answers in its place, with an alias"
 		}
-		return []finding.Finding{{Code: code, Name: name, What: fmt.Sprintf("%s of %s, and %s", what, answer.Owner(), nothing(answer)), Effect: effect, Publish: publish}}
+		return []finding.Finding{{Code: code, Name: name, What: fmt.Sprintf("%s of %s, and %s", what,
+			answer.Owner(), nothing(answer)), Effect: effect, Publish: publish}}
 	}
 	isKey := func(text string) bool {
 		r, err := record.ParseDKIM(text)
@@ -38,7 +40,8 @@ func (a *audit) missingKey(ctx context.Context, name string, key *keystore.Key, 
 				Publish: renamed(name, place, want.String())}}
 		}
 	}
-	for _, place := range []string{key.Selector + "." + key.Domain, "_domainkey." + key.Domain, key.Selector + ".domainkey." + key.Domain,
+	for _, place := range []string{key.Selector + "." + key.Domain, "_domainkey." + key.Domain,
+		key.Selector + ".domainkey." + key.Domain,
 		key.Selector + "._domainkeys." + key.Domain, key.Domain} {
 		if a.find(ctx, place, isKey) {
 			return []finding.Finding{{Code: "dkim-misplaced", Name: name,
@@ -90,7 +93,8 @@ func (a *audit) landedElsewhere(ctx context.Context, found []finding.Finding, s 
 			continue
 		}
 		if at < len(twice) {
-			f.Code, f.What = prefix+"-doubled-name", "the "+s.kind+" record is at "+places[at]+": the name of the zone was added twice"
+			f.Code, f.What = prefix+"-doubled-name",
+				"the "+s.kind+" record is at "+places[at]+": the name of the zone was added twice"
 			f.Fix, f.Publish = "", a.renamedTo(ctx, s.name, places[at], s.is)
 		} else {
 			f.Code, f.What = prefix+"-misplaced", "there is no "+s.kind+" record, but one at "+places[at]

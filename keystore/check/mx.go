@@ -35,8 +35,10 @@ func (a *audit) checkMX(ctx context.Context, s *section) {
 	}
 	for _, mx := range records {
 		if mx.Mx == "." {
-			s.add(finding.Fault, "mx-null-several", a.domain, `one of several MX records is ".", which says that it takes no mail`,
-				"some senders treat the domain as one without mail, and some do not (RFC 7505, section 3)", `remove the MX record "."`)
+			s.add(finding.Fault, "mx-null-several", a.domain,
+				`one of several MX records is ".", which says that it takes no mail`,
+				"some senders treat the domain as one without mail, and some do not (RFC 7505, section 3)",
+				`remove the MX record "."`)
 			continue
 		}
 		if len(a.mx) == mostNames {
@@ -78,7 +80,8 @@ func (a *audit) withoutMX(ctx context.Context, s *section) {
 			"nobody can answer, bounces are lost, and receivers refuse a sender's domain that takes no mail", fix)
 	default:
 		a.mx = []string{a.domain}
-		s.add(finding.Warning, "mx-implicit", a.domain, "it has no MX record, so its mail goes to its own address, "+join(addrs),
+		s.add(finding.Warning, "mx-implicit", a.domain,
+			"it has no MX record, so its mail goes to its own address, "+join(addrs),
 			"bounces and answers are lost unless that host takes mail", fix)
 	}
 }
@@ -86,7 +89,8 @@ func (a *audit) withoutMX(ctx context.Context, s *section) {
 func (a *audit) checkExchanger(ctx context.Context, s *section, host string) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		s.add(finding.Fault, "mx-address", a.domain, "its MX is the address "+host+", where a name must stand",
-			"senders do not deliver to it (RFC 5321, section 5.1)", "publish the name of that host as MX, such as mail."+a.domain+", and the address as its A record")
+			"senders do not deliver to it (RFC 5321, section 5.1)",
+			"publish the name of that host as MX, such as mail."+a.domain+", and the address as its A record")
 		return
 	}
 	alias, err := a.resolver.Lookup(ctx, host, miekg.TypeA)
@@ -100,16 +104,20 @@ func (a *audit) checkExchanger(ctx context.Context, s *section, host string) {
 	}
 	if len(alias.CNAMEs) > 0 {
 		s.add(finding.Warning, "mx-cname", host, "the mail exchanger is an alias of "+alias.Owner(),
-			"some senders do not deliver to it (RFC 2181, section 10.3)", "publish "+alias.Owner()+" as the MX of "+a.domain)
+			"some senders do not deliver to it (RFC 2181, section 10.3)",
+			"publish "+alias.Owner()+" as the MX of "+a.domain)
 	}
 	private := slices.DeleteFunc(slices.Clone(addrs), IsPublic)
 	switch {
 	case len(addrs) == 0:
 		s.add(finding.Fault, "mx-unresolved", host, "the mail exchanger has no address: "+nothing(alias),
-			"mail for "+a.domain+" cannot be delivered to it", "publish an A or AAAA record at "+host+", or remove it from the MX records of "+a.domain)
+			"mail for "+a.domain+" cannot be delivered to it",
+			"publish an A or AAAA record at "+host+", or remove it from the MX records of "+a.domain)
 	case len(private) > 0:
-		s.add(finding.Warning, "mx-private", host, "the mail exchanger has an address that the Internet cannot reach: "+join(private),
-			"senders that try it fail, and some receivers refuse mail from such a domain", "publish only public addresses at "+host)
+		s.add(finding.Warning, "mx-private", host,
+			"the mail exchanger has an address that the Internet cannot reach: "+join(private),
+			"senders that try it fail, and some receivers refuse mail from such a domain",
+			"publish only public addresses at "+host)
 	case len(alias.CNAMEs) == 0:
 		s.ok(host, "is a mail exchanger of %s and has an address: %s", a.domain, join(addrs))
 	}
@@ -148,7 +156,8 @@ func (a *audit) chooseSenders(ctx context.Context, s *section) {
 	}
 	if len(a.senders) == 0 {
 		s.add(finding.Unknown, "host-no-address", a.domain, "no address is known from which its mail is sent",
-			"SPF, PTR records and the HELO name cannot be checked", "name the public address of the sending host with --from-ip")
+			"SPF, PTR records and the HELO name cannot be checked",
+			"name the public address of the sending host with --from-ip")
 		return
 	}
 	s.ok(join(a.senders), "mail is taken to come from here: the addresses of the MX; name others with --from-ip")

@@ -31,11 +31,14 @@ func (a *audit) checkPolicy(ctx context.Context, s *section) {
 	texts, err := a.resolver.TXT(ctx, own)
 	if err == nil && (policy.Found == "" || policy.Found == a.domain || len(texts) > 0) {
 		found := record.LintDMARC(own, texts)
-		if policy.Found == "" && slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Code == "dmarc-missing" }) {
+		if policy.Found == "" && slices.ContainsFunc(found,
+			func(f finding.Finding) bool { return f.Code == "dmarc-missing" }) {
 			found = a.missingPolicy(ctx, found)
 		}
 		if policy.Found != "" { // other texts there do not matter
-			found = slices.DeleteFunc(found, func(f finding.Finding) bool { return f.Code == "dmarc-missing" || f.Code == "dmarc-other-record" })
+			found = slices.DeleteFunc(found, func(f finding.Finding) bool {
+				return f.Code == "dmarc-missing" || f.Code == "dmarc-other-record"
+			})
 		}
 		s.findings = append(s.findings, found...)
 	}
@@ -49,7 +52,8 @@ func (a *audit) checkPolicy(ctx context.Context, s *section) {
 		}
 	}
 	if policy.Policy != "" {
-		what := fmt.Sprintf("the DMARC policy is %s, by %s= of the record at _dmarc.%s", policy.Policy, policy.Tag, policy.Found)
+		what := fmt.Sprintf("the DMARC policy is %s, by %s= of the record at _dmarc.%s", policy.Policy,
+			policy.Tag, policy.Found)
 		if policy.Policy != policy.Published {
 			what += ", which says " + policy.Published + " and, with t=y, that it is being tested"
 		}
@@ -110,7 +114,8 @@ func (a *audit) authorised(ctx context.Context, s *section, of, at string) bool 
 		if len(texts) > 0 {
 			why = fmt.Sprintf("%q does not begin with v=DMARC1", shortened(texts[0].Text()))
 		}
-		s.addRecord(finding.Warning, "dmarc-report-unauthorised", name, at+" does not say that it takes DMARC reports on "+of+": "+why,
+		s.addRecord(finding.Warning, "dmarc-report-unauthorised", name,
+			at+" does not say that it takes DMARC reports on "+of+": "+why,
 			"reports are not sent there", "", &finding.Record{Name: name, Value: "v=DMARC1"})
 		return false
 	}
@@ -136,7 +141,8 @@ func (a *audit) checkReportHost(ctx context.Context, s *section, domain string) 
 		takes = len(addrs) > 0
 	}
 	if !takes {
-		s.add(finding.Warning, "dmarc-report-no-mx", domain, "DMARC reports go there, and it takes no mail: it has no MX record that names a host, and no address",
+		s.add(finding.Warning, "dmarc-report-no-mx", domain,
+			"DMARC reports go there, and it takes no mail: it has no MX record that names a host, and no address",
 			"the reports are lost", "publish an MX record at "+domain+", or name another address in rua= and ruf=")
 	}
 }

@@ -20,7 +20,8 @@ func (s *section) ok(name, format string, args ...any) {
 }
 
 func (s *section) add(level finding.Level, code, name, what, effect, fix string) {
-	s.findings = append(s.findings, finding.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect, Fix: fix})
+	s.findings = append(s.findings, finding.Finding{Code: code, Level: level, Name: name, What: what,
+		Effect: effect, Fix: fix})
 }
 
 // addRecord is add for what is cured by publishing a record, or nil.
@@ -43,7 +44,8 @@ func (s *section) failed(name string, err error, effect string) {
 		code = "dns-" + string(lookup.Kind)
 		switch lookup.Kind {
 		case dns.Loop:
-			level, fix = finding.Fault, "make the CNAME at "+lookup.Name+" lead to a name that holds the record, or publish the record there itself"
+			level, fix = finding.Fault, "make the CNAME at "+lookup.Name+" lead to a name that holds the record, "+
+				"or publish the record there itself"
 		case dns.Truncated:
 			fix = "let TCP through to port 53 of the server: receivers need it too for records of this size"
 		}

@@ -53,8 +53,10 @@ func (a *audit) serverFailed(s *section, reply dns.Reply) {
 		return
 	}
 	// A host without IPv6 says nothing about the server.
-	if slices.ContainsFunc([]error{syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT}, func(err error) bool { return errors.Is(reply.Err, err) }) {
-		s.add(finding.Note, "dns-server-not-asked", reply.Server.String(), "this host has no way to the name server: "+reply.Err.Error(), "what it says is not known", "")
+	if slices.ContainsFunc([]error{syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT},
+		func(err error) bool { return errors.Is(reply.Err, err) }) {
+		s.add(finding.Note, "dns-server-not-asked", reply.Server.String(),
+			"this host has no way to the name server: "+reply.Err.Error(), "what it says is not known", "")
 		return
 	}
 	code, what := "dns-server-"+string(failed.Kind), "the name server gives no answer: "+reply.Err.Error()

@@ -29,7 +29,8 @@ func (a *audit) checkSPF(ctx context.Context, s *section) {
 	if err != nil {
 		s.failed(a.mailFrom, err, "whether an SPF record is published is not known")
 		for _, addr := range a.senders {
-			a.spf = append(a.spf, spfState{addr, policy.Evaluation{Result: policy.TempError, Domain: a.mailFrom, Err: err}})
+			a.spf = append(a.spf, spfState{addr, policy.Evaluation{Result: policy.TempError,
+				Domain: a.mailFrom, Err: err}})
 		}
 		return
 	}
@@ -105,7 +106,8 @@ func (a *audit) missingSPF(ctx context.Context, found []finding.Finding) []findi
 	if old, err := a.resolver.Lookup(ctx, a.mailFrom, miekg.TypeSPF); err == nil && len(old.Records) > 0 {
 		for i := range found {
 			if found[i].Code == "spf-missing" {
-				found[i].Code, found[i].What = "spf-wrong-type", "the SPF record is published as type SPF, which receivers no longer read; it must be TXT"
+				found[i].Code, found[i].What = "spf-wrong-type",
+					"the SPF record is published as type SPF, which receivers no longer read; it must be TXT"
 			}
 		}
 	}
@@ -131,15 +133,20 @@ func (a *audit) evaluateSPF(ctx context.Context, s *section, linted []finding.Fi
 
 func (a *audit) tellSPF(s *section, state spfState, fix string, publish *finding.Record) {
 	addr, r := state.addr, state.result
-	counts := fmt.Sprintf("%d of %d lookups, %d of %d without result", r.Lookups, record.MaxLookups, r.Void, record.MaxVoid)
+	counts := fmt.Sprintf("%d of %d lookups, %d of %d without result", r.Lookups, record.MaxLookups,
+		r.Void, record.MaxVoid)
 	const fails = "receivers treat mail from this address as forged, unless DKIM passes"
 	switch r.Result {
 	case policy.Pass:
 		s.ok(a.mailFrom, "SPF passes for %s by %s (%s)", addr, r.Term, counts)
 	case policy.Fail, policy.SoftFail:
-		s.addRecord(finding.Fault, "spf-"+string(r.Result), a.mailFrom, fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"), counts), fails, fix, publish)
+		s.addRecord(finding.Fault, "spf-"+string(r.Result), a.mailFrom,
+			fmt.Sprintf("SPF says %s for %s, by %s (%s)", r.Result, addr, cmp.Or(r.Term, "default"),
+				counts), fails, fix, publish)
 	case policy.Neutral:
-		s.addRecord(finding.Fault, "spf-neutral", a.mailFrom, fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr, cmp.Or(r.Term, "default"), counts),
+		s.addRecord(finding.Fault, "spf-neutral", a.mailFrom,
+			fmt.Sprintf("SPF says neither yes nor no for %s: neutral, by %s (%s)", addr,
+				cmp.Or(r.Term, "default"), counts),
 			"DMARC does not count that as a pass", fix, publish)
 	case policy.TempError:
 		s.failed(a.mailFrom, r.Err, "whether SPF passes for "+addr.String()+" is not known")
@@ -158,7 +165,8 @@ func (a *audit) tellSPF(s *section, state spfState, fix string, publish *finding
 		if code == "spf-lookups" && s.has(code) {
 			return // told of the whole record already
 		}
-		s.add(finding.Fault, code, a.mailFrom, fmt.Sprintf("SPF ends with an error for %s: %v (%s)", addr, r.Err, counts),
+		s.add(finding.Fault, code, a.mailFrom, fmt.Sprintf("SPF ends with an error for %s: %v (%s)",
+			addr, r.Err, counts),
 			"receivers count that as no pass, and some refuse the mail (permerror)", fix)
 	}
 }
@@ -185,7 +193,8 @@ func (a *audit) allow(missing []spfState, linted []finding.Finding) (fix string,
 	for _, state := range missing {
 		decided, _, _ := strings.Cut(state.result.Term, " ")
 		if i := slices.IndexFunc(policy.Terms, func(t record.Term) bool {
-			return t.Name == "all" || t.Modifier && t.Name == "redirect" || strings.EqualFold(strings.TrimLeft(t.String(), "+-~?"), decided)
+			return t.Name == "all" || t.Modifier && t.Name == "redirect" ||
+				strings.EqualFold(strings.TrimLeft(t.String(), "+-~?"), decided)
 		}); i >= 0 {
 			at = min(at, i)
 		}
@@ -198,5 +207,6 @@ func (a *audit) allow(missing []spfState, linted []finding.Finding) (fix string,
 		return "receivers see another address than this, which is not public: name it with --from-ip", nil
 	}
 	policy.Terms = slices.Insert(policy.Terms, at, terms...)
-	return "if mail is meant to come from " + join(addrs) + ",", &finding.Record{Name: a.mailFrom, Value: policy.String()}
+	return "if mail is meant to come from " + join(addrs) + ",",
+		&finding.Record{Name: a.mailFrom, Value: policy.String()}
 }

@@ -67,32 +67,38 @@ func (t *spfTree) follow(ctx context.Context, domain, text string, path []string
 func (t *spfTree) include(ctx context.Context, term record.Term, target string, path []string) {
 	if slices.Contains(path, target) {
 		t.cut = true
-		t.wrong("spf-include-loop", path[len(path)-1], path, term.String()+" leads back to "+target+": a circle without end")
+		t.wrong("spf-include-loop", path[len(path)-1], path,
+			term.String()+" leads back to "+target+": a circle without end")
 		return
 	}
 	texts, err := t.resolver.TXT(ctx, target)
 	if err != nil {
 		t.cut = true
-		t.section.failed(target, err, "whether "+term.String()+" in the SPF record of "+path[len(path)-1]+" can be read is not known")
+		t.section.failed(target, err, "whether "+term.String()+" in the SPF record of "+
+			path[len(path)-1]+" can be read is not known")
 		return
 	}
 	policies := spfRecords(texts)
 	switch len(policies) {
 	case 0:
 		t.cut = true
-		t.wrong("spf-include-missing", target, path, "it has no SPF record, and "+term.String()+" in the record of "+path[len(path)-1]+" needs one")
+		t.wrong("spf-include-missing", target, path,
+			"it has no SPF record, and "+term.String()+" in the record of "+path[len(path)-1]+" needs one")
 	case 1:
 		t.follow(ctx, target, policies[0], path)
 	default:
 		t.cut = true
-		t.wrong("spf-include-several", target, path, fmt.Sprintf("it has %d SPF records, and %s in the record of %s needs exactly one", len(policies), term, path[len(path)-1]))
+		t.wrong("spf-include-several", target, path,
+			fmt.Sprintf("it has %d SPF records, and %s in the record of %s needs exactly one",
+				len(policies), term, path[len(path)-1]))
 	}
 }
 
 func (t *spfTree) wrong(code, name string, path []string, what string) {
 	t.section.add(finding.Fault, code, name, what,
 		"receivers that come to it end with an error (permerror), which is no pass",
-		"correct or remove the term in the record of "+path[len(path)-1]+" (it is reached by "+strings.Join(path, " -> ")+")")
+		"correct or remove the term in the record of "+path[len(path)-1]+
+			" (it is reached by "+strings.Join(path, " -> ")+")")
 }
 
 // finds notes a term that finds nothing: two are allowed (RFC 7208, section
@@ -112,8 +118,10 @@ func (t *spfTree) finds(ctx context.Context, term record.Term, target, domain st
 			return // a failure shows in the evaluation, where it matters
 		}
 	}
-	t.section.add(finding.Warning, "spf-void", domain, fmt.Sprintf("%q in its SPF record finds nothing at %s", term, target),
-		"with more than two such terms receivers end with an error (permerror), which is no pass", "remove the term, or publish what it looks for")
+	t.section.add(finding.Warning, "spf-void", domain,
+		fmt.Sprintf("%q in its SPF record finds nothing at %s", term, target),
+		"with more than two such terms receivers end with an error (permerror), which is no pass",
+		"remove the term, or publish what it looks for")
 }
 
 // conclude reports how many of the allowed lookups the record needs.
@@ -125,10 +133,13 @@ func (t *spfTree) conclude() {
 			count = "more than " + fmt.Sprint(enough)
 		}
 		t.section.add(finding.Fault, "spf-lookups", t.mailFrom,
-			fmt.Sprintf("its SPF record and what it includes have %s terms that look something up; %d are allowed", count, record.MaxLookups),
-			"receivers that come to the one too many end with an error (permerror), which is no pass (RFC 7208, section 4.6.4)",
+			fmt.Sprintf("its SPF record and what it includes have %s terms that look something "+
+				"up; %d are allowed", count, record.MaxLookups),
+			"receivers that come to the one too many end with an error (permerror), which is no "+
+				"pass (RFC 7208, section 4.6.4)",
 			"replace include, a and mx terms by the ip4 and ip6 terms that they stand for, until 10 are left")
 	case !t.cut && !t.section.has("spf-lookups"):
-		t.section.ok(t.mailFrom, "the SPF record is valid: %s (%d of %d lookups in all)", t.record, t.lookups, record.MaxLookups)
+		t.section.ok(t.mailFrom, "the SPF record is valid: %s (%d of %d lookups in all)", t.record,
+			t.lookups, record.MaxLookups)
 	}
 }

@@ -56,11 +56,13 @@ func (a *audit) judge(ctx context.Context, r *Report) {
 	}
 	policy := a.policy.policy
 	signature, sender := a.judgeDKIM(ctx, policy), a.judgeSPF(ctx, policy)
-	differ := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Code == "dns-differs" && strings.HasPrefix(f.What, "TXT") })
+	differ := slices.ContainsFunc(r.Findings,
+		func(f finding.Finding) bool { return f.Code == "dns-differs" && strings.HasPrefix(f.What, "TXT") })
 	switch {
 	case policy.Policy == "":
 		r.Passes = No
-		r.Verdict = fmt.Sprintf("mail from %s will not pass DMARC because no valid DMARC policy is published; %s; %s", a.domain, signature.why, sender.why)
+		r.Verdict = fmt.Sprintf("mail from %s will not pass DMARC because no valid DMARC policy "+
+			"is published; %s; %s", a.domain, signature.why, sender.why)
 	case signature.passes != Yes && sender.passes != Yes && (signature.passes == NotKnown || sender.passes == NotKnown):
 		why := signature.why
 		if signature.passes != NotKnown {
@@ -69,10 +71,12 @@ func (a *audit) judge(ctx context.Context, r *Report) {
 		a.unknown(r, why)
 	case signature.passes != Yes && sender.passes != Yes:
 		r.Passes = No
-		r.Verdict = fmt.Sprintf("mail from %s will not pass DMARC because %s, and %s; receivers are told to %s", a.domain, signature.why, sender.why, treatment(policy.Policy))
+		r.Verdict = fmt.Sprintf("mail from %s will not pass DMARC because %s, and %s; receivers are told to %s",
+			a.domain, signature.why, sender.why, treatment(policy.Policy))
 	case differ:
 		r.Passes = No
-		r.Verdict = fmt.Sprintf("mail from %s will not always pass DMARC because the name servers give different answers", a.domain)
+		r.Verdict = fmt.Sprintf("mail from %s will not always pass DMARC because the name "+
+			"servers give different answers", a.domain)
 	default:
 		joint := "and"
 		if signature.passes != sender.passes {
@@ -131,7 +135,8 @@ func (a *audit) judgeDKIM(ctx context.Context, published *policy.AuthorDomain) p
 	case len(selectors) > 0 && !aligned:
 		return part{No, "its signature is by " + signing + ", which is not aligned"}
 	case len(selectors) > 0:
-		return part{Yes, fmt.Sprintf("its signature verifies with the published key of selector %s and is aligned (d=%s)", strings.Join(selectors, " and "), signing)}
+		return part{Yes, fmt.Sprintf("its signature verifies with the published key of selector "+
+			"%s and is aligned (d=%s)", strings.Join(selectors, " and "), signing)}
 	case err != nil:
 		return part{NotKnown, "whether its signature verifies is not known (" + err.Error() + ")"}
 	}
@@ -149,7 +154,8 @@ func (a *audit) judgeSPF(ctx context.Context, published *policy.AuthorDomain) pa
 		case policy.Pass:
 			passes = append(passes, state.addr.String())
 		case policy.TempError:
-			return part{NotKnown, "whether SPF passes for " + state.addr.String() + " is not known (" + state.result.Err.Error() + ")"}
+			return part{NotKnown, "whether SPF passes for " + state.addr.String() + " is not known (" +
+				state.result.Err.Error() + ")"}
 		}
 	}
 	for _, state := range a.spf {

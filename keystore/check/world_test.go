@@ -20,6 +20,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/place"
 	"signpost/keystore/record"
 	"signpost/test/lab/nameserver"
 )
@@ -152,7 +153,7 @@ func keysFor(t testing.TB, domains map[string][]string) *keystore.Snapshot {
 
 // options are those that the clean zone is clean with.
 func options(r *dns.Resolver, keys *keystore.Snapshot) Options {
-	return Options{Resolver: r, Keys: keys, KeysIn: "/keys", Helo: "mail.clean.test",
+	return Options{Resolver: r, Keys: keys, KeysIn: place.Directory(keystore.Options{Dir: "/keys"}), Helo: "mail.clean.test",
 		From: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, FromIs: "given"}
 }
 

@@ -43,7 +43,8 @@ func (r *Resolver) Direct(ctx context.Context, domain, port string) (*Resolver, 
 	}
 	c := plain
 	c.memory = newMemory()
-	c.direct = &direct{resolver: &plain, below: zone.Zone, port: cmp.Or(port, "53"), replies: make(map[dns.Question][]Reply), silent: make(map[string][]error)}
+	c.direct = &direct{resolver: &plain, below: zone.Zone, port: cmp.Or(port, "53"),
+		replies: make(map[dns.Question][]Reply), silent: make(map[string][]error)}
 	return &c, nil
 }
 
@@ -87,7 +88,7 @@ func (d *direct) ask(ctx context.Context, question dns.Question) (*response, str
 		}
 	}
 	d.mu.Unlock()
-	zone = &NameServers{Zone: zone.Zone, Servers: servers}
+	zone = &NameServers{Zone: zone.Zone, Servers: servers, limit: zone.limit}
 	replies := zone.Ask(ctx, question.Name, question.Qtype, d.resolver.Patience)
 	d.mu.Lock()
 	d.replies[question] = replies

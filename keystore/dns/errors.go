@@ -88,7 +88,8 @@ func networkFailure(err error) *failure {
 	var timeout net.Error
 	var op *net.OpError
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, context.Canceled),
 		errors.As(err, &timeout) && timeout.Timeout():
 		return &failure{Timeout, err}
 	case errors.As(err, &op), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

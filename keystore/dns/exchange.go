@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/time/rate"
 )
 
 // udpSize is what we take in one datagram: it passes every network unbroken
@@ -19,9 +20,21 @@ type response struct {
 	tcp bool
 }
 
+// limited is exchange when its turn has come.
+func limited(ctx context.Context, limit *rate.Limiter, server string, question dns.Question, recurse bool,
+	patience time.Duration) (*response, *failure) {
+	if limit != nil {
+		if err := limit.Wait(ctx); err != nil {
+			return nil, &failure{Timeout, err}
+		}
+	}
+	return exchange(ctx, server, question, recurse, patience)
+}
+
 // exchange asks one server one question, by UDP, and by TCP when the answer
 // is larger than a datagram. The reply has success or NXDOMAIN as its code.
-func exchange(ctx context.Context, server string, question dns.Question, recurse bool, patience time.Duration) (*response, *failure) {
+func exchange(ctx context.Context, server string, question dns.Question, recurse bool,
+	patience time.Duration) (*response, *failure) {
 	query := new(dns.Msg)
 	query.Id = dns.Id()
 	query.RecursionDesired = recurse
@@ -58,7 +71,8 @@ func exchange(ctx context.Context, server string, question dns.Question, recurse
 
 // transmit sends a query and takes the reply to it: the id is checked by the
 // library, the address by the socket, which is connected.
-func transmit(ctx context.Context, network, server string, query *dns.Msg, patience time.Duration) (*dns.Msg, *failure) {
+func transmit(ctx context.Context, network, server string, query *dns.Msg,
+	patience time.Duration) (*dns.Msg, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	client := dns.Client{Net: network, Timeout: patience}
@@ -81,7 +95,8 @@ func transmit(ctx context.Context, network, server string, query *dns.Msg, patie
 		!strings.EqualFold(reply.Question[0].Name, asked.Name) ||
 		reply.Question[0].Qtype != asked.Qtype || reply.Question[0].Qclass != asked.Qclass {
 		// Some servers leave the question out of an error.
-		if !(reply.Response && len(reply.Question) == 0 && reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError) {
+		if !(reply.Response && len(reply.Question) == 0 && reply.Rcode != dns.RcodeSuccess &&
+			reply.Rcode != dns.RcodeNameError) {
 			return nil, &failure{Malformed, errors.New("it answers another question")}
 		}
 	}

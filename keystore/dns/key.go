@@ -65,7 +65,8 @@ func (r *Resolver) KeyEverywhere(ctx context.Context, name string, want record.D
 
 // key is KeyEverywhere for the name servers of the zone; cached is the answer of
 // the resolver. Where all of them lead to another zone, it returns the name there.
-func (zone *NameServers) key(ctx context.Context, owner string, want record.DKIM, patience time.Duration, cached KeyAnswer) (said KeyAnswer, elsewhere string) {
+func (zone *NameServers) key(ctx context.Context, owner string, want record.DKIM,
+	patience time.Duration, cached KeyAnswer) (said KeyAnswer, elsewhere string) {
 	var have, lack []string
 	var last KeyAnswer
 	targets := make(map[string]bool)

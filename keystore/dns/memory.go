@@ -25,11 +25,21 @@ type call struct {
 	err    error
 }
 
+// mostRemembered bounds the answers: those that many domains need come up again soon
+// when they are forgotten.
+const mostRemembered = 8192
+
 // call returns the call for a question, and whether somebody makes it already.
 func (m *memory) call(question dns.Question) (c *call, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c, known = m.calls[question]; !known {
+		for old := range m.calls {
+			if len(m.calls) < mostRemembered {
+				break
+			}
+			delete(m.calls, old) // any; those who wait for it hold it
+		}
 		c = &call{done: make(chan struct{})}
 		m.calls[question] = c
 	}
@@ -55,6 +65,7 @@ func (m *memory) once(ctx context.Context, question dns.Question, ask func() (*A
 		}
 		return c.answer, c.err
 	case <-ctx.Done():
-		return nil, &LookupError{Name: Plain(question.Name), Type: dns.TypeToString[question.Qtype], Kind: Timeout, Err: context.Cause(ctx)}
+		return nil, &LookupError{Name: Plain(question.Name), Type: dns.TypeToString[question.Qtype],
+			Kind: Timeout, Err: context.Cause(ctx)}
 	}
 }

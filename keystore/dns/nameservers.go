@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/time/rate"
 )
 
 // NameServers are those of one zone.
 type NameServers struct {
 	Zone    string // its apex, without final dot
 	Servers []NameServer
+	limit   *rate.Limiter
 }
 
 // NameServer is one address of a name server.
@@ -72,7 +74,7 @@ func (r *Resolver) NameServers(ctx context.Context, name string) (*NameServers, 
 	if err != nil {
 		return nil, err
 	}
-	zone := &NameServers{Zone: apex}
+	zone := &NameServers{Zone: apex, limit: r.Limit}
 	for _, rr := range answer.Records {
 		if len(zone.Servers) >= mostServers {
 			break
@@ -80,7 +82,8 @@ func (r *Resolver) NameServers(ctx context.Context, name string) (*NameServers, 
 		zone.Servers = append(zone.Servers, r.addresses(ctx, Plain(rr.(*dns.NS).Ns))...)
 	}
 	if len(zone.Servers) == 0 {
-		return nil, &LookupError{Name: apex, Type: "NS", Kind: Malformed, Server: answer.Server, Err: errors.New("the zone has no name servers")}
+		return nil, &LookupError{Name: apex, Type: "NS", Kind: Malformed, Server: answer.Server,
+			Err: errors.New("the zone has no name servers")}
 	}
 	return zone, nil
 }
@@ -119,37 +122,39 @@ func (z *NameServers) Ask(ctx context.Context, name string, qtype uint16, patien
 	for i, server := range z.Servers {
 		replies[i] = Reply{Server: server, Err: err}
 		if err == nil {
-			asking.Go(func() { replies[i].ask(ctx, question, z.Zone, patience) })
+			asking.Go(func() { replies[i].ask(ctx, z, question, patience) })
 		}
 	}
 	asking.Wait()
 	return replies
 }
 
-func (r *Reply) ask(ctx context.Context, question dns.Question, zone string, patience time.Duration) {
+func (r *Reply) ask(ctx context.Context, zone *NameServers, question dns.Question, patience time.Duration) {
 	if r.Server.err != nil {
 		r.Err = r.Server.err
 		if failed := new(LookupError); r.Server.Addr != "" && errors.As(r.Err, &failed) {
-			r.Err = &LookupError{Plain(question.Name), dns.TypeToString[question.Qtype], r.Server.Addr, failed.Kind, failed.Err}
+			r.Err = &LookupError{Plain(question.Name), dns.TypeToString[question.Qtype], r.Server.Addr,
+				failed.Kind, failed.Err}
 		}
 		return
 	}
-	msg, fail := exchange(ctx, r.Server.Addr, question, false, patience)
+	msg, fail := limited(ctx, zone.limit, r.Server.Addr, question, false, patience)
 	if fail != nil && fail.kind == Timeout && ctx.Err() == nil { // a packet may be lost
-		msg, fail = exchange(ctx, r.Server.Addr, question, false, patience)
+		msg, fail = limited(ctx, zone.limit, r.Server.Addr, question, false, patience)
 	}
 	if fail == nil && !msg.Authoritative {
 		fail = &failure{kind: Lame}
 	}
 	if fail != nil {
-		r.Err = &LookupError{Name: Plain(question.Name), Type: dns.TypeToString[question.Qtype], Server: r.Server.Addr, Kind: fail.kind, Err: fail.err}
+		r.Err = &LookupError{Name: Plain(question.Name), Type: dns.TypeToString[question.Qtype],
+			Server: r.Server.Addr, Kind: fail.kind, Err: fail.err}
 		return
 	}
 	answer := newAnswer(question)
 	answer.Server = r.Server.Addr
 	if _, r.Err = answer.add(msg); r.Err == nil {
 		answer.TTL = max(answer.TTL, 0)
-		outside := func(name string) bool { return !dns.IsSubDomain(dns.Fqdn(zone), dns.Fqdn(name)) }
+		outside := func(name string) bool { return !dns.IsSubDomain(dns.Fqdn(zone.Zone), dns.Fqdn(name)) }
 		if first := slices.IndexFunc(answer.CNAMEs, outside); first >= 0 {
 			answer.CNAMEs, answer.Records, answer.NXDomain = answer.CNAMEs[:first+1], nil, false
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/time/rate"
 
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
@@ -28,6 +29,7 @@ type Resolver struct {
 	Servers  []string      // host:port, asked in turn
 	Patience time.Duration // how long to wait for one reply
 	Attempts int           // how often to go through Servers
+	Limit    *rate.Limiter // of queries to all servers together; nil for none
 
 	memory *memory // nil: every lookup asks
 	direct *direct // nil: nothing goes to name servers
@@ -93,7 +95,8 @@ func At(server string) (*Resolver, error) {
 				"give it as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53")
 		}
 	}
-	return &Resolver{Servers: []string{net.JoinHostPort(host, port)}, Patience: defaultPatience, Attempts: defaultAttempts}, nil
+	return &Resolver{Servers: []string{net.JoinHostPort(host, port)}, Patience: defaultPatience,
+		Attempts: defaultAttempts}, nil
 }
 
 // Remembering returns a resolver that asks each question only once, for a run
@@ -147,7 +150,8 @@ func (r *Resolver) lookup(ctx context.Context, question dns.Question) (*Answer, 
 		if err != nil {
 			var failed *LookupError
 			if errors.As(err, &failed) && len(answer.CNAMEs) > 0 {
-				err = &LookupError{answer.Name, failed.Type, failed.Server, failed.Kind, fmt.Errorf("following its CNAME: %w", err)}
+				err = &LookupError{answer.Name, failed.Type, failed.Server, failed.Kind,
+					fmt.Errorf("following its CNAME: %w", err)}
 			}
 			return nil, err
 		}
@@ -177,7 +181,7 @@ func (r *Resolver) ask(ctx context.Context, question dns.Question) (*response, s
 			}
 			reply, fail := (*response)(nil), r.memory.dead(server)
 			if fail == nil {
-				reply, fail = exchange(ctx, server, question, true, r.Patience)
+				reply, fail = limited(ctx, r.Limit, server, question, true, r.Patience)
 				if ctx.Err() == nil {
 					r.memory.heard(server, fail)
 				}
@@ -210,5 +214,6 @@ func fromNetwork(kind Kind) bool { return kind == Timeout || kind == Unreachable
 
 // isReferral reports whether a server without recursion only pointed to others.
 func isReferral(reply *response) bool {
-	return !reply.Authoritative && !reply.RecursionAvailable && reply.Rcode == dns.RcodeSuccess && len(reply.Answer) == 0
+	return !reply.Authoritative && !reply.RecursionAvailable && reply.Rcode == dns.RcodeSuccess &&
+		len(reply.Answer) == 0
 }

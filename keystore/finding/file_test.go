@@ -16,3 +16,14 @@ func TestFileHintReadOnly(t *testing.T) {
 		t.Errorf("got %q", err)
 	}
 }
+
+// Landlock keeps signpostd from a directory that its mode lets it into.
+func TestFileHintConfined(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	err := ReadHint(&fs.PathError{Op: "open", Path: dir, Err: syscall.EACCES}, dir)
+	if !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(Text(err),
+		"permission denied, though its mode allows it; hint: signpostd is confined to the directories ") {
+		t.Errorf("got %q", Text(err))
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
@@ -67,6 +68,11 @@ func Signer(key *rsa.PrivateKey) (crypto.Signer, error) {
 // little returns numbers one after the other, in bytes of which the lowest comes
 // first, and how many bytes each has.
 func little(values ...*big.Int) (numbers []byte, sizes []C.size_t) {
+	size := 0
+	for _, v := range values {
+		size += len(v.Bits()) * bits.UintSize / 8
+	}
+	numbers = make([]byte, 0, size) // at once: one that grows leaves copies behind
 	for _, v := range values {
 		bytes := v.Bytes()
 		slices.Reverse(bytes)

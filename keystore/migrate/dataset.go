@@ -64,7 +64,8 @@ func (r *reader) dataset(spec string, at Place) (dataset, error) {
 		return dataset{}, finding.WithHint(fmt.Errorf("a data set of type %s is not queried", kind),
 			"export the table as text and give a file")
 	}
-	return dataset{}, finding.WithHint(fmt.Errorf("%q is not a type of data set, and OpenDKIM does not start with it", kind), "put csl: before a list")
+	return dataset{}, finding.WithHint(fmt.Errorf("%q is not a type of data set, and OpenDKIM "+
+		"does not start with it", kind), "put csl: before a list")
 }
 
 // parseTable reads a file of the kind "file" or "refile".

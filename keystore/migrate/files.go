@@ -3,14 +3,14 @@ package migrate
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+
+	"signpost/keystore/regular"
 )
 
 // Bounds on what is read: a table of 100,000 domains takes some 10 MB.
@@ -80,21 +80,8 @@ func (f files) read(path string, limit int64) ([]byte, fs.FileInfo, error) {
 		return nil, nil, plain(err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, nil, plain(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, errors.New("it is not a regular file")
-	}
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, nil, plain(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, nil, fmt.Errorf("it is larger than %d bytes", limit)
-	}
-	return data, info, nil
+	data, info, err := regular.ReadOpened(file, limit)
+	return data, info, plain(err)
 }
 
 // plain takes the path from an error of the file system: it is said already.

@@ -19,6 +19,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/place"
 )
 
 // rsaKeys are made once: it is the slow part.
@@ -85,7 +86,7 @@ func lay(t *testing.T, dir string, files map[string]string) {
 func carry(t *testing.T, plan *Plan) *keystore.Snapshot {
 	t.Helper()
 	dest := t.TempDir()
-	steps, _ := Steps([]*Plan{plan}, dest, nil, time.Now())
+	steps, _ := Steps([]*Plan{plan}, place.Directory(keystore.Options{Dir: dest}), nil, time.Now())
 	for _, step := range steps {
 		if step.State != New {
 			continue

@@ -15,8 +15,8 @@ import (
 )
 
 // parseKey reads a private key as OpenDKIM and rspamd take it: what signpostd
-// reads, and DER, bare or in base64, PKCS#1 or PKCS#8, and PEM that was put on
-// one line. data is what signpostd can read: the very bytes, or PEM.
+// reads, and bare DER, base64 with blanks in it, and PEM that was put on one line.
+// data is what signpostd can read: the very bytes, or PEM.
 func parseKey(raw []byte) (signer crypto.Signer, data []byte, err error) {
 	signer, err = keystore.ParsePrivate(raw)
 	if err == nil {

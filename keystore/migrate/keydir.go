@@ -1,11 +1,8 @@
 package migrate
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +14,8 @@ import (
 
 // keyFiles reads a directory of key files whose names say domain and selector.
 func (r *reader) keyFiles(dir string) error {
-	snapshot, err := keystore.Load(keystore.Options{Dir: dir, Selectors: r.options.Selectors})
+	options := keystore.Options{Dir: dir, Selectors: r.options.Selectors}
+	snapshot, err := keystore.Load(options)
 	if err != nil {
 		return err
 	}
@@ -31,6 +29,10 @@ func (r *reader) keyFiles(dir string) error {
 				if slices.Contains(signing, key) != signs {
 					continue
 				}
+				if name, ok := r.recordedName(key.File); ok && name != (keystore.KeyName{Domain: domain, Selector: key.Selector}) {
+					r.byRecord(keystore.UnclaimedKey{File: key.File})
+					continue
+				}
 				data, _, err := r.read(key.File, maxKey)
 				if err != nil {
 					return fmt.Errorf("%s: %w", key.File, err)
@@ -38,76 +40,56 @@ func (r *reader) keyFiles(dir string) error {
 				r.add(Key{Key: *key, Data: data, Signs: signs})
 				if !signs {
 					r.note("import-newest", Place{File: key.File},
-						"there are several %s keys for %s; the newest file signs, as in signpostd", key.Algorithm, domain)
+						"there are several %s keys for %s; the newest file signs, as in signpostd",
+						key.Algorithm, domain)
 				}
 			}
 		}
 	}
-	return r.mailserverRspamd(dir)
-}
-
-// mailserverName is how docker-mailserver names what rspamd signs with.
-var mailserverName = regexp.MustCompile(`^(?:rsa-[0-9]+|ed25519)-(.+)\.private\.txt$`)
-
-// mailserverRspamd reads keys as docker-mailserver names them for rspamd:
-// rsa-2048-<selector>-<domain>.private.txt.
-func (r *reader) mailserverRspamd(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		name := mailserverName.FindStringSubmatch(entry.Name())
-		if name == nil {
-			continue
-		}
-		file := filepath.Join(dir, entry.Name())
-		selector, domain, err := r.splitName(name[1], strings.TrimSuffix(file, ".private.txt")+".public.txt")
-		if err != nil {
-			r.fault("import-key", Place{File: file},
-				finding.WithHint(err,
-					"copy it as <domain>/<selector>.private and import that"), "the key is not carried over")
-			continue
-		}
-		c := claim{domain: domain, selector: selector, file: file, at: Place{File: file}}
-		if abs, err := filepath.Abs(file); err == nil {
-			c.file = abs
-		}
-		if key, ok := r.load(c, true); ok {
-			r.add(key)
+	for _, key := range keystore.Unclaimed(options) {
+		if !r.byRecord(key) {
+			r.report(finding.Fault, "import-unclaimed", Place{File: key.File},
+				"it contains a private key, but its name matches no layout", "the key is not carried over", key.Fix)
 		}
 	}
 	return nil
 }
 
-// splitName splits <selector>-<domain>. Where both can have hyphens, the
-// record beside the key tells.
-func (r *reader) splitName(name, public string) (selector, domain string, err error) {
-	if data, _, err := r.read(public, maxKey); err == nil {
-		if label, _, found := strings.Cut(string(data), "._domainkey"); found {
-			if domain, ok := strings.CutPrefix(name, strings.TrimSpace(label)+"-"); ok && isDomain(domain) {
-				return strings.TrimSpace(label), domain, nil
-			}
+// byRecord reads the keys whose names can be read in several ways, and where the record
+// beside the key tells, as docker-mailserver has it for rspamd.
+func (r *reader) byRecord(key keystore.UnclaimedKey) bool {
+	name, ok := r.recordedName(key.File)
+	if !ok {
+		return false
+	}
+	c := claim{domain: name.Domain, selector: name.Selector, file: key.File, at: Place{File: key.File}}
+	if abs, err := filepath.Abs(key.File); err == nil {
+		c.file = abs
+	}
+	found, ok := r.load(c, true)
+	if ok {
+		r.add(found)
+	}
+	return ok
+}
+
+// recordedName is what a name means by the record beside the key.
+func (r *reader) recordedName(file string) (keystore.KeyName, bool) {
+	names := keystore.MailserverNames(file)
+	if len(names) < 2 {
+		return keystore.KeyName{}, false
+	}
+	data, _, err := r.read(keystore.RecordFile(file), maxKey)
+	label, _, found := strings.Cut(string(data), "._domainkey")
+	if err != nil || !found {
+		return keystore.KeyName{}, false
+	}
+	for _, name := range names {
+		if name.Selector == strings.ToLower(strings.TrimSpace(label)) {
+			return name, true
 		}
 	}
-	ways := 0
-	for i, c := range name {
-		if c != '-' {
-			continue
-		}
-		_, selectorErr := keystore.Selector(name[:i])
-		if selectorErr == nil && isDomain(name[i+1:]) {
-			selector, domain = name[:i], name[i+1:]
-			ways++
-		}
-	}
-	switch ways {
-	case 0:
-		return "", "", errors.New("the name has no selector and domain in it")
-	case 1:
-		return selector, domain, nil
-	}
-	return "", "", fmt.Errorf("in %q, where the selector ends and the domain begins cannot be told", name)
+	return keystore.KeyName{}, false
 }
 
 // newest returns the keys that sign when all records are in the DNS.

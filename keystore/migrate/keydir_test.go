@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/place"
 )
 
 func TestKeyDirectories(t *testing.T) {
@@ -40,8 +41,15 @@ func TestKeyDirectories(t *testing.T) {
 			"ed25519-ed-example.org.private.txt":       "KEY0:ed25519",
 			"rsa-2048-my-sel-ex-ample.net.private.txt": "KEY1:pkcs8",
 			"rsa-2048-my-sel-ex-ample.net.public.txt":  "my-sel._domainkey IN TXT ( \"v=DKIM1\" )",
+			"rsa-2048-mail-my-shop.test.private.txt":   "KEY2:pkcs8",
+			"rsa-2048-mail-my-shop.net.private.txt":    "KEY2:pkcs8",
+			"rsa-2048-mail-my-shop.net.public.txt":     "mail-my._domainkey IN TXT ( \"v=DKIM1\" )",
 			"rsa-2048-a-b-example.com.private.txt":     "KEY2:pkcs8",
-		}, "ex-ample.net my-sel 1; example.org mail 0; example.org ed e", "cannot be told"},
+		}, "ex-ample.net my-sel 1; example.org mail 0; example.org ed e; my-shop.test mail 2; shop.net mail-my 2", "matches no layout"},
+		{"KumoMTA", map[string]string{
+			"example.org/s1024.key": "KEY0:pkcs1", "example.net/default.key": "KEY1:der64",
+			"example.com.dkim": "KEY2:pkcs8",
+		}, "example.net default 1; example.org s1024 0", "example.com.dkim: it contains a private key"},
 		{"unusable keys", map[string]string{
 			"example.org.private": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
 			"example.net.private": "", "example.com.private": "KEY1:pkcs1",
@@ -160,7 +168,7 @@ func TestTimes(t *testing.T) {
 	if plan, err = Read(filepath.Join(dir, "opendkim.conf"), Options{}); err != nil {
 		t.Fatal(err)
 	}
-	steps, _ := Steps([]*Plan{plan}, t.TempDir(), nil, now)
+	steps, _ := Steps([]*Plan{plan}, place.Directory(keystore.Options{Dir: t.TempDir()}), nil, now)
 	if len(steps) != 1 || !steps[0].Time.Equal(old) {
 		t.Errorf("steps are %+v, want the time %v", steps, old)
 	}
@@ -178,7 +186,7 @@ func TestTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps, findings := Steps([]*Plan{plan}, dest, there, now)
+		steps, findings := Steps([]*Plan{plan}, place.Directory(keystore.Options{Dir: dest}), there, now)
 		if _, err := keystore.Install(dest, "example.org", "old", steps[0].Data, steps[0].Time); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +210,7 @@ func TestParseKey(t *testing.T) {
 		if _, err := keystore.ParsePrivate(data); err != nil {
 			t.Errorf("%s: what would be written is no key: %v", form, err)
 		}
-		if same := string(data) == string(text); same == (form == "der64" || form == "oneline") {
+		if same := string(data) == string(text); same == (form == "oneline") {
 			t.Errorf("%s: copied as it is: %v", form, same)
 		}
 	}
@@ -260,7 +268,7 @@ func FuzzRspamd(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r.rspamdSettings(settings)
+		r.rspamdSettings(settings, settings)
 		for _, keys := range r.plan.byDomain {
 			key := keys[0]
 			if name, err := keystore.Domain(key.Domain); err != nil || name != key.Domain {

@@ -115,6 +115,16 @@ func (r *reader) set(variable, value, from, why string) {
 	r.plan.Settings = append(r.plan.Settings, Setting{variable, value, from, why})
 }
 
+// Setting returns the value of a setting, "" for none.
+func (p *Plan) Setting(variable string) string {
+	for _, s := range p.Settings {
+		if s.Variable == variable {
+			return s.Value
+		}
+	}
+	return ""
+}
+
 // of returns the keys of a domain while the plan is made.
 func (p *Plan) of(domain string) []*Key { return p.byDomain[domain] }
 

@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"signpost/keystore/finding"
@@ -34,7 +35,8 @@ func (r *reader) openDKIM(path string) error {
 		return r.openDKIMTables(conf, keyTable, signingTable)
 	case hasKeys:
 		r.report(finding.Fault, "import-table", keyTable.at, "there is a KeyTable without a SigningTable",
-			"what signs is decided by a script, if at all, so no key is carried over", "import the directory of the keys, if all of them sign for their domains")
+			"what signs is decided by a script, if at all, so no key is carried over",
+			"import the directory of the keys, if all of them sign for their domains")
 	case hasSigning:
 		r.report(finding.Fault, "import-table", signingTable.at, "there is a SigningTable without a KeyTable",
 			"OpenDKIM does not start with it, and no key is carried over", "")
@@ -154,9 +156,13 @@ func (r *reader) keyTable(path, signingTable string) error {
 	return nil
 }
 
+// password is that in the address of a database.
+var password = regexp.MustCompile(`//([^:/@]*):[^/]*@`)
+
 // badSet reports a data set that cannot be read.
 func (r *reader) badSet(d directive, err error, effect string) {
-	r.fault("import-dataset", d.at, fmt.Errorf("%s %s: %w", d.name, d.value, err), effect)
+	r.fault("import-dataset", d.at, fmt.Errorf("%s %s: %w", d.name, password.ReplaceAllString(d.value, "//${1}:(hidden)@"),
+		err), effect)
 }
 
 // domainList is a setting for signpostd and the image it stands beside.

@@ -239,6 +239,9 @@ func TestAgainstOpenDKIM(t *testing.T) {
 				}
 				for i, key := range ours {
 					theirs.verify(t, i, key)
+					if c := "c=" + setting(plan, "SIGNPOST_CANONICALIZATION") + ";"; !strings.Contains(theirs.signatures[i], c) {
+						t.Errorf("after the import it is %s where OpenDKIM has %s", c, theirs.signatures[i])
+					}
 				}
 			}
 			for _, author := range strings.Fields(lost) {

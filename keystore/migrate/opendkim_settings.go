@@ -22,25 +22,46 @@ const (
 // fateOf returns what becomes of a directive, and whether it is one.
 func fateOf(name string) (int, bool) {
 	for fate, names := range map[int]string{
-		forKeys: "BaseDirectory ChangeRootDirectory Domain Include KeyFile KeyTable Mode MultipleSignatures Selector SigningTable SubDomains",
-		carried: "Canonicalization ExternalIgnoreList InternalHosts MaximumHeaders MinimumKeyBits OversignHeaders RequireSafeKeys" +
-			" SignHeaders SignatureAlgorithm SignatureTTL Socket On-Default On-InternalError On-Security On-SignatureError",
-		process: "AutoRestart AutoRestartCount AutoRestartRate Background DisableCryptoInit EnableCoredumps LogResults LogWhy" +
-			" MilterDebug PidFile SoftStart SoftwareHeader Syslog SyslogFacility SyslogName SyslogSuccess TemporaryDirectory UMask UserID X-Header" +
-			" ATPSHashAlgorithm KeepTemporaryFiles LDAPAuthMechanism LDAPAuthName LDAPAuthRealm LDAPAuthUser LDAPBindPassword LDAPBindUser" +
-			" LDAPDisableCache LDAPKeepaliveIdle LDAPKeepaliveInterval LDAPKeepaliveProbes LDAPTimeout LDAPUseTLS FlowDataFactor FlowDataTTL",
-		verifying: "AllowSHA1Only AlwaysAddARHeader AuthservID AuthservIDWithJobID BogusKey CaptureUnknownErrors ClockDrift DNSConnect" +
-			" DNSTimeout DiagnosticDirectory DomainKeysCompat IgnoreMalformedMail KeepAuthResults MTACommand MaximumSignaturesToVerify Minimum MustBeSigned" +
-			" Nameservers NoHeaderB On-BadSignature On-DNSError On-KeyNotFound On-NoSignature On-ReputationError Quarantine QueryCache RedirectFailuresTo" +
-			" RemoveARAll RemoveARFrom ReportAddress ReportBccAddress ResolverConfiguration ResolverTracing SMTPURI SendReports StrictTestMode TestDNSData" +
-			" TestPublicKeys TrustAnchorFile TrustSignaturesFrom UnprotectedKey WeakSyntaxChecks Statistics StatisticsName StatisticsPrefix StatisticsPolicyScript" +
-			" ReputationCache ReputationCacheTTL ReputationDuplicates ReputationLimitModifiers ReputationLimits ReputationLowTime ReputationMinimum" +
-			" ReputationRRDHashDepth ReputationRRDRoot ReputationRatios ReputationSpamCheck ReputationTest ReputationTimeFactor ReputationTimeout ReputationVerbose" +
-			" VBR-PurgeFields VBR-TrustedCertifiers VBR-TrustedCertifiersOnly",
-		losing: "ATPSDomains BodyLengthDB DefaultSender DontSignMailTo ExemptDomains FinalPolicyScript FlowData IdentityHeader MTA MacroList" +
-			" MaximumSignedBytes OmitHeaders POPDBFile PeerList RateLimits ReplaceHeaders ReplaceRules ResignMailTo ScreenPolicyScript SenderHeaders" +
-			" SelectCanonicalizationHeader SenderMacro SetupPolicyScript VBR-Certifiers VBR-Type",
-		switchLost: "Diagnostics FixCRLF IdentityHeaderRemove LuaOnlySigning RemoveOldSignatures RequestReports RequiredHeaders ResignAll StrictHeaders",
+		forKeys: `
+			BaseDirectory ChangeRootDirectory Domain Include KeyFile KeyTable Mode
+			MultipleSignatures Selector SigningTable SubDomains`,
+		carried: `
+			Canonicalization ExternalIgnoreList InternalHosts MaximumHeaders MinimumKeyBits
+			OversignHeaders RequireSafeKeys SignHeaders SignatureAlgorithm SignatureTTL Socket
+			On-Default On-InternalError On-Security On-SignatureError`,
+		process: `
+			AutoRestart AutoRestartCount AutoRestartRate Background DisableCryptoInit
+			EnableCoredumps LogResults LogWhy MilterDebug PidFile SoftStart SoftwareHeader Syslog
+			SyslogFacility SyslogName SyslogSuccess TemporaryDirectory UMask UserID X-Header
+			ATPSHashAlgorithm KeepTemporaryFiles LDAPAuthMechanism LDAPAuthName LDAPAuthRealm
+			LDAPAuthUser LDAPBindPassword LDAPBindUser LDAPDisableCache LDAPKeepaliveIdle
+			LDAPKeepaliveInterval LDAPKeepaliveProbes LDAPTimeout LDAPUseTLS FlowDataFactor
+			FlowDataTTL`,
+		verifying: `
+			ADSPAction ADSPNoSuchDomain AllowSHA1Only LocalADSP On-PolicyError
+			SendADSPReports AlwaysAddARHeader AuthservID AuthservIDWithJobID BogusKey
+			CaptureUnknownErrors ClockDrift DNSConnect DNSTimeout DiagnosticDirectory
+			DomainKeysCompat IgnoreMalformedMail KeepAuthResults MTACommand
+			MaximumSignaturesToVerify Minimum MustBeSigned Nameservers NoHeaderB On-BadSignature
+			On-DNSError On-KeyNotFound On-NoSignature On-ReputationError Quarantine QueryCache
+			RedirectFailuresTo RemoveARAll RemoveARFrom ReportAddress ReportBccAddress
+			ResolverConfiguration ResolverTracing SMTPURI SendReports StrictTestMode TestDNSData
+			TestPublicKeys TrustAnchorFile TrustSignaturesFrom UnprotectedKey WeakSyntaxChecks
+			Statistics StatisticsName StatisticsPrefix StatisticsPolicyScript ReputationCache
+			ReputationCacheTTL ReputationDuplicates ReputationLimitModifiers ReputationLimits
+			ReputationLowTime ReputationMinimum ReputationRRDHashDepth ReputationRRDRoot
+			ReputationRatios ReputationSpamCheck ReputationTest ReputationTimeFactor
+			ReputationTimeout ReputationVerbose VBR-PurgeFields VBR-TrustedCertifiers
+			VBR-TrustedCertifiersOnly`,
+		losing: `
+			ATPSDomains BodyLengthDB ConditionalSignatures DefaultSender DontSignMailTo
+			ExemptDomains FinalPolicyScript FlowData IdentityHeader MTA MacroList
+			MaximumSignedBytes OmitHeaders POPDBFile PeerList RateLimits ReplaceHeaders
+			ReplaceRules ResignMailTo ScreenPolicyScript SenderHeaders
+			SelectCanonicalizationHeader SenderMacro SetupPolicyScript VBR-Certifiers VBR-Type`,
+		switchLost: `
+			Diagnostics FixCRLF IdentityHeaderRemove LuaOnlySigning RemoveOldSignatures
+			RequestReports RequiredHeaders ResignAll StrictHeaders`,
 	} {
 		for known := range strings.FieldsSeq(names) {
 			if strings.EqualFold(known, name) {
@@ -76,11 +97,8 @@ func (r *reader) settings(conf directives) {
 			r.setting(d)
 		}
 	}
-	if _, ok := conf.get("InternalHosts"); !ok {
-		r.set("SIGNPOST_TRUSTED_NETWORKS", "127.0.0.1,::1", "InternalHosts, which is not set",
-			"OpenDKIM then signs for this host and for logins; signpostd would trust private networks too")
-	}
 	whole := Place{File: r.plan.Path}
+	r.unset(conf, whole)
 	if mode, ok := conf.get("Mode"); !ok || strings.Contains(mode.value, "v") {
 		r.note("import-verify", whole, "OpenDKIM checks signatures of incoming mail as well; signpostd only signs")
 	}
@@ -109,7 +127,7 @@ func (r *reader) setting(d directive) {
 	case "minimumkeybits":
 		if numberErr == nil && number > 1024 {
 			r.set("SIGNPOST_MIN_KEY_BITS", d.value, from,
-				"in OpenDKIM it is about incoming mail; here it is about your own keys")
+				"with a smaller key OpenDKIM refuses the mail that it would sign, and signpostd defers it")
 		}
 	case "maximumheaders":
 		if numberErr == nil && number >= 16<<10 {
@@ -133,18 +151,20 @@ func (r *reader) setting(d directive) {
 	case "signaturealgorithm":
 		if strings.EqualFold(d.value, "rsa-sha1") {
 			r.report(finding.Warning, "import-setting", d.at, "SignatureAlgorithm rsa-sha1 is not carried over",
-				"signatures are made with SHA-256: nobody accepts SHA-1 any more (RFC 8301), and the record in the DNS must not say h=sha1", "")
+				"signatures are made with SHA-256: nobody accepts SHA-1 any more (RFC 8301), and "+
+					"the record in the DNS must not say h=sha1", "")
 		}
 	case "on-default", "on-internalerror", "on-security", "on-signatureerror":
 		if !strings.HasPrefix(strings.ToLower(d.value), "t") {
 			r.report(finding.Warning, "import-setting", d.at,
 				fmt.Sprintf("%s %s cannot be carried over", d.name, d.value),
-				"mail that must be signed and cannot be is deferred by signpostd (451)", "")
+				"mail that must be signed and cannot be is deferred (451) or refused (550) by signpostd", "")
 		}
 	}
 }
 
-// headers carries over a list of header fields.
+// headers carries over a list of header fields. A star, with + and - before
+// names, changes the list of the RFC in SignHeaders, and is a name elsewhere.
 func (r *reader) headers(d directive, from string) {
 	set, err := r.dataset(d.value, d.at)
 	if err != nil {
@@ -153,16 +173,24 @@ func (r *reader) headers(d directive, from string) {
 	}
 	list := set.keys()
 	star := slices.Contains(list, "*")
-	variable := "SIGNPOST_OVERSIGN_HEADERS"
-	if strings.EqualFold(d.name, "SignHeaders") {
+	variable, why := "SIGNPOST_OVERSIGN_HEADERS", "without this line signpostd has a list of its own"
+	changes := func(name string) bool { return strings.ContainsAny(name[:1], "*+-") }
+	switch {
+	case !strings.EqualFold(d.name, "SignHeaders"):
+		list = slices.DeleteFunc(list, changes)
+		if star {
+			r.note("import-setting", d.at, "%s: the star is a field name for OpenDKIM, so it is left out", d.name)
+		}
+	case star:
+		variable, why = "SIGNPOST_SIGN_HEADERS",
+			"the star stands for signpostd's own list, which has more in it than OpenDKIM's"
+		list = slices.DeleteFunc(list, func(name string) bool { return !changes(name) || name == "*" })
+		list = append([]string{"*"}, list...)
+	default:
 		variable = "SIGNPOST_SIGN_HEADERS"
-		if !star && !slices.ContainsFunc(list, func(name string) bool { return strings.EqualFold(name, "From") }) {
+		if !slices.ContainsFunc(list, func(name string) bool { return strings.EqualFold(name, "From") }) {
 			list = append([]string{"From"}, list...) // OpenDKIM adds it unasked
 		}
-	}
-	why := "without this line signpostd has a list of its own"
-	if star {
-		why = "the star stands for signpostd's own list, which has more in it than OpenDKIM's"
 	}
 	r.set(variable, strings.Join(list, ","), from, why)
 }

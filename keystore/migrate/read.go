@@ -41,6 +41,12 @@ func Read(path string, options Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.finish()
+	return r.plan, nil
+}
+
+// finish puts the keys in order.
+func (r *reader) finish() {
 	for _, keys := range r.plan.byDomain {
 		for _, key := range keys {
 			r.plan.Keys = append(r.plan.Keys, *key)
@@ -50,7 +56,6 @@ func Read(path string, options Options) (*Plan, error) {
 	slices.SortStableFunc(r.plan.Keys, func(a, b Key) int {
 		return cmp.Or(strings.Compare(a.Domain, b.Domain), order(a, b), strings.Compare(a.Selector, b.Selector))
 	})
-	return r.plan, nil
 }
 
 // order puts what signs first.
@@ -83,7 +88,8 @@ func (r *reader) file(path string) error {
 			"give --signing-table FILE too")
 	case kind == Rspamd, kind == "" && strings.Contains(letters, "dkimsigning"):
 		r.plan.Kind, r.plan.What = Rspamd, "rspamd's dkim_signing.conf"
-		if parent := filepath.Base(filepath.Dir(path)); parent == "local.d" || parent == "override.d" || parent == "modules.d" {
+		if parent := filepath.Base(filepath.Dir(path)); parent == "local.d" || parent == "override.d" ||
+			parent == "modules.d" {
 			r.plan.What += ", with those of modules.d, local.d and override.d"
 			return r.rspamd(filepath.Dir(filepath.Dir(path)), true)
 		}
@@ -180,7 +186,7 @@ func (r *reader) keyDirectory(dir string) error {
 	}
 	r.report(finding.Fault, "import-empty", Place{File: dir}, "it has neither keys nor a configuration",
 		"there is nothing to carry over",
-		"key files are called <domain>.private, <domain>/<selector>.private or <domain>.<selector>.key")
+		"key files are called <domain>.private, <domain>/<selector>.private or .key, or <domain>.<selector>.key")
 	return nil
 }
 

@@ -11,23 +11,27 @@ import (
 	"signpost/keystore/finding"
 )
 
-// Defaults of rspamd's module dkim_signing.
+// Defaults of rspamd's module dkim_signing, as its package sets them.
 const (
+	rspamdHash     = "DKIM_KEYS"
 	rspamdPath     = "/var/lib/rspamd/dkim/$domain.$selector.key"
 	rspamdSelector = "dkim"
 )
 
-// rspamdSettings takes the keys and settings of the module into the plan.
-func (r *reader) rspamdSettings(s *uclObject) {
+// rspamdSettings takes the keys and settings of the module into the plan, and
+// those of the sections dkim and options.
+func (r *reader) rspamdSettings(s, others *uclObject) {
 	if enabled, ok := s.get("enabled"); ok && !enabled.on() {
 		r.report(finding.Fault, "import-mode", enabled.at, "the module is not enabled",
 			"no key is carried over: signpostd would sign with it", "")
 		return
 	}
 	r.rspamdOther(s)
+	r.rspamdTrusted(s, others)
+	r.rspamdHeaders(s, others)
 	for _, name := range []string{"use_redis", "use_vault", "use_http_headers", "sign_condition"} {
 		if v, ok := s.get(name); ok && (v.on() || name == "sign_condition") {
-			r.rspamdElsewhere(name, v)
+			r.rspamdElsewhere(s, name, v)
 			if name != "use_vault" {
 				return
 			}
@@ -47,12 +51,15 @@ func (r *reader) rspamdSettings(s *uclObject) {
 }
 
 // rspamdElsewhere names keys that are kept where files are not.
-func (r *reader) rspamdElsewhere(name string, v uclValue) {
+func (r *reader) rspamdElsewhere(s *uclObject, name string, v uclValue) {
 	what, fix := "", ""
 	switch name {
 	case "use_redis":
 		what = "the keys are in Redis, which is not queried"
-		fix = "export each as a file, with redis-cli --raw HGET dkim_keys SELECTOR.DOMAIN >DOMAIN.SELECTOR.key, and import the directory"
+		hash := textOr(s, "key_prefix", rspamdHash)
+		fix = "export each as a file, with redis-cli --raw HGET '" + hash +
+			"' SELECTOR.DOMAIN >DOMAIN.SELECTOR.key, and import the directory; redis-cli HKEYS '" +
+			hash + "' lists them"
 	case "use_vault":
 		what = "keys are in Vault, which is not queried"
 		fix = "export each as a file called DOMAIN.SELECTOR.key, and import the directory"
@@ -95,6 +102,12 @@ func (r *reader) rspamdDomains(s *uclObject) {
 	for _, e := range slices.Concat(selectors, paths) {
 		name(e.key, e.at)
 	}
+	if at, set := s.get("path"); set && fallback && !strings.Contains(defaultPath, "$domain") {
+		r.report(finding.Fault, "import-pattern", at.at,
+			fmt.Sprintf("path %s signs with one key in the name of whatever domain the author has", at.text),
+			"the domains are written nowhere, so only those that other lines name are carried over",
+			"copy the key for each domain you send from, as <domain>/"+defaultSelector+".private")
+	}
 	if fallback {
 		listed, err := r.expand(strings.ReplaceAll(defaultPath, "$selector", defaultSelector), "$domain", isDomain)
 		if _, set := s.get("path"); err != nil && (set || len(domains) == 0) {
@@ -118,8 +131,10 @@ func (r *reader) rspamdDomains(s *uclObject) {
 		}
 		if top, err := publicsuffix.EffectiveTLDPlusOne(domain); esld && err == nil && top != domain {
 			r.report(finding.Warning, "import-esld", named[domain],
-				fmt.Sprintf("rspamd never signs as %s: with use_esld, which is on unless set to false, it signs as %s", domain, top),
-				"the key is not carried over: signpostd would sign with it", "set use_esld = false in the configuration before the import, if you want it to sign")
+				fmt.Sprintf("rspamd never signs as %s: with use_esld, which is on unless set to "+
+					"false, it signs as %s", domain, top),
+				"the key is not carried over: signpostd would sign with it",
+				"set use_esld = false in the configuration before the import, if you want it to sign")
 			continue
 		}
 		r.rspamdDomain(asked, domain, named[domain])

@@ -12,27 +12,44 @@ import (
 	"signpost/keystore/finding"
 )
 
-// rspamd reads dkim_signing.conf, or the directory of rspamd's configuration,
-// where local.d adds to what the package has, and override.d has the last word.
+// rspamd reads dkim_signing.conf, or the directory of rspamd's configuration.
 func (r *reader) rspamd(name string, dir bool) error {
-	settings := &uclObject{}
+	signing, others := &uclObject{}, &uclObject{}
 	if !dir {
-		if err := r.rspamdFile(name, settings, 0); err != nil {
+		if err := r.rspamdFile(name, "dkim_signing", signing, 0); err != nil {
 			return err
 		}
-		r.rspamdSettings(settings)
+		r.rspamdSettings(signing, others)
 		return nil
 	}
-	found := false
+	found, err := r.rspamdLayers(name, "dkim_signing", "dkim_signing.conf", signing)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s has no dkim_signing.conf in modules.d, local.d or override.d", name)
+	}
+	// These have two settings that matter here; what else they have does not.
+	for section, file := range map[string]string{"dkim": "dkim.conf", "options": "options.inc"} {
+		if _, err := r.rspamdLayers(name, section, file, others); err != nil {
+			r.fault("import-include", Place{File: name}, err, "what is in it is not carried over")
+		}
+	}
+	r.rspamdSettings(signing, others)
+	return nil
+}
+
+// rspamdLayers reads a section of the configuration: local.d adds to what the
+// package has, and override.d has the last word.
+func (r *reader) rspamdLayers(dir, section, file string, settings *uclObject) (found bool, err error) {
 	for _, part := range []string{"modules.d", "local.d", "override.d"} {
-		file := filepath.Join(name, part, "dkim_signing.conf")
 		layer := &uclObject{}
-		err := r.rspamdFile(file, layer, 0)
+		err := r.rspamdFile(filepath.Join(dir, part, file), section, layer, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return err
+			return found, err
 		}
 		found = true
 		for _, m := range layer.members {
@@ -44,30 +61,26 @@ func (r *reader) rspamd(name string, dir bool) error {
 			settings.add(m.name, m.value)
 		}
 	}
-	if !found {
-		return fmt.Errorf("%s has no dkim_signing.conf in modules.d, local.d or override.d", name)
-	}
-	r.rspamdSettings(settings)
-	return nil
+	return found, nil
 }
 
-// rspamdFile reads a file and what it includes. The section dkim_signing that
-// a whole configuration has around the settings is taken off.
-func (r *reader) rspamdFile(file string, into *uclObject, depth int) error {
+// rspamdFile reads a file and what it includes. The section that a whole
+// configuration has around the settings is taken off.
+func (r *reader) rspamdFile(file, section string, into *uclObject, depth int) error {
 	data, _, err := r.read(file, maxConfig)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	parser := uclParser{file: file, text: string(data)}
-	parser.macro = func(at Place, name, args, text string, section *uclObject) error {
-		return r.rspamdMacro(at, name, args, text, section, depth)
+	parser.macro = func(at Place, name, args, text string, inner *uclObject) error {
+		return r.rspamdMacro(at, section, name, args, text, inner, depth)
 	}
 	root, err := parser.parse()
 	if err != nil {
 		return err
 	}
 	for _, m := range root.members {
-		if strings.EqualFold(m.name, "dkim_signing") && m.value.kind == uclSection {
+		if strings.EqualFold(m.name, section) && m.value.kind == uclSection {
 			for _, inner := range m.value.object.members {
 				into.add(inner.name, inner.value)
 			}
@@ -80,7 +93,7 @@ func (r *reader) rspamdFile(file string, into *uclObject, depth int) error {
 
 // rspamdMacro follows an include of a file. Those of the package's own file
 // are the layers, which are read by themselves.
-func (r *reader) rspamdMacro(at Place, name, args, text string, section *uclObject, depth int) error {
+func (r *reader) rspamdMacro(at Place, section, name, args, text string, into *uclObject, depth int) error {
 	file := rspamdVariables(text)
 	try := strings.Contains(args, "try=true") || name == "try_include"
 	switch {
@@ -88,7 +101,7 @@ func (r *reader) rspamdMacro(at Place, name, args, text string, section *uclObje
 		r.report(finding.Warning, "import-include", at, fmt.Sprintf(".%s is not known here", name),
 			"what it does is left out", "")
 		return nil
-	case filepath.Base(filepath.Dir(at.File)) == "modules.d" && path.Base(file) == "dkim_signing.conf":
+	case filepath.Base(filepath.Dir(at.File)) == "modules.d" && path.Base(file) == filepath.Base(at.File):
 		return nil
 	case strings.Contains(file, "://"), strings.ContainsAny(file, "*?["):
 		r.report(finding.Fault, "import-include", at, fmt.Sprintf("what %s includes is not read", text),
@@ -99,7 +112,7 @@ func (r *reader) rspamdMacro(at Place, name, args, text string, section *uclObje
 			"what is in "+text+" is not carried over", "")
 		return nil
 	}
-	err := r.rspamdFile(r.path(file), section, depth+1)
+	err := r.rspamdFile(r.path(file), section, into, depth+1)
 	if err != nil && !(try && errors.Is(err, fs.ErrNotExist)) {
 		r.report(finding.Fault, "import-include", at, fmt.Sprintf("include of %s: %v", text, err),
 			"what is in it is not carried over", "")

@@ -116,7 +116,8 @@ func (r *reader) rspamdMap(v uclValue) []entry {
 		}
 		if strings.Contains(text, "://") {
 			r.report(finding.Fault, "import-map", v.at, fmt.Sprintf("the map %s is not fetched", text),
-				"what is in it is not carried over", "fetch it into a file and put the path of that into the configuration")
+				"what is in it is not carried over",
+				"fetch it into a file and put the path of that into the configuration")
 			continue
 		}
 		if !strings.HasPrefix(text, "/") || strings.Contains(text, " ") {

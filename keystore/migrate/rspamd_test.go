@@ -76,6 +76,10 @@ domain {
 		{"Redis", map[string]string{
 			"dkim_signing.conf": "use_redis = true;\nkey_prefix = \"DKIM_KEYS\";\n",
 		}, "dkim_signing.conf", "example.org:", "the keys are in Redis"},
+		{"one key for whatever domain", map[string]string{
+			"dkim_signing.conf": "path = DIR/mail.key; selector = mail; allow_username_mismatch = true",
+			"mail.key":          "KEY0:pkcs8",
+		}, "dkim_signing.conf", "example.org:", "signs with one key in the name of whatever domain the author has"},
 		{"Vault beside files", map[string]string{
 			"dkim_signing.conf": "use_vault = true;\ndomain { example.org { selector = a; path = DIR/a } }\ntry_fallback = false",
 			"a":                 "KEY0:pkcs8",
@@ -131,7 +135,9 @@ func TestRspamdTrusted(t *testing.T) {
 		{"", ""},
 		{"sign_networks = [\"198.51.100.0/24\", \"2001:db8::1\"]; sign_local = false", "198.51.100.0/24,2001:db8::1"},
 		{"sign_networks = DIR/nets", "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,::1/128,fd00::/8,fe80::/10,198.51.100.7"},
-		{"sign_local = false", ""},
+		{"sign_local = false", "none"},
+		{"sign_local = false; sign_networks = [\"mail.example.org\"]", "none"},
+		{"sign_networks = [\"192.0.2.1/24\"]; sign_local = false", "192.0.2.1/24"}, // masked there as here
 	} {
 		dir := t.TempDir()
 		lay(t, dir, map[string]string{"dkim_signing.conf": test.settings, "nets": "198.51.100.7 # gateway\n"})
@@ -142,5 +148,44 @@ func TestRspamdTrusted(t *testing.T) {
 		if got := setting(plan, "SIGNPOST_TRUSTED_NETWORKS"); got != test.want {
 			t.Errorf("%q: %q, want %q", test.settings, got, test.want)
 		}
+	}
+}
+
+// What is signed is in dkim_signing.conf or in dkim.conf, which holds; whom
+// rspamd knows for local is in options.inc.
+func TestRspamdOtherFiles(t *testing.T) {
+	const sign, oversign, trusted = "SIGNPOST_SIGN_HEADERS", "SIGNPOST_OVERSIGN_HEADERS", "SIGNPOST_TRUSTED_NETWORKS"
+	const private = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,::1/128,fd00::/8,fe80::/10,"
+	for _, test := range []struct {
+		name, file, content, variable, want, notes string
+	}{
+		{"a list of its own", "local.d/dkim_signing.conf", "sign_headers = '(o)from:(x)sender:Subject:to:to';", sign, "from,sender,Subject,to", "signed and not oversigned are sender"},
+		{"an array", "local.d/dkim_signing.conf", "sign_headers = ['(O)From', 'to'];", oversign, "From", ""},
+		{"dkim.conf comes first", "local.d/dkim.conf", "sign_headers = '(o)from';", sign, "from", ""},
+		{"in a section", "override.d/dkim.conf", "dkim { sign_headers = '(o)from:cc'; }", sign, "from,cc", ""},
+		{"nothing oversigned", "local.d/dkim_signing.conf", "sign_headers = 'from:to';", oversign, "", "oversigns nothing"},
+		{"not set", "local.d/dkim_signing.conf", "selector = x;", sign, "", "defaults differ: sign_headers"},
+		{"lines", "local.d/dkim_signing.conf", "sign_headers = '(o)from:\\\n(o)to';", oversign, "from,to", ""},
+		{"another setting", "local.d/dkim_signing.conf", "allow_headers_fallback = true;", sign, "", "allow_headers_fallback is left out"},
+		{"the old name of sign_authenticated", "local.d/dkim_signing.conf", "auth_only = false;", sign, "", "auth_only = false cannot be carried over"},
+		{"local addresses", "local.d/options.inc", "local_addrs = [192.0.2.0/24];", trusted, private + "192.0.2.0/24", ""},
+		{"local addresses instead", "override.d/options.inc", "local_addrs = 192.0.2.0/24;", trusted, "127.0.0.0/8,::1/128,fe80::/10,192.0.2.0/24", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			files := map[string]string{"local.d/dkim_signing.conf": "sign_headers = 'from:reply-to';"}
+			files[test.file] = test.content
+			lay(t, dir, files)
+			plan, err := Read(dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := setting(plan, test.variable); got != test.want {
+				t.Errorf("%s is %q, want %q", test.variable, got, test.want)
+			}
+			if text := said(plan.Findings); !strings.Contains(text, test.notes) {
+				t.Errorf("%q is not in:\n%s", test.notes, text)
+			}
+		})
 	}
 }

@@ -2,12 +2,11 @@ package migrate
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/place"
 )
 
 // State is what there is to do about a key.
@@ -16,30 +15,30 @@ type State string
 // The states of a step.
 const (
 	New   State = "new"   // it is to be copied
-	There State = "there" // the key directory has it, under that name
+	There State = "there" // it is there, under that name
 	Taken State = "taken" // its name is another key's, so it is refused
 )
 
-// Step is a key on its way into a key directory.
+// Step is a key on its way into a place of keys.
 type Step struct {
 	Key
-	To    string // the file that it becomes, or that it is in
+	To    string // the file or the place that it becomes, or that it is in
 	State State
 	Why   string    // it is refused
 	Time  time.Time // of the file it becomes
 }
 
-// Steps compares plans with a key directory, where there is what it holds now;
-// nil when it does not exist. The time of a file decides which key signs, so
+// Steps compares plans with the place that the keys go to, where there is what it holds
+// now; nil when it does not exist. The time of a file decides which key signs, so
 // a key that signs keeps the time of its file where that makes it the newest
 // of its type, and gets the time now where it does not; the others keep theirs
 // or get one before it.
-func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) ([]Step, []finding.Finding) {
+func Steps(plans []*Plan, to place.Place, there *keystore.Snapshot, now time.Time) ([]Step, []finding.Finding) {
 	var steps []Step
 	family := make(map[string][]int) // steps by domain
 	for _, plan := range plans {
 		for _, key := range plan.Keys {
-			step := newStep(key, dir, there)
+			step := newStep(key, to, there)
 			for _, i := range family[key.Domain] {
 				if steps[i].Selector != key.Selector {
 					continue
@@ -61,7 +60,8 @@ func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) (
 				Level: finding.Fault, Code: "import-taken", Name: steps[i].To,
 				What: fmt.Sprintf("%s, selector %q, is not carried over: %s", steps[i].Domain,
 					steps[i].Selector, steps[i].Why),
-				Effect: "no file is ever overwritten", Fix: "move that file away, or import into another directory with --keys",
+				Effect: "nothing is ever overwritten",
+				Fix:    "move that one away, or import into another place with --to",
 			})
 		} else if steps[i].Signs {
 			var others []*Step
@@ -76,9 +76,10 @@ func Steps(plans []*Plan, dir string, there *keystore.Snapshot, now time.Time) (
 	return steps, findings
 }
 
-func newStep(key Key, dir string, there *keystore.Snapshot) Step {
+func newStep(key Key, to place.Place, there *keystore.Snapshot) Step {
 	step := Step{Key: key, State: New, Time: key.ModTime}
-	step.To = filepath.Join(dir, key.Domain, key.Selector+".private")
+	var taken bool
+	step.To, taken = to.Where(key.Domain, key.Selector)
 	for _, have := range keysOf(there, key.Domain) {
 		if have.Selector == key.Selector {
 			if !have.Equal(&key.Key) {
@@ -89,7 +90,7 @@ func newStep(key Key, dir string, there *keystore.Snapshot) Step {
 			return step
 		}
 	}
-	if _, err := os.Lstat(step.To); err == nil {
+	if taken {
 		step.State, step.Why = Taken, "a file of that name exists, and is not a usable key"
 	}
 	return step
@@ -133,7 +134,8 @@ func date(s *Step, others []*Step, there *keystore.Snapshot, now time.Time) []fi
 			Level: finding.Fault, Code: "import-overtaken", Name: newest.File,
 			What: fmt.Sprintf("this %s key of %s is newer than the one carried over, %q, so it signs",
 				s.Algorithm, s.Domain, s.Selector),
-			Effect: "mail is signed with another key than before", Fix: "make the other file the newer one: touch " + s.To,
+			Effect: "mail is signed with another key than before",
+			Fix:    "make the other file the newer one: touch " + s.To,
 		}}
 	case s.State == New:
 		return []finding.Finding{{

@@ -217,7 +217,9 @@ func (r *reader) explainForeign(f thirdParty) {
 		r.report(finding.Warning, "import-third-party", f.at,
 			fmt.Sprintf("mail from %s is signed with d=%s, the domain above it", f.author, f.signer),
 			"signpostd does that too, but only for all subdomains and together with the mail from "+f.signer,
-			fmt.Sprintf("put the key into the key directory as %s/<selector>.private and set SIGNPOST_SUBDOMAINS=yes, or make %s a key of its own: signpost keygen %s", f.signer, f.author, f.author))
+			fmt.Sprintf("put the key into the key directory as %s/<selector>.private and set "+
+				"SIGNPOST_SUBDOMAINS=yes, or make %s a key of its own: signpost keygen %s", f.signer,
+				f.author, f.author))
 		return
 	}
 	r.report(finding.Fault, "import-third-party", f.at,

@@ -29,7 +29,8 @@ func (r *reader) explain(t tables, rule rule) string {
 		r.note("import-pattern", rule.at, "%q matches no address, so OpenDKIM signs nothing with it", rule.key)
 	case address:
 		_, domain, _ := strings.Cut(rule.key, "@")
-		fix := "for all of " + domain + " to be signed, put the key into the key directory as " + domain + "/<selector>.private"
+		fix := "for all of " + domain + " to be signed, put the key into the key directory as " +
+			domain + "/<selector>.private"
 		if c, err := t.target(rule, domain); err != nil || !strings.EqualFold(c.domain, domain) {
 			fix = "for all of " + domain + " to be signed, make a key of its own: signpost keygen " + domain
 		}
@@ -81,7 +82,8 @@ func (r *reader) explainMany(t tables, rule rule) string {
 	}
 	fix := "make keys for those domains: signpost keygen DOMAIN"
 	if rule.class == below && signer == rule.domain {
-		fix = fmt.Sprintf("put the key into the key directory as %s/%s.private and set SIGNPOST_SUBDOMAINS=yes: that signs mail from %s as well", signer, c.selector, signer)
+		fix = fmt.Sprintf("put the key into the key directory as %s/%s.private and set "+
+			"SIGNPOST_SUBDOMAINS=yes: that signs mail from %s as well", signer, c.selector, signer)
 	}
 	r.report(finding.Fault, "import-third-party", rule.at,
 		fmt.Sprintf("%q signs mail from many domains with d=%s", rule.key, signer),
@@ -113,7 +115,8 @@ func (r *reader) spares(t tables, used map[string]bool) {
 				continue
 			}
 			r.note("import-unused", e.at,
-				"no mail from %s is signed with key %q, so it is not carried over: signpostd would sign with it", c.domain, e.key)
+				"no mail from %s is signed with key %q, so it is not carried over: signpostd "+
+					"would sign with it", c.domain, e.key)
 			continue
 		}
 		if key, ok := r.load(c, false); ok {

@@ -38,6 +38,7 @@ func TestUCL(t *testing.T) {
 		{"bracket on the next line", "domain\n{\n a = 1\n}\n", "{domain={a=1}}"},
 		{"json", "{\"a\": [1, 2], \"b\": {\"c\": true}}", "{a=[1 2] b={c=true}}"},
 		{"escapes", `a = "x\"\n\u0041\/"; b = 'it\'s \n'`, "{a=x\"\nA/ b=it's \\n}"},
+		{"lines in single quotes", "a = 'x:\\\ny'; b = 'c:\\\\'", `{a=x:y b=c:\\}`},
 		{"heredoc", "a = <<EOD\none\ntwo\nEOD;\nb = 1", "{a=one\ntwo b=1}"},
 		{"variables", "path = ${DBDIR}/dkim/$domain.$selector.key;", "{path=${DBDIR}/dkim/$domain.$selector.key}"},
 		{"macro", ".include(try=true) \"/x\"\na = 1", "{a=1}"},

@@ -80,7 +80,7 @@ func (p *uclParser) bare() (string, error) {
 }
 
 // quoted reads a text in quotes. In double ones, a backslash escapes as in
-// JSON; in single ones, only the quote.
+// JSON; in single ones, only the quote and the end of a line.
 func (p *uclParser) quoted() (string, error) {
 	quote := p.next()
 	var text strings.Builder
@@ -92,10 +92,15 @@ func (p *uclParser) quoted() (string, error) {
 		case c != '\\' || p.pos >= len(p.text):
 			text.WriteByte(c)
 		case quote == '\'':
-			if p.peek() != '\'' {
+			switch p.peek() {
+			case '\n':
+				p.next()
+			case '\'':
+				text.WriteByte(p.next())
+			default:
 				text.WriteByte(c)
+				text.WriteByte(p.next())
 			}
-			text.WriteByte(p.next())
 		default:
 			p.escape(&text)
 		}

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
+	"golang.org/x/net/idna"
+
 	"signpost/keystore/dns"
 	"signpost/keystore/record"
-
-	"blitiri.com.ar/go/spf"
-	"golang.org/x/net/idna"
 )
 
 // Result is what SPF says of a sender (RFC 7208, section 2.6).
@@ -67,30 +65,12 @@ func SPF(ctx context.Context, source dns.Source, ip netip.Addr, helo, mailFrom s
 		return r
 	}
 	r.Domain = ascii
-	ip = ip.Unmap().WithZone("")
-	e := &spfEvaluation{source: source, ip: ip, domain: ascii}
-	// The library cuts an address at its first "@"; a quoted local part may
-	// have one, and no name to look up can.
-	sender := strings.ReplaceAll(local, "@", "_") + "@" + ascii
-	result, err := spf.CheckHostWithSender(net.IP(ip.AsSlice()), strings.TrimSuffix(helo, "."), sender,
-		spf.WithContext(ctx), spf.WithResolver(e), spf.WithTraceFunc(e.trace))
-	r.Result, r.Record = Result(result), e.record
-	r.Lookups, r.Void = e.lookups, e.void
-	switch result {
-	case spf.TempError:
-		r.Err = err
-		if e.failed != nil {
-			r.Err = e.failed
-		}
-	case spf.PermError:
-		r.Err = e.inWords(err)
-		if errors.Is(err, spf.ErrLookupLimitReached) {
-			r.Lookups++
-		}
-	case spf.None:
-	default:
-		r.Term = e.path()
+	e := &spfEvaluation{
+		ctx: ctx, source: source, ip: ip.Unmap().WithZone(""),
+		local: tail(local), domain: ascii, helo: tail(strings.TrimSuffix(helo, ".")),
 	}
+	r.Result, r.Term, r.Err = e.check(ascii)
+	r.Record, r.Lookups, r.Void = e.record, e.lookups, e.void
 	return r
 }
 
@@ -102,40 +82,17 @@ func spfDomain(domain string) (string, error) {
 	}
 	ascii, err := idna.New(idna.MapForLookup(), idna.StrictDomainName(false), idna.CheckHyphens(false)).ToASCII(domain)
 	ascii = strings.TrimSuffix(ascii, ".")
-	if err != nil || strings.ContainsAny(ascii, "[]:@ ") || len(ascii) > 253 {
+	if err != nil || strings.ContainsAny(ascii, "[]:@ ") {
 		return "", errors.New("is not a domain name")
 	}
 	if !strings.Contains(ascii, ".") {
 		return "", errors.New("has only one label")
 	}
-	for label := range strings.SplitSeq(ascii, ".") {
-		if label == "" || len(label) > 63 {
-			return "", errors.New("has an empty label, or one over 63 characters")
-		}
+	if err := record.EachLabel(ascii, func(string) error { return nil }); err != nil {
+		return "", fmt.Errorf("is not a domain name: %w", err)
 	}
 	if _, err := netip.ParseAddr(ascii); err == nil {
 		return "", errors.New("is an address")
 	}
 	return ascii, nil
-}
-
-// inWords says what makes an evaluation end with permerror.
-func (e *spfEvaluation) inWords(err error) error {
-	at := e.at
-	if at == "" {
-		at = e.domain
-	}
-	switch {
-	case errors.Is(err, spf.ErrLookupLimitReached):
-		return fmt.Errorf("more than %d terms look something up, which is all that RFC 7208 allows", record.MaxLookups)
-	case errors.Is(err, spf.ErrVoidLookupLimitReached):
-		return fmt.Errorf("more than %d lookups find nothing, which is all that RFC 7208 allows", record.MaxVoid)
-	case errors.Is(err, spf.ErrTooManyMXRecords):
-		return fmt.Errorf("mx at %s finds over 10 mail exchangers", at)
-	case errors.Is(err, spf.ErrMultipleRecords):
-		return fmt.Errorf("%s has more than one SPF record", at)
-	case errors.Is(err, spf.ErrNoResult):
-		return fmt.Errorf("%s has no SPF record, and another one includes it or redirects there", at)
-	}
-	return fmt.Errorf("the record at %s: %w", at, err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -106,9 +107,9 @@ func TestSPF(t *testing.T) {
 		{name: "empty", record: "v=spf1", ip: "192.0.2.2", want: "neutral"},
 		{name: "no record", record: "something else", ip: "192.0.2.2", want: "none"},
 		{name: "v=spf10", record: "v=spf10 +all", ip: "192.0.2.2", want: "none"},
-		{name: "case", record: "V=SPF1 IP4:192.0.2.2 -ALL", ip: "192.0.2.2", want: "pass", term: "IP4:192.0.2.2"},
+		{name: "case", record: "V=SPF1 IP4:192.0.2.2 -ALL", ip: "192.0.2.2", want: "pass", term: "ip4:192.0.2.2"},
 		{name: "two records", record: `v=spf1 +all" ` + "\np.test. TXT \"v=spf1 -all", ip: "192.0.2.2", want: "permerror", why: "p.test has more than one SPF record"},
-		// RFC 7208, section 4.6: all of the record must be valid. The library stops at the first match.
+		// RFC 7208, section 4.6: all of the record must be valid, also after a match.
 		{name: "fault after the match", record: "v=spf1 ip4:192.0.2.2 ipv4:192.0.2.3 -all", ip: "192.0.2.2", want: "permerror", why: `"ipv4" is not an SPF mechanism`},
 		{name: "fault in an include", record: "v=spf1 include:b.test -all", ip: "192.0.2.2", want: "permerror", lookups: 1, why: `record at b.test: "ip4:x"`, more: `b.test. TXT "v=spf1 ip4:x -all"`},
 		{name: "ip4 with IPv6", record: "v=spf1 ip4:2001:db8::1 -all", ip: "2001:db8::1", want: "permerror", why: "an IPv6 address belongs after"},
@@ -127,6 +128,25 @@ func TestSPF(t *testing.T) {
 		{name: "IPv4 finds no AAAA", record: "v=spf1 a:six.example -all", ip: "192.0.2.2", want: "fail", term: "all", lookups: 1, void: 1},
 		{name: "mapped", record: "v=spf1 ip4:192.0.2.2 -all", ip: "::ffff:192.0.2.2", want: "pass", term: "ip4:192.0.2.2"},
 		{name: "exists for IPv6", record: "v=spf1 exists:x.%{d} -all", from: "a@d.test", ip: "2001:db8::1", want: "pass", term: "exists:x.%{d}", lookups: 1, more: `d.test. TXT "v=spf1 exists:x.%{d} -all"`},
+		{name: "IPv6 finds no A", record: "v=spf1 a:example.com -all", ip: "2001:db8::25", want: "fail", term: "all", lookups: 1, void: 1},
+		{name: "networks of both", record: "v=spf1 a:six.example/24//64 -all", ip: "2001:db8::99", want: "pass", term: "a:six.example/24//64", lookups: 1},
+		// Macros: section 7.
+		{name: "empty parts", record: "v=spf1 exists:%{l-}.m.test -all", from: "a--b@p.test", ip: "192.0.2.2", want: "fail", term: "all", lookups: 1, void: 1,
+			more: "a.b.m.test. A 127.0.0.2"}, // a..b is no name
+		{name: "parts from the right", record: "v=spf1 exists:%{l1-}.%{d2}.m.test -all", from: "a-b@p.test", ip: "192.0.2.2", want: "pass", term: "exists:%{l1-}.%{d2}.m.test", lookups: 1,
+			more: "b.p.test.m.test. A 127.0.0.2"},
+		{name: "escapes", record: "v=spf1 exists:%{L}%-%%.m.test -all", from: "a=b@p.test", ip: "192.0.2.2", want: "pass", term: "exists:%{L}%-%%.m.test", lookups: 1,
+			more: "a%3Db%20%.m.test. A 127.0.0.2"},
+		{name: "what a zone file escapes", record: "v=spf1 exists:%{s}.m.test -all", from: `a\'b@p.test`, ip: "192.0.2.2", want: "pass", term: "exists:%{s}.m.test", lookups: 1,
+			more: `a\\\'b\@p.test.m.test. A 127.0.0.2`},
+		{name: "IPv6 in nibbles", record: "v=spf1 exists:%{ir}.%{v}.m.test -all", ip: "2001:db8::1", want: "pass", term: "exists:%{ir}.%{v}.m.test", lookups: 1,
+			more: "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.m.test. A 127.0.0.2"},
+		{name: "a name of the client", record: "v=spf1 exists:%{p}.m.test -all", ip: "192.0.2.65", want: "pass", term: "exists:%{p}.m.test", lookups: 1, more: "amy.example.com.m.test. A 127.0.0.2"},
+		{name: "a name that lies", record: "v=spf1 exists:%{p}.m.test -all", ip: "10.0.0.4", want: "pass", term: "exists:%{p}.m.test", lookups: 1, more: "unknown.m.test. A 127.0.0.2"},
+		{name: "no name", record: "v=spf1 exists:%{p}.m.test -all", ip: "192.0.2.2", want: "pass", term: "exists:%{p}.m.test", lookups: 1, void: 1, more: "unknown.m.test. A 127.0.0.2"},
+		{name: "a slash in a name", record: "v=spf1 a:x/y.m.test -all", ip: "192.0.2.2", want: "pass", term: "a:x/y.m.test", lookups: 1, more: "x/y.m.test. A 192.0.2.2"},
+		{name: "too long for a name", record: "v=spf1 exists:%{l}" + strings.Repeat(".0123456789", 22) + ".m.test -all", from: "abcdefg.x@p.test", ip: "192.0.2.2",
+			want: "pass", term: "exists:%{l}" + strings.Repeat(".0123456789", 22) + ".m.test", lookups: 1, more: "x" + strings.Repeat(".0123456789", 22) + ".m.test. A 127.0.0.2"},
 		// Who is checked: sections 2.4 and 4.3.
 		{name: "bounce", record: "v=spf1 exists:%{l}.l.test -all", from: "-", helo: "p.test", ip: "192.0.2.2", want: "pass", term: "exists:%{l}.l.test", lookups: 1},
 		{name: "no local part", record: "v=spf1 exists:%{l}.l.test -all", from: "@p.test", ip: "192.0.2.2", want: "pass", term: "exists:%{l}.l.test", lookups: 1},
@@ -196,5 +216,22 @@ func TestSPFFailures(t *testing.T) {
 				t.Errorf("%s at %s: got %s, %v", kind, test.failed, r.Result, r.Err)
 			}
 		}
+	}
+}
+
+// Neither a record that is all macros nor a sender of a megabyte costs much.
+func TestSPFHostile(t *testing.T) {
+	record := "v=spf1 exists:" + strings.Repeat("%{l}", 3000) + ".m.test exists:" + strings.Repeat("%{hr-}%{L1}", 500) + ".test -all"
+	zone := zoneOf(t, spfZone+"p.test. TXT "+quotedTXT(record)+"\n")
+	endless := strings.Repeat("a.", 1<<19)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := SPF(t.Context(), zone, netip.MustParseAddr("192.0.2.2"), endless+"test", endless+"a@p.test")
+	runtime.ReadMemStats(&after)
+	if r.Result != Fail {
+		t.Errorf("%s (%v)", r.Result, r.Err)
+	}
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 128 {
+		t.Errorf("it took %d MiB in all", took)
 	}
 }

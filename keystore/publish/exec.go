@@ -71,7 +71,8 @@ func (p *program) Withdraw(ctx context.Context, name, value, instead string, ttl
 
 // change runs the program, if decide has something to do in view of the TXT records
 // that are there.
-func (p *program) change(ctx context.Context, name string, decide func(texts []string) (action, value string, err error), ttl time.Duration) error {
+func (p *program) change(ctx context.Context, name string, decide func(texts []string) (action,
+	value string, err error), ttl time.Duration) error {
 	zone, err := p.zones.find(ctx, name)
 	if err != nil {
 		return err

@@ -106,7 +106,8 @@ func (z *zone) read(ctx context.Context) error {
 
 // set makes text the one TXT record at the name, and looks whether it is.
 func (z *zone) set(ctx context.Context, text string, ttl time.Duration) error {
-	if _, err := z.api.SetRecords(ctx, z.apex, []libdns.Record{libdns.TXT{Name: z.name, TTL: ttl, Text: text}}); err != nil {
+	if _, err := z.api.SetRecords(ctx, z.apex,
+		[]libdns.Record{libdns.TXT{Name: z.name, TTL: ttl, Text: text}}); err != nil {
 		return err
 	}
 	if err := z.read(ctx); err != nil {

@@ -89,7 +89,8 @@ func mayWithdraw(value, instead string, texts []string) (found bool, err error) 
 func same(a, b string) bool {
 	keyA, errA := record.ParseDKIM(a)
 	keyB, errB := record.ParseDKIM(b)
-	return a == b || errA == nil && errB == nil && len(keyA.PublicKey) > 0 && bytes.Equal(keyA.PublicKey, keyB.PublicKey)
+	return a == b || errA == nil && errB == nil && len(keyA.PublicKey) > 0 &&
+		bytes.Equal(keyA.PublicKey, keyB.PublicKey)
 }
 
 // revoked reports whether a text is the record of a revoked key (RFC 6376, section

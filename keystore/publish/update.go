@@ -43,7 +43,10 @@ func (u *update) Withdraw(ctx context.Context, name, value, instead string, ttl 
 		if _, err := look(value, texts(there)); err != nil && instead != "" {
 			return err
 		}
-		m.Remove(those(there, func(text string) bool { return text != instead && (same(text, value) || revoked(text)) }))
+		m.Remove(those(there, func(text string) bool {
+			return text != instead &&
+				(same(text, value) || revoked(text))
+		}))
 		if instead != "" && !slices.Contains(texts(there), instead) {
 			m.Insert([]miekg.RR{dns.NewTXT(name, instead, ttl)})
 		}
@@ -126,7 +129,8 @@ func refusal(answer *miekg.Msg) error {
 		code = int(tsig.Error)
 	}
 	hint := map[int]string{
-		miekg.RcodeRefused: "it must hold the zone, and let the key update it, as with allow-update or update-policy in BIND, or an acl in Knot",
+		miekg.RcodeRefused: "it must hold the zone, and let the key update it, as with " +
+			"allow-update or update-policy in BIND, or an acl in Knot",
 		miekg.RcodeNotAuth: "is it the primary server of the zone, and does it know the key?",
 		miekg.RcodeNotZone: "give the zone that the name lies in",
 		miekg.RcodeBadSig:  "the secret of the key differs from the server's",

@@ -29,7 +29,8 @@ func LintDKIM(name string, published []TXT, want DKIM) []finding.Finding {
 	}
 	if l.scattered(published) {
 		l.wrongBut("remove all of them, and", finding.Fault, "dkim-split-records",
-			fmt.Sprintf("the parts of the value are published as %d TXT records, not as the strings of one", len(published)), unreadable)
+			fmt.Sprintf("the parts of the value are published as %d TXT records, not as the strings of one",
+				len(published)), unreadable)
 		return l.findings
 	}
 	if len(published) > 1 {
@@ -50,7 +51,8 @@ type dkimLinter struct {
 // with the wanted key, else one that looks like a key record.
 func (l *dkimLinter) likeliest(published []TXT) TXT {
 	for _, t := range published {
-		if r, err := ParseDKIM(t.Text()); err == nil && len(l.key.PublicKey) > 0 && bytes.Equal(r.PublicKey, l.key.PublicKey) {
+		if r, err := ParseDKIM(t.Text()); err == nil && len(l.key.PublicKey) > 0 &&
+			bytes.Equal(r.PublicKey, l.key.PublicKey) {
 			return t
 		}
 	}
@@ -65,7 +67,8 @@ func (l *dkimLinter) likeliest(published []TXT) TXT {
 func (l *dkimLinter) record(txt TXT) {
 	text, found := mend(txt.Text())
 	if other := otherRecord(text); other != "" {
-		l.wrong(finding.Fault, "dkim-other-record", "this is "+other+", not a key record: "+quote(text), "verifiers find no key, so "+keyFails)
+		l.wrong(finding.Fault, "dkim-other-record", "this is "+other+", not a key record: "+quote(text),
+			"verifiers find no key, so "+keyFails)
 		return
 	}
 	if len(l.key.PublicKey) == 0 {
@@ -78,11 +81,13 @@ func (l *dkimLinter) record(txt TXT) {
 		return
 	}
 	if l.misordered(txt, text) {
-		l.wrong(finding.Fault, "dkim-split-order", "the parts of the value are published in the wrong order", unreadable)
+		l.wrong(finding.Fault, "dkim-split-order",
+			"the parts of the value are published in the wrong order", unreadable)
 		return
 	}
 	if l.headless(text) {
-		l.wrong(finding.Fault, "dkim-part-lost", "the beginning of the value is lost: only "+quote(text)+" is there", unreadable)
+		l.wrong(finding.Fault, "dkim-part-lost",
+			"the beginning of the value is lost: only "+quote(text)+" is there", unreadable)
 		return
 	}
 	for _, p := range found {
@@ -113,7 +118,8 @@ func asMeant(r DKIM) DKIM {
 		r.Service = "email"
 	}
 	if r.Testing() {
-		r.Flags = strings.Join(slices.DeleteFunc(strings.Split(r.Flags, ":"), func(flag string) bool { return hasWord(flag, "y") }), ":")
+		r.Flags = strings.Join(slices.DeleteFunc(strings.Split(r.Flags, ":"),
+			func(flag string) bool { return hasWord(flag, "y") }), ":")
 	}
 	return r
 }
@@ -136,11 +142,15 @@ func (l *dkimLinter) list(tags []Tag) {
 		count[t.Name]++
 		switch {
 		case t.Name == "" && t.Value == "":
-			l.wrong(finding.Fault, "dkim-empty-tag", "there is nothing between two semicolons", "strict verifiers treat the whole record as invalid")
+			l.wrong(finding.Fault, "dkim-empty-tag", "there is nothing between two semicolons",
+				"strict verifiers treat the whole record as invalid")
 		case t.Name == "" || !isTagName(t.Name):
-			l.wrong(finding.Fault, "dkim-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is not tag=value", "strict verifiers treat the whole record as invalid")
+			l.wrong(finding.Fault, "dkim-syntax",
+				quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is not tag=value",
+				"strict verifiers treat the whole record as invalid")
 		case count[t.Name] == 2:
-			l.wrong(finding.Fault, "dkim-duplicate-tag", "tag "+t.Name+"= is there more than once", "verifiers treat the whole record as invalid")
+			l.wrong(finding.Fault, "dkim-duplicate-tag", "tag "+t.Name+"= is there more than once",
+				"verifiers treat the whole record as invalid")
 		}
 	}
 }
@@ -149,7 +159,8 @@ func (l *dkimLinter) version(tags []Tag) {
 	at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "v" })
 	switch {
 	case at < 0 && strings.EqualFold(tags[0].Name, "v"):
-		l.wrong(finding.Fault, "dkim-wrong-version", quote(tags[0].Name+"="+tags[0].Value)+" is not v=DKIM1", unreadable)
+		l.wrong(finding.Fault, "dkim-wrong-version",
+			quote(tags[0].Name+"="+tags[0].Value)+" is not v=DKIM1", unreadable)
 	case at < 0:
 		l.note("dkim-no-version", "it has no v=DKIM1", "this is allowed, and good practice is to begin with it")
 	case tags[at].Value != "DKIM1":
@@ -165,7 +176,8 @@ func (l *dkimLinter) tag(t Tag) {
 	case "h":
 		switch {
 		case t.Value != "" && !hasWord(t.Value, "sha256"):
-			l.wrong(finding.Fault, "dkim-wrong-hash", "h="+t.Value+" does not allow sha256", "signatures are made with sha256, so "+keyFails)
+			l.wrong(finding.Fault, "dkim-wrong-hash", "h="+t.Value+" does not allow sha256",
+				"signatures are made with sha256, so "+keyFails)
 		case hasWord(t.Value, "sha1"):
 			l.note("dkim-sha1", "h="+t.Value+" allows sha1", "nobody may sign or verify with it any more (RFC 8301)")
 		}
@@ -179,7 +191,8 @@ func (l *dkimLinter) tag(t Tag) {
 		}
 	case "t":
 		if hasWord(t.Value, "y") {
-			l.wrong(finding.Warning, "dkim-testing", "t=y says that the domain is only testing DKIM", "verifiers may treat the mail as if it were not signed")
+			l.wrong(finding.Warning, "dkim-testing", "t=y says that the domain is only testing DKIM",
+				"verifiers may treat the mail as if it were not signed")
 		}
 		if hasWord(t.Value, "s") {
 			l.note("dkim-strict", "t=s forbids signatures on behalf of subdomains",
@@ -209,7 +222,8 @@ func (l *dkimLinter) size(txt TXT) {
 			"resolvers need EDNS or TCP to get it, and some firewalls are in the way")
 	}
 	if text := txt.Text(); empty || len(txt) > len(text)/255+3 {
-		l.note("dkim-odd-split", fmt.Sprintf("the value is split oddly, into %d strings for %d bytes", len(txt), len(text)), "it does no harm")
+		l.note("dkim-odd-split", fmt.Sprintf("the value is split oddly, into %d strings for %d bytes",
+			len(txt), len(text)), "it does no harm")
 	}
 }
 

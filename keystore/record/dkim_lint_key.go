@@ -14,12 +14,14 @@ import (
 func (l *dkimLinter) keyTag(text string, tags []Tag) {
 	at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "p" })
 	if at < 0 {
-		l.wrong(finding.Fault, "dkim-no-key", "it has no p=, where the key should be", "verifiers find no key, so "+keyFails)
+		l.wrong(finding.Fault, "dkim-no-key", "it has no p=, where the key should be",
+			"verifiers find no key, so "+keyFails)
 		return
 	}
 	value := tags[at].Value
 	if value == "" {
-		l.wrong(finding.Fault, "dkim-revoked", "p= is empty: the key is revoked", "verifiers reject every signature with it")
+		l.wrong(finding.Fault, "dkim-revoked", "p= is empty: the key is revoked",
+			"verifiers reject every signature with it")
 		return
 	}
 	if strings.Contains(value, "-----") {
@@ -30,7 +32,8 @@ func (l *dkimLinter) keyTag(text string, tags []Tag) {
 	case strings.ContainsAny(value, "\r\n"):
 		l.wrong(finding.Warning, "dkim-line-end", "p= has line ends inside", "some verifiers cannot read the key")
 	case strings.ContainsAny(value, whiteSpace):
-		l.wrong(finding.Warning, "dkim-key-space", "p= has white space inside", "it is allowed, and some verifiers cannot read the key all the same")
+		l.wrong(finding.Warning, "dkim-key-space", "p= has white space inside",
+			"it is allowed, and some verifiers cannot read the key all the same")
 	}
 	value = spaceless(value)
 	if len(l.key.PublicKey) > 0 && l.differs(text, value) {
@@ -78,7 +81,8 @@ func (l *dkimLinter) differs(text, value string) bool {
 	}
 	if rest, cut := strings.CutPrefix(want, value); cut {
 		if strings.Trim(rest, "=") == "" {
-			l.wrong(finding.Fault, "dkim-not-base64", "p= is not base64: the \"=\" at its end is missing", "some verifiers cannot read the key")
+			l.wrong(finding.Fault, "dkim-not-base64",
+				"p= is not base64: the \"=\" at its end is missing", "some verifiers cannot read the key")
 			return true
 		}
 		what := fmt.Sprintf("p= is cut off after %d of %d characters", len(value), len(want))
@@ -101,7 +105,9 @@ func (l *dkimLinter) differs(text, value string) bool {
 		l.wrong(finding.Fault, "dkim-split-order", "the parts of p= are published in the wrong order", unreadable)
 		return true
 	case partLost:
-		l.wrong(finding.Fault, "dkim-part-lost", fmt.Sprintf("a part of p= is lost: %d characters are there, and the key has %d", len(value), len(want)), unreadable)
+		l.wrong(finding.Fault, "dkim-part-lost",
+			fmt.Sprintf("a part of p= is lost: %d characters are there, and the key has %d", len(value),
+				len(want)), unreadable)
 		return true
 	case partTwice:
 		l.wrong(finding.Fault, "dkim-part-twice", "a part of p= is there twice", unreadable)
@@ -113,7 +119,8 @@ func (l *dkimLinter) differs(text, value string) bool {
 	case err != nil || published.form == formNone || published.form == formPrivate:
 		return false // it is no public key
 	default:
-		l.wrong(finding.Fault, "dkim-different", fmt.Sprintf("another key is published: %s, and the key file has %s", published, wanted),
+		l.wrong(finding.Fault, "dkim-different",
+			fmt.Sprintf("another key is published: %s, and the key file has %s", published, wanted),
 			"every signature with the key in the file fails")
 	}
 	return true
@@ -139,7 +146,8 @@ func unlike(a, b string) (n, first int) {
 }
 
 func (l *dkimLinter) private() {
-	l.add(finding.Fault, "dkim-private-key", "the private key is published", "everybody can sign in the name of the domain",
+	l.add(finding.Fault, "dkim-private-key", "the private key is published",
+		"everybody can sign in the name of the domain",
 		"make a new key with \"signpost keygen\", publish its record, and remove this one")
 }
 
@@ -151,7 +159,8 @@ func (l *dkimLinter) notBase64(value string) {
 	case at >= 0:
 		what += fmt.Sprintf(": it has the character %q", value[at])
 	case len(value)%4 != 0:
-		what += fmt.Sprintf(": %d characters are not a multiple of 4, so it is cut off, or a \"=\" is missing", len(value))
+		what += fmt.Sprintf(": %d characters are not a multiple of 4, so it is cut off, or a \"=\" is missing",
+			len(value))
 	}
 	l.wrong(finding.Fault, "dkim-not-base64", what, unreadable)
 }
@@ -171,10 +180,12 @@ func (l *dkimLinter) public(decoded []byte, keyType string) {
 		l.wrong(finding.Fault, "dkim-not-a-key", "p= holds no public key: "+key.detail, unreadable)
 		return
 	case formPKCS1:
-		l.wrong(finding.Fault, "dkim-pkcs1", "p= holds an RSAPublicKey (\"BEGIN RSA PUBLIC KEY\"), not a SubjectPublicKeyInfo",
+		l.wrong(finding.Fault, "dkim-pkcs1",
+			"p= holds an RSAPublicKey (\"BEGIN RSA PUBLIC KEY\"), not a SubjectPublicKeyInfo",
 			"many verifiers cannot read the key")
 	case formEd25519SPKI:
-		l.wrong(finding.Fault, "dkim-ed25519-spki", "p= holds the Ed25519 key as SubjectPublicKeyInfo, not as its 32 bytes (RFC 8463, section 4.2)", unreadable)
+		l.wrong(finding.Fault, "dkim-ed25519-spki",
+			"p= holds the Ed25519 key as SubjectPublicKeyInfo, not as its 32 bytes (RFC 8463, section 4.2)", unreadable)
 	}
 	if (keyType == "rsa" || keyType == "ed25519") && keyType != key.keyType {
 		what := fmt.Sprintf("k=%s, but p= holds a key of type %s", keyType, key.keyType)
@@ -189,10 +200,13 @@ func (l *dkimLinter) public(decoded []byte, keyType string) {
 	newKey := "make a new key of 2048 bits with \"signpost keygen\", and publish its record"
 	switch size := fmt.Sprintf("the RSA key has %d bits", key.bits); {
 	case key.bits < 1024:
-		l.add(finding.Fault, "dkim-short-key", size, "verifiers must not accept a key under 1024 bits (RFC 8301, section 3.2)", newKey)
+		l.add(finding.Fault, "dkim-short-key", size,
+			"verifiers must not accept a key under 1024 bits (RFC 8301, section 3.2)", newKey)
 	case key.bits < 2048:
-		l.add(finding.Warning, "dkim-weak-key", size, "2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist", newKey)
+		l.add(finding.Warning, "dkim-weak-key", size,
+			"2048 are asked of signers (RFC 8301, section 3.2), and receivers begin to insist", newKey)
 	case key.bits > 4096:
-		l.add(finding.Warning, "dkim-large-key", size, "verifiers need not accept a key over 4096 bits (RFC 8301, section 3.2)", newKey)
+		l.add(finding.Warning, "dkim-large-key", size,
+			"verifiers need not accept a key over 4096 bits (RFC 8301, section 3.2)", newKey)
 	}
 }

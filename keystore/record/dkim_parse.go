@@ -17,7 +17,10 @@ func ParseDKIM(text string) (DKIM, error) {
 	r := DKIM{KeyType: "rsa"}
 	key := false
 	for i, t := range tags {
-		if strings.ContainsFunc(t.Value, func(c rune) bool { return (c < ' ' || c > '~') && !strings.ContainsRune(whiteSpace, c) }) {
+		if strings.ContainsFunc(t.Value, func(c rune) bool {
+			return (c < ' ' || c > '~') &&
+				!strings.ContainsRune(whiteSpace, c)
+		}) {
 			return DKIM{}, fmt.Errorf("tag %s= has a character that is not ASCII: %s", t.Name, quote(t.Value))
 		}
 		switch t.Name {

@@ -8,7 +8,8 @@ import (
 	"signpost/keystore/finding"
 )
 
-const noDMARC = "receivers find no policy, so mail can be forged in the name of the domain, and real mail passes no DMARC"
+const noDMARC = "receivers find no policy, so mail can be forged in the name of the domain, and " +
+	"real mail passes no DMARC"
 
 // LintDMARC says what is wrong with the TXT records at name, such as
 // "_dmarc.example.org". A subdomain needs none, if there is one above it: that
@@ -30,7 +31,8 @@ func LintDMARC(name string, published []TXT) []finding.Finding {
 	case len(records) > 1:
 		l.want(mildest(records).String())
 		l.wrongBut("remove all of them, and", finding.Fault, "dmarc-several",
-			fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)), "receivers use none of them: "+noDMARC)
+			fmt.Sprintf("there are %d policy records: %s", len(records), quoteStrings(records)),
+			"receivers use none of them: "+noDMARC)
 	case len(records) == 1:
 		l.record(records[0])
 	case len(misspelt) == 0:
@@ -76,7 +78,8 @@ func likeDMARC(text string) bool {
 
 func (l *dmarcLinter) misspelt(text string, beside bool) {
 	if beside {
-		l.add(finding.Note, "dmarc-unread", "beside the policy record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
+		l.add(finding.Note, "dmarc-unread", "beside the policy record there is one that nobody reads: "+quote(text),
+			"it does no harm", "remove it")
 		return
 	}
 	mended, found := mend(text)
@@ -108,7 +111,8 @@ func (l *dmarcLinter) record(text string) {
 		l.tag(t)
 	}
 	if at := slices.IndexFunc(tags, func(t Tag) bool { return t.Name == "p" }); at > 1 && tags[1] != (Tag{}) {
-		l.wrong(finding.Note, "dmarc-policy-not-second", "p= does not follow v=DMARC1", "receivers that know only the old RFC 7489 may ignore the record")
+		l.wrong(finding.Note, "dmarc-policy-not-second", "p= does not follow v=DMARC1",
+			"receivers that know only the old RFC 7489 may ignore the record")
 	}
 	l.policy(r, mended, tags)
 }
@@ -120,11 +124,15 @@ func (l *dmarcLinter) list(tags []Tag) {
 		count[t.Name]++
 		switch {
 		case t.Name == "" && t.Value == "":
-			l.wrong(finding.Warning, "dmarc-syntax", "there is nothing between two semicolons", "strict receivers may ignore the record")
+			l.wrong(finding.Warning, "dmarc-syntax", "there is nothing between two semicolons",
+				"strict receivers may ignore the record")
 		case t.Name == "" || !isTagName(t.Name):
-			l.wrong(finding.Warning, "dmarc-syntax", quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is not tag=value", "receivers ignore it, or the whole record")
+			l.wrong(finding.Warning, "dmarc-syntax",
+				quote(strings.TrimPrefix(t.Name+"="+t.Value, "="))+" is not tag=value",
+				"receivers ignore it, or the whole record")
 		case count[t.Name] == 2:
-			l.wrong(finding.Fault, "dmarc-duplicate-tag", "tag "+t.Name+"= is there more than once", "receivers treat the record as invalid, or use either value")
+			l.wrong(finding.Fault, "dmarc-duplicate-tag", "tag "+t.Name+"= is there more than once",
+				"receivers treat the record as invalid, or use either value")
 		}
 	}
 }
@@ -146,26 +154,33 @@ func (l *dmarcLinter) policy(r DMARC, text string, tags []Tag) {
 	reports := len(r.AggregateReports) > 0
 	switch {
 	case none && reports:
-		l.note("dmarc-monitoring", "p=none asks receivers only to report", "mail forged in the name of the domain is delivered; quarantine and reject come next")
+		l.note("dmarc-monitoring", "p=none asks receivers only to report",
+			"mail forged in the name of the domain is delivered; quarantine and reject come next")
 	case !reports && !has("rua"):
 		l.withoutReports(mendDMARC(text), none)
 	}
 	if r.Testing {
-		l.note("dmarc-testing", "t=y says that the policy is only being tested", "receivers do not apply it, and treat mail that fails more mildly")
+		l.note("dmarc-testing", "t=y says that the policy is only being tested",
+			"receivers do not apply it, and treat mail that fails more mildly")
 	}
 	nonexistent := r.NonexistentPolicy
 	if weaker(r.SubdomainPolicy, r.Policy) {
-		l.wrong(finding.Warning, "dmarc-weak-subdomains", fmt.Sprintf("sp=%s is weaker than p=%s", r.SubdomainPolicy, r.Policy), "mail can be forged in the name of any subdomain")
+		l.wrong(finding.Warning, "dmarc-weak-subdomains", fmt.Sprintf("sp=%s is weaker than p=%s",
+			r.SubdomainPolicy, r.Policy), "mail can be forged in the name of any subdomain")
 	}
 	if above := strongest(r.Policy, r.SubdomainPolicy); weaker(nonexistent, above) {
-		l.wrong(finding.Warning, "dmarc-weak-nonexistent", fmt.Sprintf("np=%s is weaker than the policy of names that exist, %s", nonexistent, above),
+		l.wrong(finding.Warning, "dmarc-weak-nonexistent",
+			fmt.Sprintf("np=%s is weaker than the policy of names that exist, %s", nonexistent, above),
 			"mail can be forged in the name of subdomains that do not exist")
 	}
 	switch r.PublicSuffix {
 	case "y":
-		l.wrong(finding.Warning, "dmarc-psd", "psd=y says that others register names below this one, as below \"com\"", "names below count as domains of their own")
+		l.wrong(finding.Warning, "dmarc-psd",
+			"psd=y says that others register names below this one, as below \"com\"",
+			"names below count as domains of their own")
 	case "n":
-		l.note("dmarc-psd", "psd=n makes this name an organizational domain", "names above it count no longer; this is seldom needed")
+		l.note("dmarc-psd", "psd=n makes this name an organizational domain",
+			"names above it count no longer; this is seldom needed")
 	}
 	if has("fo") && !has("ruf") {
 		l.note("dmarc-unused", "fo= has no meaning without ruf=", "receivers ignore it")
@@ -177,7 +192,8 @@ func (l *dmarcLinter) withoutReports(r DMARC, none bool) {
 	asked := linter{name: l.name}
 	asked.want(withReports(r, l.name).String())
 	if none {
-		asked.wrong(finding.Warning, "dmarc-no-reports", "p=none without rua= asks nothing of anybody", "the record neither protects nor tells you anything")
+		asked.wrong(finding.Warning, "dmarc-no-reports", "p=none without rua= asks nothing of anybody",
+			"the record neither protects nor tells you anything")
 	} else {
 		asked.wrong(finding.Note, "dmarc-no-reports", "it has no rua=", "nobody tells you when real mail fails")
 	}

@@ -16,7 +16,8 @@ func (l *dmarcLinter) tag(t Tag) {
 	case "p", "sp", "np":
 		if !isPolicy(value) {
 			l.wrong(finding.Fault, "dmarc-wrong-policy", t.Name+"="+t.Value+" is none of none, quarantine and reject",
-				"receivers treat the record as p=none if it has a valid rua=, and else as no policy (RFC 9989, section 4.10.1)")
+				"receivers treat the record as p=none if it has a valid rua=, and else as no "+
+					"policy (RFC 9989, section 4.10.1)")
 		}
 	case "rua", "ruf":
 		l.uris(t)
@@ -28,14 +29,17 @@ func (l *dmarcLinter) tag(t Tag) {
 		l.oneOf(t, "y", "n", "u")
 	case "fo":
 		if !isFailureOptions(value) {
-			l.wrong(finding.Warning, "dmarc-wrong-value", "fo="+t.Value+" is none of 0, 1, d, s and d:s", "receivers ignore it and use fo=0")
+			l.wrong(finding.Warning, "dmarc-wrong-value",
+				"fo="+t.Value+" is none of 0, 1, d, s and d:s", "receivers ignore it and use fo=0")
 		} else if strings.Contains(value, ":") && strings.ContainsAny(value, "01") {
-			l.wrong(finding.Note, "dmarc-wrong-value", "fo="+t.Value+" mixes numbers and letters", "RFC 9989 has 0, 1, d, s and d:s; receivers may ignore it")
+			l.wrong(finding.Note, "dmarc-wrong-value", "fo="+t.Value+" mixes numbers and letters",
+				"RFC 9989 has 0, 1, d, s and d:s; receivers may ignore it")
 		}
 	case "pct":
 		l.percent(t.Value)
 	case "rf", "ri":
-		l.wrong(finding.Note, "dmarc-removed-tag", "tag "+t.Name+"= is no longer part of DMARC", "receivers ignore it (RFC 9989, appendix C)")
+		l.wrong(finding.Note, "dmarc-removed-tag", "tag "+t.Name+"= is no longer part of DMARC",
+			"receivers ignore it (RFC 9989, appendix C)")
 	case "v", "":
 	default:
 		l.unknown(t)
@@ -44,7 +48,8 @@ func (l *dmarcLinter) tag(t Tag) {
 
 func (l *dmarcLinter) oneOf(t Tag, values ...string) {
 	if !slices.Contains(values, strings.ToLower(t.Value)) {
-		l.wrong(finding.Warning, "dmarc-wrong-value", fmt.Sprintf("%s=%s is none of %s", t.Name, t.Value, strings.Join(values, ", ")),
+		l.wrong(finding.Warning, "dmarc-wrong-value", fmt.Sprintf("%s=%s is none of %s", t.Name,
+			t.Value, strings.Join(values, ", ")),
 			"receivers ignore it, and use the default")
 	}
 }
@@ -54,12 +59,14 @@ func (l *dmarcLinter) percent(value string) {
 	n, err := strconv.Atoi(value)
 	switch {
 	case err == nil && n >= 100:
-		l.wrong(finding.Note, "dmarc-removed-tag", "tag pct= is no longer part of DMARC", "pct=100 was the default anyhow")
+		l.wrong(finding.Note, "dmarc-removed-tag", "tag pct= is no longer part of DMARC",
+			"pct=100 was the default anyhow")
 	case err == nil && n == 0:
 		l.wrong(finding.Warning, "dmarc-removed-tag", "tag pct= is no longer part of DMARC; t=y replaces pct=0",
 			"receivers that know RFC 9989 ignore it and apply the policy to all mail")
 	default:
-		l.wrong(finding.Warning, "dmarc-removed-tag", "tag pct="+value+" is no longer part of DMARC, and nothing replaces it",
+		l.wrong(finding.Warning, "dmarc-removed-tag",
+			"tag pct="+value+" is no longer part of DMARC, and nothing replaces it",
 			"receivers that know RFC 9989 ignore it and apply the policy to all mail")
 	}
 }
@@ -71,7 +78,8 @@ func (l *dmarcLinter) unknown(t Tag) {
 		return // that is said already
 	}
 	if meant := meantTag(t.Name); meant != "" {
-		l.wrong(finding.Warning, "dmarc-unknown-tag", fmt.Sprintf("tag %s= is not known; perhaps %s= is meant", t.Name, meant), "receivers ignore it")
+		l.wrong(finding.Warning, "dmarc-unknown-tag",
+			fmt.Sprintf("tag %s= is not known; perhaps %s= is meant", t.Name, meant), "receivers ignore it")
 		return
 	}
 	l.note("dmarc-unknown-tag", "tag "+t.Name+"= is not known", "receivers ignore it")
@@ -106,14 +114,21 @@ func (l *dmarcLinter) uris(t Tag) {
 		err := CheckReportURI(uri)
 		switch {
 		case err != nil && !strings.Contains(uri, ":") && strings.Contains(uri, "@"):
-			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s has no mailto: before the address", t.Name, entry), "receivers ignore it, and send no reports there")
+			l.wrong(finding.Warning, "dmarc-no-mailto",
+				fmt.Sprintf("%s=%s has no mailto: before the address", t.Name, entry),
+				"receivers ignore it, and send no reports there")
 		case err != nil:
 			what, _ := finding.Split(err)
-			l.wrong(finding.Warning, "dmarc-bad-uri", fmt.Sprintf("%s=%s is not an address for reports: %s", t.Name, entry, what), "receivers ignore it, and send no reports there")
+			l.wrong(finding.Warning, "dmarc-bad-uri",
+				fmt.Sprintf("%s=%s is not an address for reports: %s", t.Name, entry, what),
+				"receivers ignore it, and send no reports there")
 		case !strings.HasPrefix(strings.ToLower(uri), "mailto:"):
-			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address", t.Name, entry), "receivers send reports by mail only")
+			l.wrong(finding.Warning, "dmarc-no-mailto", fmt.Sprintf("%s=%s is not a mailto: address",
+				t.Name, entry), "receivers send reports by mail only")
 		case sized:
-			l.wrong(finding.Note, "dmarc-uri-size", fmt.Sprintf("the size limit !%s after an address is no longer part of DMARC", size), "receivers ignore it")
+			l.wrong(finding.Note, "dmarc-uri-size",
+				fmt.Sprintf("the size limit !%s after an address is no longer part of DMARC", size),
+				"receivers ignore it")
 		}
 	}
 }

@@ -22,7 +22,8 @@ func mend(text string) (mended string, found []pasted) {
 	}
 	if strings.Contains(text, `\`) {
 		at := strings.Index(text, `\`)
-		found = append(found, pasted{"escaped", "it has backslashes in it, as in " + quote(text[at:min(at+2, len(text))]) + ": the escapes of a zone file, published as they are"})
+		found = append(found, pasted{"escaped", "it has backslashes in it, as in " +
+			quote(text[at:min(at+2, len(text))]) + ": the escapes of a zone file, published as they are"})
 		quoted := strings.Contains(strings.ReplaceAll(text, `\"`, ""), `"`)
 		text = strings.ReplaceAll(text, `\`, "")
 		if !quoted {
@@ -32,16 +33,20 @@ func mend(text string) (mended string, found []pasted) {
 	value, zoneLine := zoneLineValue(text)
 	switch {
 	case zoneLine:
-		found = append(found, pasted{"zone-line", "a whole line of a zone file is published as the value: " + quote(text)})
+		found = append(found, pasted{"zone-line",
+			"a whole line of a zone file is published as the value: " + quote(text)})
 		text = unquote(value)
 	case strings.ContainsAny(strings.Trim(text, whiteSpace+`"`), `"`):
-		found = append(found, pasted{"split-pasted", "the marks between the parts of a long value, " + quote(innerQuote(text)) + ", are published as part of it"})
+		found = append(found, pasted{"split-pasted", "the marks between the parts of a long value, " +
+			quote(innerQuote(text)) + ", are published as part of it"})
 		text = unquote(text)
 	case strings.Contains(text, `"`):
-		found = append(found, pasted{"quoted", "the quotes around the value are published as part of it: " + quote(text)})
+		found = append(found, pasted{"quoted",
+			"the quotes around the value are published as part of it: " + quote(text)})
 		text = unquote(text)
 	case len(text) > 1 && text[0] == '\'' && text[len(text)-1] == '\'':
-		found = append(found, pasted{"quoted", "the quotes around the value are published as part of it: " + quote(text)})
+		found = append(found, pasted{"quoted",
+			"the quotes around the value are published as part of it: " + quote(text)})
 		text = text[1 : len(text)-1]
 	}
 	return strings.Trim(text, whiteSpace), found
@@ -57,7 +62,8 @@ func zoneLineValue(text string) (value string, ok bool) {
 		return text, true
 	}
 	const most = 5 // name, TTL, class, type; or the class before the TTL
-	at := slices.IndexFunc(words[:min(most, len(words))], func(word string) bool { return strings.EqualFold(word, "TXT") })
+	at := slices.IndexFunc(words[:min(most, len(words))],
+		func(word string) bool { return strings.EqualFold(word, "TXT") })
 	if at < 0 {
 		return "", false
 	}
@@ -70,7 +76,8 @@ func unquote(value string) string {
 	if !strings.Contains(value, `"`) {
 		return strings.Trim(value, whiteSpace+"()")
 	}
-	if first, last := strings.Index(value, `"`), strings.LastIndex(value, `"`); first < last && !strings.Contains(value[:first], "=") {
+	if first, last := strings.Index(value, `"`), strings.LastIndex(value, `"`); first < last &&
+		!strings.Contains(value[:first], "=") {
 		value = value[first:]
 		value = value[:strings.LastIndex(value, `"`)+1]
 	}

@@ -36,7 +36,8 @@ func LintSPF(domain string, published []TXT) []finding.Finding {
 		lintSPFRecord(l, records[0])
 	case len(misspelt) == 0:
 		l.want("v=spf1 mx -all")
-		l.wrong(finding.Fault, "spf-missing", "there is no SPF record", "SPF passes for no mail of the domain, and some receivers refuse such mail")
+		l.wrong(finding.Fault, "spf-missing", "there is no SPF record",
+			"SPF passes for no mail of the domain, and some receivers refuse such mail")
 	}
 	for _, text := range misspelt {
 		lintMisspeltSPF(l, text, len(records) > 0)
@@ -76,7 +77,8 @@ func lintMisspeltSPF(l *linter, text string, beside bool) {
 		l.want(tidySPF(r).String())
 	}
 	if beside {
-		l.add(finding.Note, "spf-unread", "beside the SPF record there is one that nobody reads: "+quote(text), "it does no harm", "remove it")
+		l.add(finding.Note, "spf-unread", "beside the SPF record there is one that nobody reads: "+quote(text),
+			"it does no harm", "remove it")
 		return
 	}
 	for _, p := range found {
@@ -120,7 +122,8 @@ func lintSPFRecord(l *linter, text string) {
 		}
 	}
 	if len(text) > 450 {
-		l.wrong(finding.Warning, "spf-long", fmt.Sprintf("the record has %d bytes, and should have no more than 450", len(text)),
+		l.wrong(finding.Warning, "spf-long",
+			fmt.Sprintf("the record has %d bytes, and should have no more than 450", len(text)),
 			"with the other TXT records of the name its answer may not fit UDP (RFC 7208, section 3.4)")
 	}
 	lintSPFPolicy(l, r)
@@ -142,7 +145,8 @@ func lintSPFRecord(l *linter, text string) {
 		seen[key] = true
 	}
 	if lookups > MaxLookups {
-		l.add(finding.Fault, "spf-lookups", fmt.Sprintf("%d terms make receivers query the DNS, and %d are allowed", lookups, MaxLookups), permError,
+		l.add(finding.Fault, "spf-lookups", fmt.Sprintf("%d terms make receivers query the DNS, "+
+			"and %d are allowed", lookups, MaxLookups), permError,
 			"replace names whose addresses are known by ip4: and ip6:, and drop what sends no mail")
 	}
 }
@@ -153,23 +157,29 @@ func lintSPFPolicy(l *linter, r SPF) {
 	at := slices.IndexFunc(r.Terms, isAll)
 	if at < 0 {
 		if !redirect {
-			l.wrong(finding.Warning, "spf-no-all", "it ends without \"all\"", "for mail from anywhere else the result is \"neutral\", as if there were no record")
+			l.wrong(finding.Warning, "spf-no-all", "it ends without \"all\"",
+				"for mail from anywhere else the result is \"neutral\", as if there were no record")
 		}
 		return
 	}
 	switch all := r.Terms[at]; all.Qualifier {
 	case "+", "":
-		l.wrong(finding.Fault, "spf-pass-all", quote(all.String())+" lets everybody in the world send in the name of the domain", "forged mail passes SPF, and DMARC with it")
+		l.wrong(finding.Fault, "spf-pass-all",
+			quote(all.String())+" lets everybody in the world send in the name of the domain",
+			"forged mail passes SPF, and DMARC with it")
 	case "?":
-		l.wrong(finding.Warning, "spf-neutral-all", "\"?all\" says nothing of mail from anywhere else", "forged mail is \"neutral\", as if there were no record")
+		l.wrong(finding.Warning, "spf-neutral-all", "\"?all\" says nothing of mail from anywhere else",
+			"forged mail is \"neutral\", as if there were no record")
 	}
 	for _, t := range r.Terms[at+1:] {
 		if !t.Modifier {
-			l.wrong(finding.Fault, "spf-after-all", quote(t.String())+" stands after \"all\"", "receivers never come to it: SPF does not pass for what it names")
+			l.wrong(finding.Fault, "spf-after-all", quote(t.String())+" stands after \"all\"",
+				"receivers never come to it: SPF does not pass for what it names")
 		}
 	}
 	if redirect {
-		l.wrong(finding.Warning, "spf-redirect-ignored", "\"redirect=\" stands beside \"all\"", "receivers ignore it (RFC 7208, section 6.1)")
+		l.wrong(finding.Warning, "spf-redirect-ignored", "\"redirect=\" stands beside \"all\"",
+			"receivers ignore it (RFC 7208, section 6.1)")
 	}
 }
 
@@ -178,13 +188,17 @@ func isAll(t Term) bool { return !t.Modifier && t.Name == "all" }
 func lintTerm(l *linter, t Term) {
 	switch {
 	case t.Modifier && isMechanism(t.Name):
-		l.wrong(finding.Fault, "spf-modifier", quote(t.String())+" is written with \"=\" in place of \":\"", "receivers ignore it: SPF does not pass for what it names")
+		l.wrong(finding.Fault, "spf-modifier",
+			quote(t.String())+" is written with \"=\" in place of \":\"",
+			"receivers ignore it: SPF does not pass for what it names")
 	case t.Modifier && !slices.Contains([]string{"redirect", "exp", "ra", "rp", "rr"}, t.Name):
 		l.note("spf-unknown-modifier", quote(t.String())+" is not known", "receivers ignore it")
 	case !t.Modifier && t.Name == "ptr":
-		l.wrong(finding.Warning, "spf-ptr", "\"ptr\" should not be used any more", "it is slow and unreliable, and some receivers do not follow it (RFC 7208, section 5.5)")
+		l.wrong(finding.Warning, "spf-ptr", "\"ptr\" should not be used any more",
+			"it is slow and unreliable, and some receivers do not follow it (RFC 7208, section 5.5)")
 	case strings.Contains(strings.ToLower(t.Value), "%{p"):
-		l.add(finding.Warning, "spf-ptr", "the macro %{p} should not be used any more", "it is slow and unreliable (RFC 7208, section 7.2)",
+		l.add(finding.Warning, "spf-ptr", "the macro %{p} should not be used any more",
+			"it is slow and unreliable (RFC 7208, section 7.2)",
 			"name the hosts by a:, mx:, ip4: or ip6:")
 	case t.Name == "ip4" || t.Name == "ip6":
 		lintNetwork(l, t)
@@ -202,16 +216,25 @@ func lintNetwork(l *linter, t Term) {
 	}
 	switch {
 	case network.Bits() == 0:
-		l.wrong(finding.Fault, "spf-pass-all", quote(t.String())+" lets everybody in the world send in the name of the domain", "forged mail passes SPF, and DMARC with it")
+		l.wrong(finding.Fault, "spf-pass-all",
+			quote(t.String())+" lets everybody in the world send in the name of the domain",
+			"forged mail passes SPF, and DMARC with it")
 	case network.Bits() <= wide:
-		l.wrong(finding.Warning, "spf-wide", fmt.Sprintf("%s lets a great part of the world send in the name of the domain", quote(t.String())), "forged mail from there passes SPF, and DMARC with it")
+		l.wrong(finding.Warning, "spf-wide",
+			fmt.Sprintf("%s lets a great part of the world send in the name of the domain",
+				quote(t.String())), "forged mail from there passes SPF, and DMARC with it")
 	}
 	if network.Masked() != network {
-		l.wrong(finding.Warning, "spf-host-bits", fmt.Sprintf("%s names one address and a network of %d bits: it stands for %s", quote(t.String()), network.Bits(), network.Masked()),
+		l.wrong(finding.Warning, "spf-host-bits",
+			fmt.Sprintf("%s names one address and a network of %d bits: it stands for %s",
+				quote(t.String()), network.Bits(), network.Masked()),
 			"more hosts may send than was perhaps meant")
 	}
-	if a := network.Addr(); a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() && network.IsSingleIP() {
-		l.wrong(finding.Warning, "spf-private", quote(t.String())+" is an address that the world never sees", "no mail comes to a receiver from there; the address that it does come from may be missing")
+	if a := network.Addr(); a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() ||
+		a.IsUnspecified() && network.IsSingleIP() {
+		l.wrong(finding.Warning, "spf-private",
+			quote(t.String())+" is an address that the world never sees",
+			"no mail comes to a receiver from there; the address that it does come from may be missing")
 	}
 }
 

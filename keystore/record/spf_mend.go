@@ -144,7 +144,8 @@ func useless(t Term) bool {
 		return false
 	}
 	network, err := networkOf(t)
-	return err == nil && (network.Bits() == 0 || network.Addr().IsPrivate() || network.Addr().IsLoopback() || network.Addr().IsLinkLocalUnicast())
+	return err == nil && (network.Bits() == 0 || network.Addr().IsPrivate() ||
+		network.Addr().IsLoopback() || network.Addr().IsLinkLocalUnicast())
 }
 
 // masked returns a network without host bits.

@@ -23,7 +23,7 @@ func BenchmarkSigning(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		book, err := Open(store, On, "", log)
+		book, err := Open(store, On, State{}, log)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"hash/maphash"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 )
 
@@ -16,7 +18,7 @@ import (
 // on the path of a message takes no disk, no DNS and no lock that is held for
 // either, once the keys of the domain have been read.
 type Book struct {
-	store *keystore.Store
+	store keystore.Source
 	mode  Mode
 	log   *slog.Logger
 	now   func() time.Time
@@ -27,33 +29,39 @@ type Book struct {
 
 	// remembered is what was known before the start, until the keys of all domains
 	// have been read: a key that comes later is a new one.
-	remembered atomic.Pointer[map[fingerprint]Mark]
-	state      string // directory of the state file; "" for none
+	remembered atomic.Pointer[memory]
+	state      State
+	news       recent
 
 	seed   maphash.Seed
 	shards [4096]shard
 }
 
 // Open returns the book of a store. What it knew before the start is in the state
-// directory; "" is for none.
-func Open(store *keystore.Store, mode Mode, state string, log *slog.Logger) (*Book, error) {
+// directory, if there is one.
+func Open(store keystore.Source, mode Mode, state State, log *slog.Logger) (*Book, error) {
 	b := newBook(store, mode, state, log)
-	if state != "" && mode != Off {
-		marks, err := readState(state)
-		switch {
-		case err != nil && marks == nil:
-			return nil, err
-		case err != nil:
-			log.Warn("the state is lost in part", finding.Attr(err))
+	if mode != Off {
+		before := &memory{heard: make(map[fingerprint]Finding)}
+		if state.Dir != "" {
+			var err error
+			before.marks, err = state.read(At(b.now()))
+			switch {
+			case err != nil && before.marks == nil:
+				return nil, err
+			case err != nil:
+				log.Warn("the state is lost in part", finding.Attr(err))
+			}
 		}
-		b.remembered.Store(&marks)
+		b.remembered.Store(before)
 	}
 	store.Observe(b.domainChanged, b.allRead)
 	return b, nil
 }
 
-func newBook(store *keystore.Store, mode Mode, state string, log *slog.Logger) *Book {
-	return &Book{store: store, mode: mode, state: state, log: log, now: time.Now, seed: maphash.MakeSeed()}
+func newBook(store keystore.Source, mode Mode, state State, log *slog.Logger) *Book {
+	return &Book{store: store, mode: mode, state: state, log: log, now: time.Now, seed: maphash.MakeSeed(),
+		news: recent{epoch: newEpoch()}}
 }
 
 // Signing returns the keys that sign for a domain given as A-labels, lower case:
@@ -91,7 +99,7 @@ func (b *Book) Aged(age time.Duration, now time.Time) (n int, oldest *keystore.K
 			continue
 		}
 		for _, key := range b.page(name).signing {
-			if now.Sub(key.ModTime) <= age {
+			if key.ModTime.IsZero() || now.Sub(key.ModTime) <= age {
 				continue
 			}
 			n++
@@ -158,14 +166,16 @@ func (b *Book) write(keys *keystore.DomainKeys, was *page, noted notes) *page {
 		return p
 	}
 	p.marks = make([]Mark, len(p.list()))
+	heard := make([]*Finding, len(p.list()))
 	for i, key := range p.list() {
 		if at := was.index(key); at >= 0 {
 			p.marks[i] = was.marks[at]
 		} else if before := b.remembered.Load(); before != nil {
-			p.marks[i] = (*before)[fingerprintOf(key)]
+			p.marks[i], heard[i] = before.of(fingerprintOf(key))
 		}
 		p.marks[i] = noted.add(p.marks[i], key)
 	}
+	p.take(heard, b.mode)
 	p.signing = settle(p.list(), p.marks, b.mode, b.now())
 	return p
 }
@@ -215,16 +225,35 @@ func (b *Book) fill(s *shard, names []string) {
 	b.revision.Add(1)
 }
 
-// read returns the keys of a domain, and the notes of a rotation where there may be
-// any.
+// read returns the keys of a domain, none if they were not read yet, and the notes of a
+// rotation where there may be any.
 func (b *Book) read(domain string) (keys *keystore.DomainKeys, noted notes) {
-	keys = b.store.Domain(domain)
+	keys = b.store.Snapshot().Domain(domain)
 	if b.mode != Off && len(keys.List()) > 1 {
-		noted, _ = readNotes(b.store.Dir(), domain) // damaged: the companion says so
+		if data, err := b.store.Notes(domain); err == nil {
+			noted, _ = parseNotes(data) // damaged: the companion says so
+		}
 	}
 	return keys, noted
 }
 
 func (b *Book) shard(domain string) *shard {
 	return &b.shards[maphash.String(b.seed, domain)%uint64(len(b.shards))]
+}
+
+// findings yields what is known of all keys that were read, by domain.
+func (b *Book) findings() iter.Seq[Finding] {
+	return func(yield func(Finding) bool) {
+		for _, name := range b.store.Snapshot().Domains() {
+			p := b.shard(name).find(name)
+			if p == nil {
+				continue
+			}
+			for i, m := range p.marks {
+				if m.Presence != dns.Unknown && !yield(m.finding(p.list()[i], fingerprintOf(p.list()[i]))) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -50,7 +50,7 @@ func (d directory) checked(mode Mode, state string) (*Book, *Checker, *nameserve
 	if err != nil {
 		d.Fatal(err)
 	}
-	book, err := Open(store, mode, state, logger)
+	book, err := Open(store, mode, State{state, "n1"}, logger)
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestStateOverRestart(t *testing.T) {
 
 	// A state that is damaged or of something else is no reason not to start.
 	for _, damage := range []string{"", "hello\n", stateHeader + "\nx", stateHeader + "\nkey a.example s1 zz there 1 1 1 0\n", "\xff\xfe"} {
-		if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(damage), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, statePrefix+"n1"), []byte(damage), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		damaged, _, _, log := d.checked(On, dir)
@@ -208,7 +208,7 @@ func TestStateOverRestart(t *testing.T) {
 			t.Errorf("with the state %q signs %s:\n%s", damage, got, log)
 		}
 	}
-	if _, err := Open(again.store, On, filepath.Join(dir, "nowhere"), slog.New(slog.NewTextHandler(log, nil))); err == nil || !strings.Contains(finding.Text(err), "hint: ") {
+	if _, err := Open(again.store, On, State{filepath.Join(dir, "nowhere"), "n1"}, slog.New(slog.NewTextHandler(log, nil))); err == nil || !strings.Contains(finding.Text(err), "hint: ") {
 		t.Errorf("a state directory that is not there: %v", err)
 	}
 }
@@ -226,7 +226,7 @@ func TestSweepAsksForAllOnce(t *testing.T) {
 	for i := range n {
 		publish(t, z, book, fmt.Sprintf("d%03d.example", i), "mail")
 	}
-	sweep := sweep{store: book.store}
+	sweep := &checker.sweep
 	now := time.Now()
 	due := sweep.due(now, true)
 	if len(due) != askers {
@@ -280,7 +280,7 @@ func TestStateIsKeptUntilAllIsRead(t *testing.T) {
 	book.Save(ended)
 	known := func() int {
 		t.Helper()
-		data, err := os.ReadFile(filepath.Join(dir, stateFile))
+		data, err := os.ReadFile(filepath.Join(dir, statePrefix+"n1"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +324,7 @@ func TestStateIsKeptWhenAllIsReadEarly(t *testing.T) {
 	time.AfterFunc(200*time.Millisecond, cancel)
 	book.store.Watch(ctx, time.Hour)
 	book.Save(ctx)
-	if data, err := os.ReadFile(filepath.Join(dir, stateFile)); err != nil || strings.Count(string(data), "\n") != 1002 {
+	if data, err := os.ReadFile(filepath.Join(dir, statePrefix+"n1")); err != nil || strings.Count(string(data), "\n") != 1003 {
 		t.Errorf("%v, %d lines are kept", err, strings.Count(string(data), "\n"))
 	}
 	if got := log.count("keys loaded"); got != 1 {
@@ -355,6 +355,33 @@ func TestFirstKeepsToTheRate(t *testing.T) {
 	}
 	if log.count("the DNS cannot say") > 0 {
 		t.Errorf("that there was no time is taken for a failure:\n%s", log)
+	}
+}
+
+// hanging is a way to other nodes that never answers.
+type hanging struct{}
+
+func (hanging) Name() string { return "hanging" }
+
+func (hanging) Fetch(ctx context.Context, _ func([]Finding)) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Another node that hangs does not keep a start from asking the DNS.
+func TestFirstAsksThoughOthersHang(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	d.write("a.example/s1.private", ed25519PEM(t))
+	d.write("a.example/s2.private", ed25519PEM(t))
+	book, checker, z, _ := d.checked(On, "")
+	publish(t, z, book, "a.example", "s2")
+	checker.Share("n1", hanging{})
+	ctx, cancel := context.WithTimeout(t.Context(), exchangeTime-time.Second/2)
+	defer cancel()
+	checker.First(ctx)
+	if keys, err := book.Signing("a.example"); err != nil || len(keys) != 1 || keys[0].Selector != "s2" {
+		t.Errorf("%v sign: %v", keys, err)
 	}
 }
 

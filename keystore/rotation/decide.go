@@ -65,6 +65,9 @@ func DecideWith(keys []*keystore.Key, known []Mark, mode Mode, overlap time.Dura
 	for i, key := range keys {
 		s := Status{Key: key, Signs: slices.Contains(signing, key), Mark: known[i]}
 		s.Stage, s.Since = marks[i].stage(s.Signs, overlap, now)
+		if key.Shared && len(signing) == 0 {
+			s.Stage, s.Since = Pending, time.Time{} // again, if it was another
+		}
 		switch {
 		case s.Signs:
 			s.Since = known[i].Active.Time()
@@ -73,7 +76,7 @@ func DecideWith(keys []*keystore.Key, known []Mark, mode Mode, overlap time.Dura
 		}
 		switch {
 		case s.Stage == Active && s.Mark.Presence == dns.Missing,
-			s.Stage == Pending && mode.decides() && !superseded(keys, known, signing, i):
+			s.Stage == Pending && (mode.decides() || key.Shared) && !superseded(keys, known, signing, i):
 			s.Next = Publish
 		case s.Stage == Retiring:
 			s.Next, s.Until = Keep, marks[i].Stopped.Time().Add(overlap)
@@ -139,7 +142,9 @@ func (m Mark) stage(signs bool, overlap time.Duration, now time.Time) (Stage, ti
 
 // Certain reports whether Decide says who signs whatever the DNS answers: then
 // nobody has to ask it.
-func Certain(keys []*keystore.Key, mode Mode) bool { return !mode.decides() || len(keys) < 2 }
+func Certain(keys []*keystore.Key, mode Mode) bool {
+	return !isShared(keys) && (!mode.decides() || len(keys) < 2)
+}
 
 // Signing returns the keys that sign, RSA first.
 func Signing(all []Status) (keys []*keystore.Key) {
@@ -157,6 +162,9 @@ var algorithms = [...]keystore.Algorithm{keystore.RSA, keystore.Ed25519}
 
 // choose returns the keys that sign, RSA first. The keys come with the oldest first.
 func choose(keys []*keystore.Key, known []Mark, mode Mode) []*keystore.Key {
+	if isShared(keys) {
+		return newest(proven(keys, known))
+	}
 	if !mode.decides() {
 		return newest(keys)
 	}
@@ -168,7 +176,7 @@ func choose(keys []*keystore.Key, known []Mark, mode Mode) []*keystore.Key {
 		}
 		return picked
 	}
-	if there := those(func(m Mark) bool { return m.Presence == dns.There }); len(there) > 0 {
+	if there := proven(keys, known); len(there) > 0 {
 		return newest(there)
 	}
 	if before := those(func(m Mark) bool { return m.Active != None }); len(before) > 0 {

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"slices"
+	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
@@ -52,11 +53,31 @@ func (b *Book) use(domain string) {
 	b.revision.Add(1)
 }
 
-// learn takes the clear answers of the DNS about keys of a domain, and logs what
-// follows from them. They count all at once, so that the order in which the keys were
-// asked for makes no difference.
-func (b *Book) learn(domain string, keys []*keystore.Key, answers []dns.KeyAnswer) {
-	if !slices.ContainsFunc(answers, func(a dns.KeyAnswer) bool { return a.Presence != dns.Unknown }) {
+// answer is what is said of a key now, by the DNS or by another node.
+type answer struct {
+	dns.KeyAnswer
+	everywhere bool     // all name servers were asked
+	heard      *Finding // of another node; nil when this one has asked
+	asked      bool     // this one has, too, and there was no clear answer
+}
+
+// clear reports whether there is anything to learn.
+func (a answer) clear() bool { return a.Presence != dns.Unknown }
+
+// mark returns what is known of a key then.
+func (a answer) mark(m Mark, signs bool, now time.Time) Mark {
+	if a.heard != nil {
+		m, _ = m.take(*a.heard, signs, a.asked)
+		return m
+	}
+	return m.answered(a.Presence, a.everywhere, now)
+}
+
+// learn takes the clear answers about keys of a domain, and logs what follows from them.
+// They count all at once, so that the order in which the keys were asked for makes no
+// difference.
+func (b *Book) learn(domain string, keys []*keystore.Key, answers []answer) {
+	if !slices.ContainsFunc(answers, answer.clear) {
 		return
 	}
 	s := b.shard(domain)
@@ -72,28 +93,32 @@ func (b *Book) learn(domain string, keys []*keystore.Key, answers []dns.KeyAnswe
 	b.changed.Store(true)
 	b.revision.Add(1)
 	for i, key := range keys {
-		at := was.index(key)
-		if at < 0 || answers[i].Presence == dns.Unknown {
+		at, next := was.index(key), now.index(key)
+		if at < 0 || !answers[i].clear() {
 			continue
 		}
-		if before := was.marks[at].Presence; before != answers[i].Presence {
-			b.logPresence(now, key, before, answers[i])
+		if answers[i].heard == nil && next >= 0 {
+			b.news.add(now.marks[next].finding(key, fingerprintOf(key)))
+		}
+		before, after := was.marks[at].Presence, answers[i].Presence
+		if before != after && (next < 0 || now.marks[next].Presence == after) {
+			b.logPresence(now, key, before, answers[i].KeyAnswer)
 		}
 	}
 	b.logSigners(domain, was, now)
 }
 
 // learned returns the page with clear answers about the records of its keys.
-func (b *Book) learned(was *page, keys []*keystore.Key, answers []dns.KeyAnswer) *page {
+func (b *Book) learned(was *page, keys []*keystore.Key, answers []answer) *page {
 	marks := slices.Clone(was.marks)
 	proven := make(map[string]bool) // selectors of keys in the directory
 	for i, key := range keys {
 		at := was.index(key)
-		if at < 0 || answers[i].Presence == dns.Unknown {
+		if at < 0 || !answers[i].clear() {
 			continue
 		}
-		marks[at] = marks[at].answered(answers[i].Presence, b.now())
-		if answers[i].Presence == dns.There && slices.Contains(was.of.List(), was.list()[at]) {
+		marks[at] = answers[i].mark(marks[at], slices.Contains(was.signing, was.list()[at]), b.now())
+		if marks[at].Presence == dns.There && slices.Contains(was.of.List(), was.list()[at]) {
 			proven[key.Selector] = true
 		}
 	}

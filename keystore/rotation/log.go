@@ -36,6 +36,10 @@ func (b *Book) logPresence(now *page, key *keystore.Key, before dns.Presence, an
 	if want, err := record.ForKey(key.Signer.Public()); err == nil {
 		attrs = append(attrs, "value", want.String())
 	}
+	if key.Shared {
+		b.logUnproven(now, key, before, attrs)
+		return
+	}
 	hint := func(text string) []any { return append(attrs, "hint", text) }
 	switch {
 	case signs && before == dns.There:
@@ -47,5 +51,19 @@ func (b *Book) logPresence(now *page, key *keystore.Key, before dns.Presence, an
 		b.log.Warn("the record of a key is gone", attrs...)
 	default:
 		b.log.Info("key waits until its record is published", hint("publish it")...)
+	}
+}
+
+// logUnproven logs that the record of a shared key is not there. Of domains that anybody
+// may put into mail, that is nothing to tell all about: the message's own line says it.
+func (b *Book) logUnproven(now *page, key *keystore.Key, before dns.Presence, attrs []any) {
+	switch {
+	case before != dns.There:
+		b.log.Debug("the shared key waits until the domain publishes it", attrs...)
+	case len(now.signing) == 0:
+		b.log.Error("the record of the shared key is gone, so the domain has no key",
+			append(attrs, "hint", "have it published again")...)
+	default:
+		b.log.Warn("the record of a shared key is gone", attrs...)
 	}
 }

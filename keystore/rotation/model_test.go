@@ -64,9 +64,9 @@ const modelDomain = "a.example"
 var modelSelectors = []string{"s1", "s2", "s3"}
 
 func (m *model) start(marks map[fingerprint]Mark) {
-	m.book = newBook(nil, On, "", slog.New(slog.DiscardHandler))
+	m.book = newBook(nil, On, State{}, slog.New(slog.DiscardHandler))
 	m.book.now = func() time.Time { return m.now }
-	m.book.remembered.Store(&marks)
+	m.book.remembered.Store(&memory{marks: marks})
 	m.snapshot, m.page = nil, nil
 	m.load()
 	m.book.remembered.Store(nil)
@@ -191,7 +191,7 @@ func (m *model) name(key *keystore.Key) string {
 // check asks the DNS about each key.
 func (m *model) check() {
 	m.note("check")
-	answers := make([]dns.KeyAnswer, len(m.page.list()))
+	answers := make([]answer, len(m.page.list()))
 	for i, key := range m.page.list() {
 		if m.dnsFails {
 			continue // no clear answer, so nothing is learned

@@ -1,20 +1,18 @@
 package rotation
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/keystore/place"
 )
 
 // Order is a key that a rotation makes.
@@ -33,26 +31,20 @@ type notes struct {
 	stopped, gone map[string]time.Time
 }
 
-// notesFile is in the folder of the domain. The name is hidden from the layouts.
-const notesFile = ".rotation"
-
-// readNotes returns the notes of a domain, empty ones where there are none.
-func readNotes(dir, domain string) (notes, error) {
-	path := filepath.Join(dir, domain, notesFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return notes{}, nil
-	}
-	if err != nil {
-		return notes{}, fmt.Errorf("reading %s: %w", path, finding.FileHint(err, path))
+// readNotes returns the notes of a domain and their revision, empty ones where there are
+// none.
+func readNotes(ctx context.Context, keys place.Place, domain string) (notes, string, error) {
+	data, revision, err := keys.Notes(ctx, domain)
+	if err != nil || len(data) == 0 {
+		return notes{}, revision, err
 	}
 	n, err := parseNotes(data)
 	if err != nil {
-		return notes{}, finding.WithHint(fmt.Errorf("reading %s: it is damaged: %w", path, err),
-			"remove it, the rotation then goes on from what the DNS says")
+		return notes{}, "", finding.WithHint(fmt.Errorf("reading %s: it is damaged: %w",
+			keys.NotesName(domain), err), "remove it, the rotation then goes on from what the DNS says")
 	}
 	n.there = true
-	return n, nil
+	return n, revision, nil
 }
 
 // parseNotes reads notes in this format or, where they begin with a brace, in the
@@ -99,22 +91,24 @@ func (n notes) add(m Mark, key *keystore.Key) Mark {
 type Notebook struct {
 	Keys    []Answered // the oldest first
 	Orders  []Order    // keys that are to be made, or were
-	Noted   bool       // there are notes on disk
+	Noted   bool       // there are notes
 	ordered time.Time
 	look    Look
 	domain  string
+	// revision of the notes as they were read or written last.
+	revision string
 }
 
 // Open asks about the keys of a domain as Domain does, and opens its notes. The
 // error says that they cannot be read.
 func (l Look) Open(ctx context.Context, domain string, keys []*keystore.Key) (*Notebook, error) {
-	noted, err := readNotes(l.Dir, domain)
+	noted, revision, err := readNotes(ctx, l.Place, domain)
 	if err != nil {
 		return nil, err
 	}
 	return &Notebook{
 		Keys: l.domain(ctx, noted, keys), Orders: noted.orders, Noted: noted.there, ordered: noted.ordered,
-		look: l, domain: domain,
+		look: l, domain: domain, revision: revision,
 	}, nil
 }
 
@@ -166,28 +160,47 @@ func (b *Notebook) decide(marks []Mark) {
 	}
 }
 
-// Write keeps the notes. Who may read the keys may read them.
-func (b *Notebook) Write() error {
+// ErrOther says that another rotation of a domain is under way.
+var ErrOther = errors.New("another rotation has begun in the meantime")
+
+// Write keeps the notes. Who may read the keys may read them. The error is ErrOther if
+// somebody else has written some since they were opened.
+func (b *Notebook) Write(ctx context.Context) error {
+	var text bytes.Buffer
+	fmt.Fprintln(&text, stateHeader)
+	for _, key := range b.Keys {
+		if m := (Mark{Stopped: key.Mark.Stopped, Gone: key.Mark.Gone}); m != (Mark{}) {
+			writeMark(&text, key.Key, m)
+		}
+	}
+	for _, o := range b.Orders {
+		fmt.Fprintf(&text, "make %s %s %s %d %d\n", b.domain, o.Selector, o.Algorithm, o.Bits, At(b.ordered))
+	}
 	b.Noted = true
-	return keystore.WriteBeside(b.look.Dir, b.domain, notesFile, func(w *bufio.Writer) {
-		fmt.Fprintln(w, stateHeader)
-		for _, key := range b.Keys {
-			if m := (Mark{Stopped: key.Mark.Stopped, Gone: key.Mark.Gone}); m != (Mark{}) {
-				writeMark(w, key.Key, m)
-			}
-		}
-		for _, o := range b.Orders {
-			fmt.Fprintf(w, "make %s %s %s %d %d\n", b.domain, o.Selector, o.Algorithm, o.Bits, At(b.ordered))
-		}
-	})
+	return b.replace(ctx, text.Bytes())
 }
 
 // End removes the notes: the rotation is over.
-func (b *Notebook) End() error {
-	path := filepath.Join(b.look.Dir, b.domain, notesFile)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing %s: %w", path, finding.FileHint(err, filepath.Dir(path)))
+func (b *Notebook) End(ctx context.Context) error {
+	if err := b.replace(ctx, nil); err != nil {
+		return err
 	}
 	b.Noted, b.Orders = false, nil
 	return nil
+}
+
+func (b *Notebook) replace(ctx context.Context, text []byte) error {
+	revision, err := b.look.Place.WriteNotes(ctx, b.domain, text, b.revision)
+	switch {
+	case errors.Is(err, keystore.ErrConflict):
+		return Other(b.domain)
+	case err == nil:
+		b.revision = revision
+	}
+	return err
+}
+
+// Other is ErrOther for a domain.
+func Other(domain string) error {
+	return finding.WithHint(fmt.Errorf("%s: %w", domain, ErrOther), "see how far it is with --status")
 }

@@ -70,10 +70,13 @@ func (p *page) has(key *keystore.Key, presence dns.Presence) bool {
 
 // signers returns the keys that sign, or why there is none.
 func (p *page) signers() ([]*keystore.Key, error) {
-	if len(p.signing) == 0 {
-		return nil, p.of.Err()
+	switch {
+	case len(p.signing) > 0:
+		return p.signing, nil
+	case isShared(p.of.List()):
+		return nil, p.unproven()
 	}
-	return p.signing, nil
+	return nil, p.of.Err()
 }
 
 // selectors names the selectors that sign.

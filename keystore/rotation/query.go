@@ -8,6 +8,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/place"
 	"signpost/keystore/record"
 )
 
@@ -23,9 +24,11 @@ type Answered struct {
 type Asker func(ctx context.Context, name string, want record.DKIM) dns.KeyAnswer
 
 // Everywhere asks all name servers, as a Checker does about new keys.
-func Everywhere(resolver *dns.Resolver) Asker {
+func Everywhere(resolver *dns.Resolver) Asker { return everywhereWithin(resolver, resolver.Patience) }
+
+func everywhereWithin(resolver *dns.Resolver, patience time.Duration) Asker {
 	return func(ctx context.Context, name string, want record.DKIM) dns.KeyAnswer {
-		return resolver.KeyEverywhere(ctx, name, want, resolver.Patience)
+		return resolver.KeyEverywhere(ctx, name, want, patience)
 	}
 }
 
@@ -38,7 +41,7 @@ func Cached(source dns.Source) Asker {
 
 // Look is how to look at the keys of a domain without a signpostd that runs.
 type Look struct {
-	Dir     string // the key directory
+	Place   place.Place
 	Mode    Mode
 	Overlap time.Duration // that a record stays after its key stopped; 0 for Overlap
 	Ask     Asker
@@ -50,7 +53,7 @@ type Look struct {
 // answers. The error says that the notes of a rotation cannot be read; the keys are
 // then as if there were none.
 func (l Look) Domain(ctx context.Context, domain string, keys []*keystore.Key) ([]Answered, error) {
-	noted, err := readNotes(l.Dir, domain)
+	noted, _, err := readNotes(ctx, l.Place, domain)
 	return l.domain(ctx, noted, keys), err
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/place"
 	"signpost/keystore/record"
 )
 
@@ -55,14 +56,14 @@ func TestStateOfTheFirstVersion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		book, err := Open(store, On, state, log)
+		book, err := Open(store, On, State{state, "n1"}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return book
 	}
 	since := time.Unix(1_795_944_003, 0)
-	for _, v := range [][2]string{{stateHeader1, formerStateFile}, {stateHeader, stateFile}} {
+	for _, v := range [][2]string{{stateHeader1, formerStateFile}, {stateHeader, statePrefix + "n1"}} {
 		version, file := v[0], v[1]
 		book := open()
 		if text, err := os.ReadFile(filepath.Join(state, file)); err != nil || !strings.HasPrefix(string(text), version+"\n") {
@@ -92,14 +93,14 @@ func TestNotesOfTheFirstVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopped := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
-	look := Look{Dir: dir, Now: stopped.Add(time.Hour), Ask: func(_ context.Context, name string, _ record.DKIM) dns.KeyAnswer {
+	look := Look{Place: place.Directory(keystore.Options{Dir: dir}), Now: stopped.Add(time.Hour), Ask: func(_ context.Context, name string, _ record.DKIM) dns.KeyAnswer {
 		if strings.HasPrefix(name, "s2.") {
 			return dns.KeyAnswer{Presence: dns.There}
 		}
 		return dns.KeyAnswer{Presence: dns.Missing}
 	}}
 	for _, version := range []string{"{", stateHeader} {
-		if text, err := os.ReadFile(filepath.Join(dir, "example.org", notesFile)); err != nil || !strings.HasPrefix(string(text), version) {
+		if text, err := os.ReadFile(filepath.Join(dir, "example.org", keystore.NotesFile)); err != nil || !strings.HasPrefix(string(text), version) {
 			t.Fatalf("the notes are not of %q: %v\n%s", version, err, text)
 		}
 		book, err := look.Open(t.Context(), "example.org", snapshot.Keys("example.org"))
@@ -114,7 +115,7 @@ func TestNotesOfTheFirstVersion(t *testing.T) {
 		if s1.Stage != Retiring || !s1.Since.Equal(stopped) || s1.Mark.Gone != At(time.Date(2026, 11, 9, 10, 0, 0, 0, time.UTC)) || s2.Stage != Active {
 			t.Errorf("%s: %s is %s since %v, gone %v; %s is %s", version, s1.Selector, s1.Stage, s1.Since, s1.Mark.Gone.Time(), s2.Selector, s2.Stage)
 		}
-		if err := book.Write(); err != nil {
+		if err := book.Write(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,15 +128,15 @@ func TestNotesBelongToTheOwnerOfTheKeys(t *testing.T) {
 	if err := os.Chown(dir, 65532, 65532); err != nil {
 		t.Fatal(err)
 	}
-	book, err := Look{Dir: dir, Now: time.Now()}.Open(t.Context(), "a.example", nil)
+	book, err := Look{Place: place.Directory(keystore.Options{Dir: dir}), Now: time.Now()}.Open(t.Context(), "a.example", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	book.Order([]Order{{"s2", keystore.RSA, 2048}})
-	if err := book.Write(); err != nil {
+	if err := book.Write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(filepath.Join(dir, "a.example", notesFile))
+	info, err := os.Stat(filepath.Join(dir, "a.example", keystore.NotesFile))
 	if err != nil {
 		t.Fatal(err)
 	}

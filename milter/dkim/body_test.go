@@ -121,7 +121,7 @@ func TestAllShortBodies(t *testing.T) {
 func TestRandomBodies(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(6376, 8463))
-	for range 5000 {
+	for range 1500 {
 		body := make([]byte, random.IntN(1<<random.IntN(15)))
 		text := random.IntN(40)
 		for i := range body {
@@ -167,12 +167,12 @@ func TestLongRuns(t *testing.T) {
 		{" ", "x", " x\r\n"},
 		{" \r\n", "", ""},
 		{"\r\n", "", ""},
-		{"\r\n", "x", strings.Repeat("\r\n", 5<<20) + "x\r\n"},
+		{"\r\n", "x", strings.Repeat("\r\n", 1<<19) + "x\r\n"},
 	} {
-		body := []byte(strings.Repeat(c.run, 10<<20/len(c.run)) + c.after)
+		body := []byte(strings.Repeat(c.run, 1<<20/len(c.run)) + c.after)
 		want := sha256.Sum256([]byte(c.want))
 		if got := bodyHash(Relaxed, body, 65535); !bytes.Equal(got, want[:]) {
-			t.Errorf("10 MiB of %q, then %q: not the hash of %d octets", c.run, c.after, len(c.want))
+			t.Errorf("a MiB of %q, then %q: not the hash of %d octets", c.run, c.after, len(c.want))
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestPlain(t *testing.T) {
 func TestSqueeze(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
-	for range 200_000 {
+	for range 50_000 {
 		var in [10]byte
 		for i := range in {
 			in[i] = "  \t\t\r\na\x00\x80\xff"[random.IntN(10)]

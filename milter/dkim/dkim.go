@@ -55,7 +55,7 @@ func (r *Recipe) NewMessage() *Message {
 // Reset forgets the message, whatever its state.
 func (m *Message) Reset() {
 	m.header.reset(len(m.recipe.names))
-	m.names = emptied(m.names)
+	m.names = emptied(m.names, mostFields)
 	for i := range m.signers {
 		m.signers[i].Signature = Signature{}
 	}
@@ -76,6 +76,15 @@ func (m *Message) Field(name, value []byte) {
 	}
 }
 
+// Grows returns about how many octets of memory Field would take for a field.
+// There is no other growth: small ones find room in what is kept.
+func (m *Message) Grows(name, value []byte) int {
+	if m.recipe.find(name) < 0 {
+		return 0
+	}
+	return m.header.grows(m.recipe.policy.Header, name, value)
+}
+
 // Begin ends the header. There must be a From field (RFC 6376, section 5.4),
 // and the signatures must be valid.
 func (m *Message) Begin(signatures ...Signature) error {
@@ -87,6 +96,7 @@ func (m *Message) Begin(signatures ...Signature) error {
 		return finding.WithHint(errors.New("the message has no From field"),
 			"DKIM must sign it (RFC 6376 section 5.4), so the sender has to add one")
 	}
+	m.signers = m.signers[:0] // after one that failed
 	for _, s := range signatures {
 		if err := m.sign(s); err != nil {
 			return err
@@ -127,6 +137,8 @@ func (m *Message) Write(chunk []byte) (int, error) {
 // signature, in their order: everything after the colon, beginning with a
 // space, folded with CRLF TAB, without a final CRLF. It must go into the
 // message as it is. Sign may be called once, and nothing written after it.
+// Where a signature cannot be made its value is empty; the error is of the first
+// such, and the values of the others are good.
 func (m *Message) Sign(now time.Time) ([]string, error) {
 	switch m.state {
 	case inHeader:
@@ -148,13 +160,14 @@ func (m *Message) Sign(now time.Time) ([]string, error) {
 		bodyHash = m.simple.sum(Simple)
 	}
 	values := make([]string, 0, len(m.signers))
+	var failed error
 	for i := range m.signers {
 		s := &m.signers[i]
 		value, err := s.sign(&m.field, &m.recipe.policy, m.names, now, bodyHash)
-		if err != nil {
-			return nil, fmt.Errorf("signing for %s with selector %s: %w", s.Domain, s.Selector, err)
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("signing for %s with selector %s: %w", s.Domain, s.Selector, err)
 		}
 		values = append(values, value)
 	}
-	return values, nil
+	return values, failed
 }

@@ -119,11 +119,11 @@ func TestLargeHeaders(t *testing.T) {
 	from := Field{"From", " a@example.org"}
 	body := []byte("x\r\n")
 	for _, header := range [][]Field{
-		{from, {"Subject", strings.Repeat(" 0123456\n", 1<<20/9) + " end"}},
-		{from, {"Subject", strings.Repeat("x", 1<<20)}},
-		{from, {"Subject", "a" + strings.Repeat(" \t", 1<<19) + "b"}},
-		{from, {"Subject", strings.Repeat("\n ", 1<<19)}},
-		append(slices.Repeat([]Field{{"X-Some", " thing"}}, 100_000), from),
+		{from, {"Subject", strings.Repeat(" 0123456\n", 1<<18/9) + " end"}},
+		{from, {"Subject", strings.Repeat("x", 1<<18)}},
+		{from, {"Subject", "a" + strings.Repeat(" \t", 1<<17) + "b"}},
+		{from, {"Subject", strings.Repeat("\n ", 1<<17)}},
+		append(slices.Repeat([]Field{{"X-Some", " thing"}}, 20_000), from),
 		append(slices.Repeat([]Field{{"To", " b@example.org"}}, 1000), from),
 	} {
 		for _, c := range []Canonicalization{Simple, Relaxed} {

@@ -35,6 +35,9 @@ func (p *Policy) recipe() *Recipe {
 	return r
 }
 
+// Signs reports whether fields with the name are signed.
+func (r *Recipe) Signs(name []byte) bool { return r.find(name) >= 0 }
+
 // find returns where the name of a field is in names, or -1 if it is not to be
 // signed. White space before the colon does not count (RFC 5322, section 4.5).
 func (r *Recipe) find(name []byte) int {

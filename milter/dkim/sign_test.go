@@ -175,6 +175,42 @@ func TestSignErrors(t *testing.T) {
 	}
 }
 
+// A key that fails takes no other signature with it.
+func TestSignWithoutOne(t *testing.T) {
+	t.Parallel()
+	good, bad := edSignature(t), rsaSignature(t)
+	bad.Key = broken{public: bad.Key.Public(), err: errors.New("token removed")}
+	m, err := newMessage(testHeader(), []signature{bad, good})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := m.Sign(time.Now())
+	wantError(t, err, "signing for example.org with selector rsa: token removed")
+	if len(values) != 2 || values[0] != "" {
+		t.Fatalf("got %q", values)
+	}
+	verify(t, testHeader(), nil, values[1], good)
+
+	// Names that cannot be used are found before, and other ones can be tried.
+	m.Reset()
+	for _, f := range testHeader() {
+		m.Field([]byte(f.Name), []byte(f.Value))
+	}
+	unnamed := good.Signature
+	unnamed.Domain = ""
+	if err := m.Begin(good.Signature, unnamed); err == nil {
+		t.Fatal("a signature without a domain")
+	}
+	if err := m.Begin(good.Signature); err != nil {
+		t.Fatal(err)
+	}
+	values, err = m.Sign(time.Now())
+	if err != nil || len(values) != 1 {
+		t.Fatalf("got %q, %v", values, err)
+	}
+	verify(t, testHeader(), nil, values[0], good)
+}
+
 func TestNewMessageErrors(t *testing.T) {
 	t.Parallel()
 	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -3,7 +3,9 @@ package status
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -57,15 +60,16 @@ func TestBrowser(t *testing.T) {
 	}
 
 	source := sourceOf(someDomains())
-	source.NotReady = func() ([]string, int) { return []string{"missing.example: no key"}, 1 }
+	source.unready([]string{"it stops"}, Unsignable{"missing.example", "no key"})
 	source.Invalid = func() []string {
 		return []string{`key /etc/opendkim/keys/a b.private: "a b" is no domain; hint: name the file <domain>.private`}
 	}
 	recorder := recorderOf(source, 0)
 	someMail(recorder)
+	recorder.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.FromMultiple, Action: milter.Reject, Author: "example.org"}})
 	some := serve(t, source, recorder).URL
 	bad := sourceOf(hostile())
-	bad.NotReady = func() ([]string, int) { return []string{hostile()[0].Name, hostile()[2].Name}, 2 }
+	bad.unready([]string{hostile()[0].Name}, Unsignable{hostile()[2].Name, hostile()[0].Name})
 	bad.Invalid = func() []string { return []string{hostile()[0].Name} }
 	badMail := recorderOf(bad, 0)
 	badMail.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.NoKey, Author: hostile()[0].Name, Err: errors.New(hostile()[0].Name)},
@@ -80,20 +84,22 @@ func TestBrowser(t *testing.T) {
 		dark      bool
 		noScript  bool
 	}{
-		{"light", some, 1200, false, false},
-		{"dark", some, 1200, true, false},
-		{"phone-light", some, 360, false, false},
-		{"phone-dark", some, 320, true, false},
-		{"no-script", some, 1200, false, true},
-		{"hostile", hurt, 1200, false, false},
+		{"light", some, 1280, false, false},
+		{"dark", some, 1280, true, false},
+		{"phone", some, 390, false, false},
+		{"narrow", some, 320, true, false},
+		{"domain", some + "/?domain=example.org", 1280, true, false},
+		{"domain-phone", some + "/?domain=example.org", 390, false, false},
+		{"no-script", some, 1280, false, true},
+		{"hostile", hurt, 1280, false, false},
 		{"hostile-phone", hurt, 320, true, false},
-		{"thousand", many + "/?limit=1000", 1200, false, false},
-		{"search-phone", many + "/?q=d00077", 360, false, false},
+		{"hostile-domain", hurt + "/?" + url.Values{"domain": {hostile()[0].Name}}.Encode(), 320, false, false},
+		{"many-phone", many + "/?limit=300&show=active", 390, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tab, cancel := chromedp.NewContext(main)
 			defer cancel()
-			tab, cancel = context.WithTimeout(tab, 20*time.Second)
+			tab, cancel = context.WithTimeout(tab, time.Minute)
 			defer cancel()
 			var complaints []string
 			chromedp.ListenTarget(tab, func(event any) {
@@ -102,6 +108,8 @@ func TestBrowser(t *testing.T) {
 					complaints = append(complaints, e.ExceptionDetails.Error())
 				case *runtime.EventConsoleAPICalled:
 					complaints = append(complaints, fmt.Sprint(e.Type, e.Args))
+				case *cdplog.EventEntryAdded: // as of what the CSP forbids
+					complaints = append(complaints, e.Entry.Text)
 				}
 			})
 			scheme := "light"
@@ -109,10 +117,12 @@ func TestBrowser(t *testing.T) {
 				scheme = "dark"
 			}
 			var scrolled, width int64
-			var title, background, badge string
-			var screenshot []byte
+			var title, background, badge, now string
+			var poor []string
 			err := chromedp.Run(tab,
+				cdplog.Enable(),
 				chromedp.EmulateViewport(test.width, 800),
+				emulation.SetTimezoneOverride("Asia/Kathmandu"),
 				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
 				emulation.SetScriptExecutionDisabled(test.noScript),
 				chromedp.Navigate(test.url),
@@ -120,14 +130,21 @@ func TestBrowser(t *testing.T) {
 				chromedp.Evaluate("document.documentElement.clientWidth", &width),
 				chromedp.Evaluate("getComputedStyle(document.body).backgroundColor", &background),
 				chromedp.Evaluate("getComputedStyle(document.querySelector('.badge')).borderRadius", &badge),
+				chromedp.Evaluate("document.querySelector('header time').innerText + document.querySelector('header [data-zone]').innerText", &now),
+				chromedp.Evaluate(poorContrast, &poor),
 				chromedp.Title(&title),
-				chromedp.FullScreenshot(&screenshot, 100),
 			)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(t.ArtifactDir(), test.name+".png"), screenshot, 0o644); err != nil {
-				t.Error(err)
+			if flag.Lookup("test.artifacts").Value.String() == "true" {
+				var screenshot []byte
+				if err := chromedp.Run(tab, chromedp.FullScreenshot(&screenshot, 100)); err != nil {
+					t.Error(err)
+				}
+				if err := os.WriteFile(filepath.Join(t.ArtifactDir(), test.name+".png"), screenshot, 0o644); err != nil {
+					t.Error(err)
+				}
 			}
 			if scrolled > width {
 				t.Errorf("the page is %d wide in a window of %d", scrolled, width)
@@ -142,34 +159,44 @@ func TestBrowser(t *testing.T) {
 			if background != want || badge != "16px" {
 				t.Errorf("the style does not apply: background %s, want %s", background, want)
 			}
-			if len(complaints) > 0 {
-				t.Error(complaints)
+			want = "2026-11-25 17:45:30Asia/Katmandu"
+			if test.noScript {
+				want = "2026-11-25 12:00:30ZUTC"
+			}
+			if now != want {
+				t.Errorf("the page says that it is %s, want %s", now, want)
+			}
+			for _, text := range append(complaints, poor...) {
+				t.Error(text)
 			}
 		})
 	}
 
-	t.Run("contrast", func(t *testing.T) {
-		for _, scheme := range []string{"light", "dark"} {
-			tab, cancel := chromedp.NewContext(main)
-			var poor []string
-			err := chromedp.Run(tab,
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-				chromedp.Navigate(some),
-				chromedp.Evaluate(poorContrast, &poor))
-			cancel()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, text := range poor {
-				t.Errorf("%s: %s", scheme, text)
-			}
+	t.Run("zone", func(t *testing.T) {
+		tab, cancel := chromedp.NewContext(main)
+		defer cancel()
+		tab, cancel = context.WithTimeout(tab, time.Minute)
+		defer cancel()
+		var ticks, hours, checked string
+		err := chromedp.Run(tab,
+			emulation.SetTimezoneOverride("America/St_Johns"),
+			chromedp.Navigate(some+"/?domain=example.org"),
+			chromedp.Evaluate("[...document.querySelectorAll('.times text')].map((e) => e.textContent).join(' ')", &ticks),
+			chromedp.Evaluate("[...document.querySelectorAll('.hours time')].map((e) => e.textContent).join(' ')", &hours),
+			chromedp.Evaluate("document.querySelector('.meaning time:nth-of-type(1)').title", &checked),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ticks != "12:30 16:30 20:30 00:30 04:30" || hours != "2026-11-25 08:30" || checked != "2026-11-25 08:23:30" {
+			t.Errorf("ticks at %s, hours at %s, since %s", ticks, hours, checked)
 		}
 	})
 
 	t.Run("copy", func(t *testing.T) {
 		tab, cancel := chromedp.NewContext(main)
 		defer cancel()
-		tab, cancel = context.WithTimeout(tab, 20*time.Second)
+		tab, cancel = context.WithTimeout(tab, time.Minute)
 		defer cancel()
 		var name, value string
 		var hidden bool
@@ -229,7 +256,12 @@ const poorContrast = `(() => {
     if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || ["SCRIPT", "STYLE"].includes(e.tagName)) continue;
     const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push(ratio.toFixed(2) + " " + e.tagName + "." + e.className + " " + e.textContent.slice(0, 40));
+    if (ratio < 4.5) poor.push("contrast of " + ratio.toFixed(2) + ": " + e.tagName + "." + e.className + " " + e.textContent.slice(0, 40));
+  }
+  for (const e of document.querySelectorAll(".chart path:not(.grid)")) { // 1.4.11
+    const [a, b] = [light(parse(getComputedStyle(e).fill)), light(behind(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 3) poor.push("contrast of " + ratio.toFixed(2) + ": bars of " + e.getAttribute("class"));
   }
   return poor;
 })()`

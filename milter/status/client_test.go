@@ -22,10 +22,10 @@ func TestClient(t *testing.T) {
 	client := func(server *httptest.Server) *view.Client {
 		address := milter.AddressOf(server.Listener)
 		t.Cleanup(server.Close)
-		return view.NewClient(address, 10*time.Second)
+		return view.NewClient(address, time.Minute)
 	}
 	source := sourceOf(manyDomains(2500))
-	source.NotReady = func() ([]string, int) { return []string{"a.example: no key; hint: make one", "it stops"}, 1 }
+	source.unready([]string{"no key; hint: make one", "it stops"}, Unsignable{"a.example", "no key"})
 	recorder := recorderOf(source, 0)
 	server := serve(t, source, recorder)
 	running := client(server)
@@ -44,11 +44,14 @@ func TestClient(t *testing.T) {
 		t.Fatalf("got %+v, %v", overview, err)
 	}
 	what, hint := finding.Split(overview.Err())
-	if what != "a.example: no key\nit stops" || hint != "make one" {
+	if what != "no key\nit stops" || hint != "make one" {
 		t.Errorf("got %q, hint %q", what, hint)
 	}
+	if err := overview.Unsignable(); err == nil || err.Error() != "a.example: no key" {
+		t.Errorf("got %v", err)
+	}
 
-	closed := client(httptest.NewServer(NewHandler(source, recorder, nil, slog.New(slog.DiscardHandler))))
+	closed := client(httptest.NewServer(NewHandler(source, recorder, Access{}, slog.New(slog.DiscardHandler))))
 	_, err = closed.Overview(t.Context())
 	if what, hint := finding.Split(err); !strings.Contains(what, "it says 403 Forbidden: 127.0.0.1:") || hint != "its network is not in --allow-peers" {
 		t.Errorf("got %q, hint %q", what, hint)

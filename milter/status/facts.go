@@ -23,11 +23,10 @@ type Facts struct {
 	Started time.Time
 	Listen  []string // the milter sockets
 
-	Domains     []string // that must be signed
-	Rules       milter.Rules
-	Connections int // the most that the milter takes
+	Domains []string // that must be signed
+	Rules   milter.Rules
 
-	Store   *keystore.Store
+	Store   keystore.Source
 	Book    *rotation.Book
 	Checker *rotation.Checker // nil when the DNS is not asked
 	Server  *milter.Server
@@ -43,38 +42,28 @@ type Facts struct {
 
 // Source returns the facts as a handler and the metrics ask for them.
 func (f *Facts) Source() *Source {
-	return &Source{
-		Version:  f.Version,
-		RSA:      f.RSA,
-		Started:  f.Started,
-		Listen:   f.Listen,
-		NotReady: f.notReady,
-		Index:    f.currentIndex,
-		Domain:   f.domain,
-		Invalid:  f.invalid,
-		Sessions: f.Server.Sessions,
-		Refused:  f.Server.Counters().Refused,
-		Reloads:  f.Store.Reloads,
+	source := &Source{
+		Version:   f.Version,
+		RSA:       f.RSA,
+		Started:   f.Started,
+		Listen:    f.Listen,
+		Readiness: f.readiness,
+		Signs:     f.signs,
+		Index:     f.currentIndex,
+		Domain:    f.domain,
+		Invalid:   f.invalid,
+		Sessions:  f.Server.Sessions,
+		Refused:   f.Server.Counters().Refused,
+		Memory:    f.Server.Memory,
+		Reloads:   f.Store.Reloads,
+		Held:      f.Store.Held,
+		Answers:   f.Store.Answers,
+		AlsoSign:  f.alsoSign,
 	}
-}
-
-// notReady says which domains that must be signed cannot be, and whether the
-// milter takes connections.
-func (f *Facts) notReady() (reasons []string, unsignable int) {
-	if !f.Serving.Load() {
-		reasons = append(reasons, "the milter does not take connections: it starts or stops")
+	if f.Checker != nil {
+		source.Round, source.Findings = f.Checker.Round, f.Checker.WriteFindings
 	}
-	if open, _ := f.Server.Sessions(); open >= f.Connections {
-		reasons = append(reasons, finding.Text(finding.WithHint(
-			fmt.Errorf("the milter takes no more connections: %d are open", open), "raise --max-connections")))
-	}
-	for _, domain := range f.Domains {
-		if _, _, err := f.Rules.Keys(domain, f.Book.Signing); err != nil {
-			reasons = append(reasons, finding.Text(fmt.Errorf("%s: %w", domain, err)))
-			unsignable++
-		}
-	}
-	return reasons, unsignable
+	return source
 }
 
 // Known returns the domain whose keys or setting a message from an author
@@ -130,6 +119,9 @@ func (f *Facts) indexKeys(keys *keystore.Snapshot) {
 		var stages []rotation.Stage
 		now := time.Now()
 		for _, name := range names {
+			if f.candidate(name) {
+				continue // whoever sends mail chooses them
+			}
 			if !keys.Read(name) {
 				// To read all at once would take minutes: what is wrong shows as they are read.
 				if !yield(Summary{Name: name}) {

@@ -72,14 +72,32 @@ func sourceOf(domains []view.Domain) *Source {
 	})
 	return &Source{
 		Version: "1.2.3", RSA: "crypto/rsa", Started: noon.Add(-50 * time.Hour), Listen: []string{"inet:127.0.0.1:8891"},
-		NotReady: func() ([]string, int) { return nil, 0 },
+		Readiness: func() Readiness { return Readiness{} },
+		AlsoSign:  func() *view.AlsoSign { return nil },
+		Signs: func(name string) error {
+			if _, ok := byName[name]; !ok {
+				return keystore.ErrNoKey
+			}
+			return nil
+		},
 		Index:    func() *Index { return index },
 		Domain:   func(name string) (view.Domain, bool) { d, ok := byName[name]; return d, ok },
 		Sessions: func() (int, int64) { return 3, 17 },
 		Refused:  func() map[string]int64 { return map[string]int64{"peer": 2, "frame": 1} },
+		Memory:   func() (int, int) { return 12 << 20, 256 << 20 },
 		Reloads:  func() (int64, int64) { return 5, 1 },
 		Invalid:  func() []string { return nil },
+		Held:     func() keystore.Held { return keystore.Held{} },
+		Answers:  func() []keystore.Answers { return nil },
+		Round: func() rotation.Round {
+			return rotation.Round{Length: 90 * time.Minute, Domains: 4, Nodes: []string{"a", "b"}}
+		},
 	}
+}
+
+// unready is a source that can sign nothing, for these reasons and domains.
+func (s *Source) unready(down []string, domains ...Unsignable) {
+	s.Readiness = func() Readiness { return Readiness{down, domains} }
 }
 
 func recorderOf(source *Source, limit int) *Recorder {
@@ -111,7 +129,7 @@ func someMail(r *Recorder) {
 		r.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.UntrustedClient, Author: "example.org"},
 			Client: milter.Client{Addr: netip.MustParseAddr("203.0.113.9")}, QueueID: "4ZxY1k2Qaa"})
 	}
-	r.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.NoKey, TempFail: true, Author: "missing.example",
+	r.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.NoKey, Action: milter.TempFail, Author: "missing.example",
 		Err: errors.New("no key for missing.example, and its mail must be signed")},
 		Client: milter.Client{Local: true}, QueueID: "4ZxY1k2Qbb"})
 	r.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.NoKey, Author: "elsewhere.example"},
@@ -122,7 +140,7 @@ var localhost = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 func serve(t *testing.T, source *Source, recorder *Recorder) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(NewHandler(source, recorder, localhost, slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(NewHandler(source, recorder, Access{Peers: localhost}, slog.New(slog.DiscardHandler)))
 	t.Cleanup(server.Close)
 	return server
 }

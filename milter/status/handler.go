@@ -1,16 +1,16 @@
 package status
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation/peers"
+	"signpost/milter/status/view"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -21,15 +21,13 @@ const mostReasons = 20
 // handler answers requests.
 type handler struct {
 	*viewer
-	peers []netip.Prefix
-	page  *page
+	access Access
+	page   *page
 }
 
-// NewHandler returns the pages. Peers are the networks whose requests for more
-// than health and readiness are answered, for the pages name the domains and
-// the last clients. A request that comes by a unix socket always is.
-func NewHandler(source *Source, recorder *Recorder, peers []netip.Prefix, log *slog.Logger) http.Handler {
-	h := &handler{viewer: &viewer{source: source, recorder: recorder}, peers: peers, page: newPage()}
+// NewHandler returns the pages.
+func NewHandler(source *Source, recorder *Recorder, access Access, log *slog.Logger) http.Handler {
+	h := &handler{viewer: &viewer{source: source, recorder: recorder}, access: access, page: newPage()}
 	metrics := promhttp.HandlerFor(NewRegistry(source, recorder), promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelError),
 		ErrorHandling:       promhttp.ContinueOnError,
@@ -39,13 +37,20 @@ func NewHandler(source *Source, recorder *Recorder, peers []netip.Prefix, log *s
 	mux.HandleFunc("/healthz", h.health)
 	mux.HandleFunc("/readyz", h.ready)
 	mux.Handle("/metrics", h.guarded(metrics.ServeHTTP))
-	mux.Handle("/status.json", h.guarded(h.json))
 	mux.Handle("/{$}", h.guarded(h.html))
+	mux.Handle("/status.json", h.guarded(jsonOf(h.all)))
+	mux.Handle("/domains.csv", h.guarded(csvOf("domains", h.all, domainRows)))
+	mux.Handle("/keys.csv", h.guarded(csvOf("keys", h.all, keyRows)))
+	mux.Handle("/messages.json", h.guarded(jsonOf(h.day)))
+	mux.Handle("/messages.csv", h.guarded(csvOf("messages", h.day, dayRows)))
+	if source.Findings != nil {
+		mux.Handle(peers.Path, h.guarded(findingsOf(source.Findings)))
+	}
 	return h.careful(mux)
 }
 
 // careful allows only GET and HEAD, and sends a Content-Security-Policy that allows
-// nothing but what is in the page.
+// nothing but what is in the page. Who may not see the pages keeps no connection.
 func (h *handler) careful(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
@@ -55,6 +60,9 @@ func (h *handler) careful(next http.Handler) http.Handler {
 		head.Set("Referrer-Policy", "no-referrer")
 		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		head.Set("Cache-Control", "no-store")
+		if !h.access.peer(r) {
+			head.Set("Connection", "close")
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			head.Set("Allow", "GET, HEAD")
 			refuse(w, http.StatusMethodNotAllowed, errors.New("this only shows"), "use GET")
@@ -66,13 +74,26 @@ func (h *handler) careful(next http.Handler) http.Handler {
 
 func (h *handler) guarded(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !h.allowed(r.RemoteAddr) {
-			refuse(w, http.StatusForbidden, fmt.Errorf("%s may not see this", r.RemoteAddr),
-				"its network is not in --allow-peers")
-			return
+		if !h.refused(w, r) {
+			next(w, r)
 		}
-		next(w, r)
 	})
+}
+
+// refused reports whether a request may not have what names domains and clients, and
+// answers it then.
+func (h *handler) refused(w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case !h.access.peer(r):
+		refuse(w, http.StatusForbidden, fmt.Errorf("%s may not see this", r.RemoteAddr),
+			"its network is not in --allow-peers")
+	case !h.access.host(r):
+		refuse(w, http.StatusMisdirectedRequest, fmt.Errorf("%q is not a name of this server", plain(r.Host)),
+			"if it is, add it to --http-host")
+	default:
+		return false
+	}
+	return true
 }
 
 // refuse answers a request with an error.
@@ -80,36 +101,29 @@ func refuse(w http.ResponseWriter, code int, err error, advice string) {
 	http.Error(w, finding.Text(finding.WithHint(err, advice)), code)
 }
 
-// allowed reports whether a peer may see more than whether signpostd is ready.
-func (h *handler) allowed(remote string) bool {
-	peer, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return true // a unix socket: access is controlled by the permissions of its directory
+// mostFindings is how many nodes are answered at once: all findings of a hundred thousand
+// domains take a second to write.
+const mostFindings = 4
+
+// findingsOf answers other nodes.
+func findingsOf(write func(w io.Writer, since string) error) http.HandlerFunc {
+	places := make(chan struct{}, mostFindings)
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		default:
+			refuse(w, http.StatusServiceUnavailable, errors.New("other nodes are being answered"), "ask again")
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_ = write(w, r.URL.Query().Get("since")) // an error is that of the connection
 	}
-	addr := peer.Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(h.peers, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
 // health answers as long as the process lives.
 func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
-}
-
-func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	reasons, _ := h.source.NotReady()
-	if len(reasons) == 0 {
-		fmt.Fprintln(w, "ready")
-		return
-	}
-	w.WriteHeader(http.StatusServiceUnavailable)
-	if !h.allowed(r.RemoteAddr) {
-		fmt.Fprintln(w, "not ready")
-		return
-	}
-	for _, reason := range few(reasons) {
-		fmt.Fprintln(w, plain(reason))
-	}
 }
 
 func few(reasons []string) []string {
@@ -119,20 +133,21 @@ func few(reasons []string) []string {
 	return append(slices.Clip(reasons[:mostReasons]), fmt.Sprintf("and %d more", len(reasons)-mostReasons))
 }
 
-func (h *handler) json(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(h.view(asked(r, 1000))) // an error is that of the connection
+// all returns the domains that a program asks for, and all else.
+func (h *handler) all(r *http.Request) *view.View { return h.view(asked(r, mostDomains)) }
+
+// day returns the messages of the last 24 hours that a program asks for.
+func (h *handler) day(r *http.Request) *view.Day {
+	day := h.recorder.Steps(asked(r, mostDomains).domain)
+	return &day
 }
 
 func (h *handler) html(w http.ResponseWriter, r *http.Request) {
+	q := asked(r, mostRows)
+	shown := h.view(q)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	h.page.write(w, h.view(asked(r, 100)), r.FormValue("refresh") != "")
-}
-
-// clean returns a search text as names are written: in lower case, without white
-// space around it.
-func clean(query string) string {
-	return strings.ToLower(strings.TrimSpace(query[:min(len(query), 255)]))
+	if q.domain != "" && len(shown.Domains) == 0 {
+		w.WriteHeader(http.StatusNotFound)
+	}
+	h.page.write(w, shown, h.recorder.Steps(q.domain), q)
 }

@@ -20,8 +20,10 @@ type collector struct {
 	limit  int // keys that have metrics of their own, those that need attention first
 
 	keys, stage, made, checked, failing, apart *prometheus.Desc
-	ready, unsignable                          *prometheus.Desc
+	ready, unsignable, deferred                *prometheus.Desc
 	open, begun, refused, reloads, failed      *prometheus.Desc
+	held, storeUp, storeAge, round, nodes      *prometheus.Desc
+	memory, memoryLimit                        *prometheus.Desc
 	build                                      *prometheus.Desc
 }
 
@@ -49,23 +51,34 @@ func newCollector(source *Source, limit int) *collector {
 		failing: desc("key_check_failing",
 			"1 if the last query of the key's record had no clear answer, or its file cannot be used.", key...),
 		apart: desc("keys_shown", "Keys that have metrics of their own, those that need attention first."),
-		ready: desc("ready", "1 if all mail that must be signed can be."),
+		ready: desc("ready", "1 if mail can be signed, as /readyz says."),
 		unsignable: desc("domains_unsignable",
-			"Domains that must be signed and cannot be: their mail is deferred."),
-		open:  desc("sessions", "Open milter sessions."),
-		begun: desc("sessions_total", "Milter sessions begun."),
+			"Domains that have keys or must be signed and cannot be: their mail is deferred."),
+		deferred: desc("domain_unsignable", "1 for each of them, up to a bound.", "domain"),
+		open:     desc("sessions", "Open milter sessions."),
+		begun:    desc("sessions_total", "Milter sessions begun."),
 		refused: desc("connections_refused_total",
 			"Connections refused or closed for what the peer did, by reason.", "reason"),
-		reloads: desc("key_reloads_total", "Times the key directory was read again."),
-		failed:  desc("key_reload_failures_total", "Times that failed; the keys stay as they were."),
-		build:   desc("build_info", "1, with what the program was built of.", "version", "rsa", "goversion"),
+		memory:      desc("memory_bytes", "Memory taken for the headers of messages in transit."),
+		memoryLimit: desc("memory_limit_bytes", "The most that may be taken."),
+		reloads:     desc("key_reloads_total", "Times the key directory was read again."),
+		failed:      desc("key_reload_failures_total", "Times that failed; the keys stay as they were."),
+		held: desc("keys_held",
+			"Keys that stay in force though their files are missing, for their removal is not proven."),
+		storeUp:  desc("store_up", "1 if the store of keys answers.", "store"),
+		storeAge: desc("store_answer_age_seconds", "Time since the store of keys last answered.", "store"),
+		round: desc("dns_round_seconds",
+			"Time in which the DNS is asked once about each published key; 0 in the first round."),
+		nodes: desc("dns_nodes", "Nodes that divide the questions to the DNS, this one too."),
+		build: desc("build_info", "1, with what the program was built of.", "version", "rsa", "goversion"),
 	}
 }
 
 // Describe lists all metrics.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{c.keys, c.stage, c.made, c.checked, c.failing, c.apart, c.ready,
-		c.unsignable, c.open, c.begun, c.refused, c.reloads, c.failed, c.build} {
+		c.unsignable, c.deferred, c.open, c.begun, c.refused, c.memory, c.memoryLimit,
+		c.reloads, c.failed, c.held, c.storeUp, c.storeAge, c.round, c.nodes, c.build} {
 		out <- desc
 	}
 }
@@ -80,9 +93,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(c.build, 1, c.source.Version, c.source.RSA, goVersion())
 
-	reasons, unsignable := c.source.NotReady()
-	gauge(c.ready, number(len(reasons) == 0))
-	gauge(c.unsignable, float64(unsignable))
+	state := c.source.Readiness()
+	gauge(c.ready, number(len(state.Down) == 0))
+	gauge(c.unsignable, float64(len(state.Unsignable)))
+	for _, domain := range state.Unsignable[:min(len(state.Unsignable), c.limit)] {
+		gauge(c.deferred, 1, valid(domain.Domain))
+	}
 
 	open, begun := c.source.Sessions()
 	gauge(c.open, float64(open))
@@ -90,13 +106,28 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for why, n := range c.source.Refused() {
 		count(c.refused, n, why)
 	}
+	taken, limit := c.source.Memory()
+	gauge(c.memory, float64(taken))
+	gauge(c.memoryLimit, float64(limit))
 	reloads, failed := c.source.Reloads()
 	count(c.reloads, reloads)
 	count(c.failed, failed)
+	gauge(c.held, float64(c.source.Held().Keys))
+	for _, store := range c.source.Answers() {
+		gauge(c.storeUp, number(store.Err == nil), valid(store.Store))
+		if !store.Last.IsZero() {
+			gauge(c.storeAge, time.Since(store.Last).Seconds(), valid(store.Store))
+		}
+	}
+	if c.source.Round != nil {
+		round := c.source.Round()
+		gauge(c.round, round.Length.Seconds())
+		gauge(c.nodes, float64(len(round.Nodes)))
+	}
 
 	index := c.source.Index()
 	for _, stage := range rotation.Stages() {
-		gauge(c.keys, float64(index.stages[stage]), string(stage))
+		gauge(c.keys, float64(index.keys[stage]), string(stage))
 	}
 	shown := 0
 	for _, name := range index.names {

@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,13 +41,17 @@ func newPage() *page {
 	p.csp = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; "+
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", hash(p.css), hash(p.js))
 	p.template = template.Must(template.New("page").Funcs(template.FuncMap{
-		"plain":   plain,
-		"grouped": grouped,
-		"symbol":  symbol,
-		"reason":  reasonMeaning,
-		"stages":  rotation.Stages,
-		"hour":    func(v shown, h view.Hour, all bool) hourShown { return hourShown{v, h, all} },
-		"within":  func(v shown, d view.Domain) domainShown { return domainShown{v, d} },
+		"plain": plain, "grouped": grouped, "symbol": symbol, "mark": mark, "reason": reasonMeaning,
+		"stages": rotation.Stages, "stagesOf": stagesOf, "results": view.Results,
+		"relative": relative, "stamp": stamp,
+		"span":  func(from, to time.Time) string { return span(to.Sub(from)) },
+		"lasts": span,
+		"full":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
+		"hour":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
+		"clock": func(t time.Time) string { return t.UTC().Format("15:04") },
+		"of":    func(s view.Step, result view.Result) uint64 { return *s.Of(result) },
+		"add":   func(a, b int) int { return a + b },
+		"both":  func(v shown, part any) within { return within{v, part} },
 	}).Parse(read("page.html")))
 	return p
 }
@@ -62,75 +65,103 @@ func hash(s string) string {
 // shown is what the template works on.
 type shown struct {
 	*view.View
-	Style   template.CSS
-	Script  template.JS
-	Refresh bool
+	Style    template.CSS
+	Script   template.JS
+	Plot     *plot
+	question question
 }
 
-// hourShown and domainShown are what the parts of the template work on.
-type hourShown struct {
+// within is a part of the page, with the whole.
+type within struct {
 	View shown
-	Hour view.Hour
-	All  bool // of all domains, so an author is worth naming
+	Part any
 }
 
-type domainShown struct {
-	View   shown
-	Domain view.Domain
-}
-
-func (p *page) write(w io.Writer, v *view.View, refresh bool) {
+func (p *page) write(w io.Writer, v *view.View, day view.Day, q question) {
+	q.page = v.Page
 	var b bytes.Buffer // so that an error does not leave half a page
-	if err := p.template.Execute(&b, shown{v, template.CSS(p.css), template.JS(p.js), refresh}); err != nil {
+	err := p.template.Execute(&b, shown{v, template.CSS(p.css), template.JS(p.js), newPlot(day), q})
+	if err != nil {
 		fmt.Fprintf(w, "the page cannot be made: %v", err)
 		return
 	}
 	_, _ = w.Write(b.Bytes()) // an error is that of the connection
 }
 
-// Link is the page with one of its parameters changed: page or refresh.
-func (s shown) Link(name string, value any) string {
-	q := url.Values{}
-	set := func(name, value string) {
-		if value != "" {
-			q.Set(name, value)
+// Links to the same page with something else, each by its name.
+
+func (s shown) Here() string { return s.question.link() }
+
+func (s shown) Everything() string {
+	return question{page: 1, size: usualSize, again: s.question.again}.link()
+}
+
+func (s shown) OfDomain(name string) string {
+	return question{domain: name, page: 1, size: usualSize, again: s.question.again}.link()
+}
+
+func (s shown) Showing(what any) string {
+	q := s.question
+	q.query, q.show, q.page = "", fmt.Sprint(what), 1 // of all domains, as its number is
+	return q.link()
+}
+
+func (s shown) AtPage(page int) string {
+	q := s.question
+	q.page = page
+	return q.link()
+}
+
+func (s shown) Refreshing(again bool) string {
+	q := s.question
+	q.again = again
+	return q.link()
+}
+
+// Data is what follows the name of a file with the same, of as many domains as it can.
+func (s shown) Data() string {
+	q := s.question
+	q.page, q.size, q.again = 1, mostDomains, false
+	if q.domain != "" {
+		q.size = usualSize
+	}
+	return q.link()
+}
+
+// Refresh and Size are of the question.
+
+func (s shown) Refresh() bool { return s.question.again }
+
+func (s shown) Size() string {
+	if s.question.size == usualSize {
+		return ""
+	}
+	return fmt.Sprint(s.question.size)
+}
+
+// Records is how many records on this page are to be published.
+func (s shown) Records() (n int) {
+	for _, d := range s.Domains {
+		for _, k := range d.Keys {
+			if k.Publish {
+				n++
+			}
 		}
 	}
-	set("q", s.Query)
-	set("domain", s.Domain)
-	if s.Page > 1 {
-		q.Set("page", strconv.Itoa(s.Page))
-	}
-	if s.Refresh {
-		q.Set("refresh", "1")
-	}
-	q.Del(name)
-	set(name, fmt.Sprint(value))
-	return "?" + q.Encode()
+	return n
 }
 
-// Next and Previous are the numbers of the pages beside this one, 0 for none.
-func (s shown) Next() int {
-	if s.Page < s.Pages {
-		return s.Page + 1
+// Unanswered are the keys on this page of which the DNS gave no clear answer.
+func (s shown) Unanswered() (keys []view.Key) {
+	for _, d := range s.Domains {
+		for _, k := range d.Keys {
+			if k.Stage != rotation.Broken && k.Failure != "" {
+				keys = append(keys, k)
+			}
+		}
 	}
-	return 0
+	return keys
 }
-
-// Previous is the number of the page before, 0 for none.
-func (s shown) Previous() int { return s.Page - 1 }
-
-// When says a time relative to the view.
-func (s shown) When(t time.Time) string { return relative(t, s.Now) }
-
-// Age is how long the daemon has been signing.
-func (s shown) Age() string { return span(s.Now.Sub(s.Started)) }
-
-// Span says how long ago a time is.
-func (s shown) Span(t time.Time) string { return span(s.Now.Sub(t)) }
-
-// Stamp writes a time for machines and for those who want it exactly.
-func (s shown) Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // symbol stands beside the word of a stage, so that colour is not all there is.
 func symbol(s rotation.Stage) string {
@@ -149,6 +180,30 @@ func symbol(s rotation.Stage) string {
 	return "✕"
 }
 
+// mark stands beside the word of a result in the same way.
+func mark(r view.Result) string {
+	switch r {
+	case view.Signed:
+		return "✓"
+	case view.Unsigned:
+		return "–"
+	case view.Rejected:
+		return "✕"
+	}
+	return "▲"
+}
+
+// stagesOf returns the stages of a domain's keys, once each, that of the domain first.
+func stagesOf(d view.Domain) (all []rotation.Stage) {
+	for _, stage := range append([]rotation.Stage{d.Stage}, rotation.Stages()...) {
+		has := slices.ContainsFunc(d.Keys, func(k view.Key) bool { return k.Stage == stage })
+		if has && !slices.Contains(all, stage) {
+			all = append(all, stage)
+		}
+	}
+	return all
+}
+
 // reasonMeaning says in words why a message was or was not signed.
 func reasonMeaning(r milter.Reason, result view.Result) string {
 	switch r {
@@ -158,19 +213,31 @@ func reasonMeaning(r milter.Reason, result view.Result) string {
 		return "the client is neither logged in nor in the trusted networks"
 	case milter.HeaderTooLarge:
 		return "the header is larger than --max-header-bytes"
+	case milter.MemoryLimit:
+		return "the headers of all messages together take more than --max-memory"
 	case milter.FromMissing:
 		return "there is no From field"
+	case milter.LoginMismatch:
+		return "the login does not own the address in From (--sender-login-maps)"
 	case milter.FromMultiple:
 		return "the From fields name several domains"
 	case milter.FromInvalid:
 		return "the From field cannot be read"
+	case milter.FromAmbiguous:
+		return "programs read different author domains in the From field"
 	case milter.NoKey:
 		if result == view.TempFail {
 			return "the domain must be signed and has no key"
 		}
 		return "the author domain has no key here"
+	case milter.KeyUnknown:
+		return "the key store does not answer, so whether the domain has a key is not known"
 	case milter.KeyBroken:
 		return "the domain's key cannot be used"
+	case milter.RelayKey:
+		return "the author domain has no key, and the relay's own, which signs in its place, cannot be used"
+	case milter.LineTooLong:
+		return "a line is over 998 octets, which breaks the signature on delivery (--on-broken-later)"
 	case milter.SignFailed:
 		return "making the signature failed"
 	}

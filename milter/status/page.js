@@ -1,5 +1,18 @@
 "use strict";
-// Copying, and a refresh that stays where the reader is. Nothing else needs it.
+// Times in the reader's zone, copying, and a refresh that stays where the reader is.
+// Nothing else needs it.
+const form = (options) => new Intl.DateTimeFormat("sv", options);
+const full = form({dateStyle: "short", timeStyle: "medium"});
+const written = {clock: form({timeStyle: "short"}), hour: form({dateStyle: "short", timeStyle: "short"}), full};
+for (const element of document.querySelectorAll("time, [data-time]")) {
+  const time = new Date(element.dateTime ?? element.dataset.time);
+  const as = written[element.dataset.as];
+  if (as) element.textContent = as.format(time);
+  else element.title = full.format(time);
+}
+for (const zone of document.querySelectorAll("[data-zone]")) {
+  zone.textContent = full.resolvedOptions().timeZone.replaceAll("_", " ");
+}
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   const label = button.innerHTML;

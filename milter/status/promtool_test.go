@@ -30,6 +30,7 @@ func promtool(t *testing.T, input string, args ...string) {
 // metricsOf is a whole scrape.
 func metricsOf(t *testing.T) string {
 	source := sourceOf(someDomains())
+	source.unready(nil, Unsignable{"missing.example", "no key"})
 	recorder := recorderOf(source, 0)
 	someMail(recorder)
 	resp, body := get(t, serve(t, source, recorder).URL+"/metrics")
@@ -49,7 +50,7 @@ func TestMetrics(t *testing.T) {
 		`signpost_key_made_timestamp_seconds{algorithm="ed25519",domain="quiet.example",selector="k1"} 1.7`,
 		`signpost_key_checked_timestamp_seconds{algorithm="rsa",domain="example.org",selector="mail"} 1.7`,
 		`signpost_key_check_failing{algorithm="",domain="broken.example",selector=""} 1`,
-		`signpost_connections_refused_total{reason="frame"} 1`, "signpost_sessions 3", "signpost_sessions_total 17",
+		`signpost_connections_refused_total{reason="frame"} 1`, "signpost_sessions 3", "signpost_memory_bytes 1.2582912e+07", "signpost_memory_limit_bytes 2.68435456e+08", "signpost_sessions_total 17",
 		"signpost_key_reload_failures_total 1", "signpost_ready 1", "signpost_signing_seconds_count 1234", "go_goroutines", "process_cpu_seconds_total")
 	promtool(t, body, "check", "metrics")
 }
@@ -80,18 +81,22 @@ func TestMetricsOfHostileNames(t *testing.T) {
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	promtool(t, "", "check", "rules", alerts)
-	promtool(t, "", "test", "rules", "testdata/alerts.yaml")
+	promtool(t, "", "test", "rules", "testdata/alerts.yaml", "testdata/days.yaml")
 	rules, err := os.ReadFile(alerts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := os.ReadFile("testdata/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
+	tests := ""
+	for _, name := range []string{"testdata/alerts.yaml", "testdata/days.yaml"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests += string(text)
 	}
 	for _, match := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(string(rules), -1) {
-		if !strings.Contains(string(tests), "alertname: "+match[1]+"\n") {
-			t.Errorf("testdata/alerts.yaml does not test %s", match[1])
+		if !strings.Contains(tests, "alertname: "+match[1]+"\n") {
+			t.Errorf("no test in testdata of %s", match[1])
 		}
 	}
 	known(t, metricsOf(t), string(rules))

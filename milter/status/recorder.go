@@ -2,6 +2,7 @@ package status
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,9 +28,13 @@ type Recorder struct {
 	known      func(author string) (string, bool)
 	limit      int
 	now        func() time.Time
+	steady     func(now time.Time) int64 // seconds on a clock that nobody sets
+	began      int64                     // when counting did, on that clock
 	messages   *prometheus.CounterVec
 	signatures *prometheus.CounterVec
 	signing    prometheus.Histogram
+	long       *prometheus.CounterVec
+	lacking    prometheus.Counter
 
 	series atomic.Pointer[map[string]*series] // by domain; replaced as a whole
 	grow   sync.Mutex
@@ -46,10 +51,10 @@ type series struct {
 }
 
 type tally struct {
-	reason   milter.Reason
-	tempFail bool
-	total    prometheus.Counter
-	window   window
+	reason milter.Reason
+	action milter.Action
+	total  prometheus.Counter
+	window window
 }
 
 type signedBy struct {
@@ -66,9 +71,10 @@ func NewRecorder(limit int, known func(author string) (string, bool)) *Recorder 
 		limit = DefaultDomains
 	}
 	r := &Recorder{
-		known: known,
-		limit: limit,
-		now:   time.Now,
+		known:  known,
+		limit:  limit,
+		now:    time.Now,
+		steady: newSteady().at,
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_messages_total",
 			Help: "Messages by result and reason. The domain is that of the key or one that must be signed; " +
@@ -83,16 +89,26 @@ func NewRecorder(limit int, known func(author string) (string, bool)) *Recorder 
 			Help:    "Time to make the signatures of a message.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1},
 		}),
+		long: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "signpost_long_lines_total",
+			Help: "Messages with a line over 998 octets in the body or in a signed header field: Postfix breaks it, " +
+				"and the signature, on delivery.",
+		}, []string{"part"}),
+		lacking: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signpost_also_sign_missing_total",
+			Help: "Messages signed by their author domain alone, for the relay's own key (--also-sign) cannot be used.",
+		}),
 		none:  &series{domain: noDomain},
 		other: &series{domain: otherDomains},
 	}
+	r.began = r.steady(r.now())
 	r.series.Store(new(map[string]*series))
 	return r
 }
 
 // Collectors returns the metrics of messages.
 func (r *Recorder) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{r.messages, r.signatures, r.signing}
+	return []prometheus.Collector{r.messages, r.signatures, r.signing, r.long, r.lacking}
 }
 
 // Observe counts a message.
@@ -100,13 +116,25 @@ func (r *Recorder) Observe(o *milter.Outcome) {
 	if o.Reason == milter.Signed {
 		r.signing.Observe(o.Took.Seconds())
 	}
+	if o.Long != nil {
+		r.long.WithLabelValues(o.Long.Part()).Inc()
+	}
+	if o.AlsoErr != nil && o.Reason == milter.Signed {
+		r.lacking.Inc()
+	}
 	s := r.of(o)
+	now := r.now()
+	steady := r.steady(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tally(r, o)
 	t.total.Inc()
-	t.window.add(r.now(), o)
+	t.window.add(steady, now, o)
 	for _, key := range o.Keys {
+		if key.Domain != o.Keys[0].Domain { // the relay's, which is one domain
+			r.signatures.WithLabelValues(key.Domain, key.Selector, string(key.Algorithm)).Inc()
+			continue
+		}
 		s.signer(r, key.Selector, string(key.Algorithm)).Inc()
 	}
 }
@@ -152,11 +180,11 @@ func (r *Recorder) begin(domain string) *series {
 
 func (s *series) tally(r *Recorder, o *milter.Outcome) *tally {
 	for _, t := range s.tallies {
-		if t.reason == o.Reason && t.tempFail == o.TempFail {
+		if t.reason == o.Reason && t.action == o.Action {
 			return t
 		}
 	}
-	t := &tally{reason: o.Reason, tempFail: o.TempFail}
+	t := &tally{reason: o.Reason, action: o.Action}
 	t.total = r.messages.WithLabelValues(s.domain, string(t.result()), string(o.Reason))
 	s.tallies = append(s.tallies, t)
 	return t
@@ -164,8 +192,10 @@ func (s *series) tally(r *Recorder, o *milter.Outcome) *tally {
 
 func (t *tally) result() view.Result {
 	switch {
-	case t.tempFail:
+	case t.action == milter.TempFail:
 		return view.TempFail
+	case t.action == milter.Reject:
+		return view.Rejected
 	case t.reason == milter.Signed:
 		return view.Signed
 	}
@@ -187,39 +217,76 @@ func (s *series) signer(r *Recorder, selector, algorithm string) prometheus.Coun
 }
 
 // Hour returns what became of the messages of the last hour, of all domains.
-func (r *Recorder) Hour() view.Hour {
+func (r *Recorder) Hour() view.Counts { return r.counts((*window).lastHour, r.all()...) }
+
+// Day returns what became of those of the last 24 hours.
+func (r *Recorder) Day() view.Counts { return r.counts((*window).lastDay, r.all()...) }
+
+// OfDomain returns the same of one domain; apart says whether it is counted apart
+// from others.
+func (r *Recorder) OfDomain(domain string) (hour, day view.Counts, apart bool) {
+	all, apart := r.one(domain)
+	return r.counts((*window).lastHour, all...), r.counts((*window).lastDay, all...), apart
+}
+
+// Steps returns the last 24 hours of a domain, or of all when it is empty.
+func (r *Recorder) Steps(domain string) view.Day {
+	all, apart := r.all(), true
+	if domain != "" {
+		all, apart = r.one(domain)
+	}
 	now := r.now()
-	sum := view.Hour{}
-	for _, s := range *r.series.Load() {
-		sum = s.addTo(sum, now)
+	steady := r.steady(now)
+	// Times are those of the clock as it stands, if it was set since.
+	set := time.Duration(now.Unix()-steady) * time.Second
+	wall := func(steady int64) time.Time { return time.Unix(steady, 0).Add(set.Round(time.Minute)).UTC() }
+
+	day := view.Day{Domain: domain, Together: !apart, Since: wall(r.began), Step: step}
+	day.Steps = make([]view.Step, steps)
+	for _, s := range all {
+		s.addDay(day.Steps, steady)
 	}
-	sum = r.none.addTo(sum, now)
-	sum = r.other.addTo(sum, now)
-	sortHour(sum)
-	return sum
+	for i := range day.Steps {
+		day.Steps[i].Time = wall((steady/step + 1 + int64(i) - steps) * step)
+	}
+	return day
 }
 
-// DomainHour returns the same of one domain; apart says whether it is counted
-// apart from others.
-func (r *Recorder) DomainHour(domain string) (hour view.Hour, apart bool) {
-	s := (*r.series.Load())[domain]
-	if s == nil {
-		return view.Hour{}, len(*r.series.Load()) < r.limit
-	}
-	hour = s.addTo(view.Hour{}, r.now())
-	sortHour(hour)
-	return hour, true
+func (r *Recorder) all() []*series {
+	return append(slices.Collect(maps.Values(*r.series.Load())), r.none, r.other)
 }
 
-func (s *series) addTo(sum view.Hour, now time.Time) view.Hour {
+// one returns the series of a domain, if it has messages.
+func (r *Recorder) one(domain string) (all []*series, apart bool) {
+	have := *r.series.Load()
+	if s := have[domain]; s != nil {
+		return []*series{s}, true
+	}
+	return nil, len(have) < r.limit
+}
+
+func (r *Recorder) counts(of func(*window, int64) uint64, all ...*series) view.Counts {
+	steady := r.steady(r.now())
+	counts := view.Counts{}
+	for _, s := range all {
+		s.mu.Lock()
+		for _, t := range s.tallies {
+			if n := of(&t.window, steady); n > 0 {
+				counts = addCount(counts, view.Count{
+					Reason: t.reason, Result: t.result(), Messages: n, Last: t.window.last.example(),
+				})
+			}
+		}
+		s.mu.Unlock()
+	}
+	sortCounts(counts)
+	return counts
+}
+
+func (s *series) addDay(day []view.Step, steady int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.tallies {
-		if n := t.window.sum(now); n > 0 {
-			sum = addCount(sum, view.Count{
-				Reason: t.reason, Result: t.result(), Messages: n, Last: t.window.last.example(),
-			})
-		}
+		t.window.addDay(day, t.result(), steady)
 	}
-	return sum
 }

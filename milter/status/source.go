@@ -6,9 +6,12 @@
 package status
 
 import (
+	"io"
 	"runtime"
 	"time"
 
+	"signpost/keystore"
+	"signpost/keystore/rotation"
 	"signpost/milter/status/view"
 )
 
@@ -19,9 +22,9 @@ type Source struct {
 	RSA     string // which implementation makes RSA signatures
 	Started time.Time
 	Listen  []string // the milter sockets
-	// NotReady returns why mail that must be signed cannot be, one reason each;
-	// none when all is well. Unsignable is for how many domains that is so.
-	NotReady func() (reasons []string, unsignable int)
+	// Readiness returns what can be signed, and Signs why a domain cannot.
+	Readiness func() Readiness
+	Signs     func(domain string) error
 	// Index returns the domains as they are now. It is called often: it should
 	// return the one it made before as long as nothing has changed.
 	Index func() *Index
@@ -33,9 +36,22 @@ type Source struct {
 	Sessions func() (open int, begun int64)
 	// Refused returns how many connections were refused or closed, by why.
 	Refused func() map[string]int64
+	// Memory returns what messages in transit have taken, and the most that they may.
+	Memory func() (taken, limit int)
 	// Reloads returns how often the key directory was read again, and how often
 	// that failed.
 	Reloads func() (reloads, failed int64)
+	// Round returns how the records of all keys are asked for again and again; nil when the
+	// DNS is not asked.
+	Round func() rotation.Round
+	// Findings writes what the DNS said of the keys, for other nodes; nil likewise.
+	Findings func(w io.Writer, since string) error
+	// Held returns which keys stay in force though their files cannot be found.
+	Held func() keystore.Held
+	// Answers returns how the stores of keys answer that are reached over the network.
+	Answers func() []keystore.Answers
+	// AlsoSign returns what the relay's own domain signs; nil for nothing.
+	AlsoSign func() *view.AlsoSign
 }
 
 // goVersion is that of the runtime, such as go1.26.0.

@@ -10,15 +10,21 @@ import (
 	"signpost/milter/status/view"
 )
 
-// minutes of a window: an hour, the minute that runs included.
-const minutes = 60
+// What is counted goes back an hour by the minute, and a day by ten minutes. The step
+// that runs is one of them.
+const (
+	minutes = 60
+	steps   = 24 * 6
+	step    = 10 * 60 // seconds
+)
 
-// window counts messages by the minute and keeps the last of them. Whoever
-// uses it holds the lock of its series.
+// window counts messages of the last hour and day, and keeps the last of them. Times
+// are those of a steady clock, in seconds. Whoever uses it holds the lock of its series.
 type window struct {
-	counts [minutes]uint32
-	latest int64 // the minute of the last count, in minutes since 1970
-	last   last
+	hour       [minutes]uint32
+	day        [steps]uint32
+	minute, at int64 // the last ones in hour and day
+	last       last
 }
 
 // last is an Example before it is put into words, which most never are.
@@ -30,9 +36,10 @@ type last struct {
 	err    error
 }
 
-func (w *window) add(now time.Time, o *milter.Outcome) {
-	w.advance(now)
-	w.counts[w.latest%minutes]++
+func (w *window) add(steady int64, now time.Time, o *milter.Outcome) {
+	w.advance(steady)
+	w.hour[w.minute%minutes]++
+	w.day[w.at%steps]++
 	w.last = last{now, clipped(o.QueueID), clipped(o.Author), o.Client, o.Err}
 	if o.Reason != milter.Signed {
 		w.last.author = strings.Clone(w.last.author) // it may be a part of a long From field
@@ -40,23 +47,43 @@ func (w *window) add(now time.Time, o *milter.Outcome) {
 	w.last.client.Login = clipped(o.Client.Login)
 }
 
-// advance empties the minutes that have passed without a count. A clock that
-// was set back goes on in the minute it had.
-func (w *window) advance(now time.Time) {
-	minute := now.Unix() / 60
-	for m := max(w.latest, minute-minutes); m < minute; {
-		m++
-		w.counts[m%minutes] = 0
-	}
-	w.latest = max(w.latest, minute)
+// advance empties what has passed without a count.
+func (w *window) advance(steady int64) {
+	advance(w.hour[:], &w.minute, steady/60)
+	advance(w.day[:], &w.at, steady/step)
 }
 
-func (w *window) sum(now time.Time) (sum uint64) {
-	w.advance(now)
-	for _, n := range w.counts {
+func advance(counts []uint32, latest *int64, now int64) {
+	for i := max(*latest, now-int64(len(counts))); i < now; {
+		i++
+		counts[i%int64(len(counts))] = 0
+	}
+	*latest = max(*latest, now) // of two messages at once, the later may come first
+}
+
+func sum(counts []uint32) (sum uint64) {
+	for _, n := range counts {
 		sum += uint64(n)
 	}
 	return sum
+}
+
+func (w *window) lastHour(steady int64) uint64 {
+	w.advance(steady)
+	return sum(w.hour[:])
+}
+
+func (w *window) lastDay(steady int64) uint64 {
+	w.advance(steady)
+	return sum(w.day[:])
+}
+
+// addDay adds the counts of the last day to those of others, the oldest first.
+func (w *window) addDay(day []view.Step, result view.Result, steady int64) {
+	w.advance(steady)
+	for i := range day {
+		*day[i].Of(result) += uint64(w.day[(w.at+1+int64(i))%steps])
+	}
 }
 
 func (l *last) example() view.Example {
@@ -78,7 +105,7 @@ func clipped(s string) string {
 }
 
 // addCount adds the count of another window to those of the same reason and result.
-func addCount(h view.Hour, c view.Count) view.Hour {
+func addCount(h view.Counts, c view.Count) view.Counts {
 	i := slices.IndexFunc(h, func(have view.Count) bool {
 		return have.Reason == c.Reason && have.Result == c.Result
 	})
@@ -92,7 +119,7 @@ func addCount(h view.Hour, c view.Count) view.Hour {
 	return h
 }
 
-func sortHour(h view.Hour) {
+func sortCounts(h view.Counts) {
 	slices.SortFunc(h, func(a, b view.Count) int {
 		return cmp.Or(
 			cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Result, b.Result))

@@ -149,20 +149,12 @@ func authorDomain(fields []Field) (string, error) {
 	default:
 		return "", fmt.Errorf("the message has %d From fields, so no one author domain; receivers refuse it", len(from))
 	}
-	names, err := milter.AuthorDomains(from[0].Value)
+	author, _, err := milter.AuthorDomain([]string{from[0].Value})
 	if err != nil {
-		return "", fmt.Errorf("the From field cannot be read: %w", err)
+		return "", fmt.Errorf("there is no one author domain: %w", err)
 	}
-	author := ""
-	for _, name := range names {
-		domain, err := keystore.Domain(name)
-		if err != nil {
-			return "", fmt.Errorf("the From field: %w", err)
-		}
-		if author != "" && author != domain {
-			return "", fmt.Errorf("the From field has addresses in several domains: %s, %s", author, domain)
-		}
-		author = domain
+	if author, err = keystore.Domain(author); err != nil {
+		return "", fmt.Errorf("from field: %w", err)
 	}
 	return author, nil
 }

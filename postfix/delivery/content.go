@@ -107,34 +107,6 @@ func (m Mail) eightBit(c *postfix.Config, path Path) []finding.Finding {
 	return append(findings, f)
 }
 
-// declares8Bit returns the 8-bit Content-Transfer-Encoding of the message or of a
-// part of it, and where that stands. Postfix goes by what is declared, also where all
-// octets are ASCII.
-func (m Mail) declares8Bit() (where, encoding string) {
-	if f, ok := m.field("Content-Transfer-Encoding"); ok && is8Bit(f.Value) {
-		return f.Name, strings.TrimSpace(f.Value)
-	}
-	f, ok := m.field("Content-Type")
-	kind := strings.ToLower(strings.TrimSpace(f.Value))
-	if !ok || !strings.HasPrefix(kind, "multipart/") && !strings.HasPrefix(kind, "message/") {
-		return "", ""
-	}
-	number := m.BodyLine
-	for line := range bytes.Lines(m.Body) {
-		name, value, ok := strings.Cut(string(line), ":")
-		if ok && strings.EqualFold(name, "Content-Transfer-Encoding") && is8Bit(value) {
-			return fmt.Sprintf("part at line %d", number), strings.TrimSpace(value)
-		}
-		number++
-	}
-	return "", ""
-}
-
-func is8Bit(encoding string) bool {
-	encoding = strings.ToLower(strings.TrimSpace(encoding))
-	return encoding == "8bit" || encoding == "binary"
-}
-
 func (m Mail) eightBitField() (Field, bool) {
 	for _, f := range m.Header {
 		if m.signs(f.Name) && strings.ContainsFunc(f.Value, func(r rune) bool { return r > 0x7e }) {

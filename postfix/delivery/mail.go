@@ -25,6 +25,8 @@ type Mail struct {
 	// Signatures are the values of the DKIM-Signature fields that were made,
 	// and Domains their d=.
 	Signatures, Domains []string
+	// RelaxedHeader and RelaxedBody are the canonicalization.
+	RelaxedHeader, RelaxedBody bool
 	// Local says that it is submitted with sendmail(1).
 	Local bool
 	// SevenBit says that the next hop does not offer 8BITMIME.
@@ -44,9 +46,10 @@ type Field struct {
 // installed.
 func Predict(ctx context.Context, c *postfix.Config, m Mail) []finding.Finding {
 	path := PathOf(c)
-	findings := slices.Concat(m.arrival(c), m.lines(path), m.controls())
+	findings := slices.Concat(m.arrival(c), m.lines(c, path), m.controls())
 	if len(m.Signed) > 0 {
-		findings = slices.Concat(findings, m.eightBit(c, path), m.missing(c), m.others(), m.rewriting(ctx, c, path))
+		findings = slices.Concat(findings, m.eightBit(c, path), m.missing(c), m.relayAdds(c, path),
+			m.others(), m.rewriting(ctx, c, path), Replaced(c, m.signs), m.signatures(c))
 	}
 	return findings
 }
@@ -72,4 +75,6 @@ func (m Mail) has(name string) bool {
 
 // signs reports whether a field is in h=, be it only to keep it from being
 // added.
-func (m Mail) signs(name string) bool { return slices.Contains(m.Signed, strings.ToLower(name)) }
+func (m Mail) signs(name string) bool {
+	return slices.Contains(m.Signed, strings.ToLower(strings.TrimRight(name, " \t")))
+}

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"signpost/keystore/finding"
@@ -133,8 +134,8 @@ func (l *linter) filter() {
 		l.add(finding.Finding{Code: "postfix-filter-after", Level: finding.Note, Name: "content_filter",
 			What:   "mail is signed before it goes through " + way.ContentFilter,
 			Effect: "what the filter changes in header or body breaks the signature",
-			Fix: "leave smtpd_milters empty in main.cf, and in master.cf write -o " +
-				"smtpd_milters=" + l.wanted() + " under the smtpd that the filter hands mail back to"})
+			Fix: "name signpostd nowhere but, in master.cf, under the smtpd that the filter hands mail " +
+				"back to: -o smtpd_milters=" + l.wanted()})
 	}
 }
 
@@ -159,6 +160,26 @@ func (l *linter) rewriting() {
 			What:   "changes mail after signing: " + r.Shown(),
 			Effect: effect,
 			Fix:    "take out " + r.Name + ", and where the change is wanted make it before signing\n" + fix})
+	}
+}
+
+// relay looks at what a relay host does to mail.
+func (l *linter) relay() {
+	signs := func(name string) bool {
+		return slices.ContainsFunc(l.signed, func(field string) bool { return strings.EqualFold(field, name) })
+	}
+	for _, f := range delivery.Replaced(l.config, signs) {
+		f.Code = "postfix-relay-replaces"
+		l.add(f)
+	}
+	if l.also == "" {
+		return
+	}
+	for _, f := range delivery.Refused(l.config, 2, "let the relay's own domain sign only where there is no other "+
+		"signature\nSIGNPOST_ALSO_SIGN="+l.also+"=without-key") {
+		f.Code = "postfix-relay-refuses"
+		f.What += ": that of the author domain and that of " + l.also
+		l.add(f)
 	}
 }
 

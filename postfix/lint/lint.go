@@ -17,15 +17,22 @@ const anyMilter = "inet:signpostd:8891"
 // Check returns the findings, the gravest first, then in the order of a message's
 // way: what is read, who gets in, the milter, what comes after it. signpostd is
 // where that listens, as smtpd_milters has it; empty for not known: then the
-// milter that the configuration names is assumed to be signpostd.
-func Check(config *postfix.Config, signpostd string) []finding.Finding {
-	l := &linter{config: config, signpostd: signpostd}
+// milter that the configuration names is assumed to be signpostd, and of those that differ
+// from one listener to the other the one for submission. signed are the header
+// fields that it signs, and also the domain that signs beside that of the author, empty
+// for none.
+func Check(config *postfix.Config, signpostd string, signed []string, also string) []finding.Finding {
+	l := &linter{config: config, signpostd: signpostd, signed: signed, also: also}
+	if signpostd == "" {
+		l.signpostd = l.splitSigner()
+	}
 	for _, rule := range []func(){
 		l.reading, l.names,
 		l.openRelay, l.networks, l.submission, l.smuggling,
-		l.milterSet, l.milterListeners, l.milterList, l.milterAway, l.milterProtocol, l.milterChanges,
+		l.milterSet, l.milterListeners, l.split, l.milterList, l.verifiers, l.misplaced,
+		l.milterAway, l.milterProtocol, l.milterChanges,
 		l.sockets, l.mappings, l.bounces,
-		l.filter, l.rewriting, l.lines, l.conversion,
+		l.filter, l.signedAgain, l.rewriting, l.relay, l.lines, l.conversion,
 	} {
 		rule()
 	}
@@ -39,6 +46,8 @@ func Check(config *postfix.Config, signpostd string) []finding.Finding {
 type linter struct {
 	config    *postfix.Config
 	signpostd string // its address, or empty
+	signed    []string
+	also      string // the relay's own domain, where that signs too
 	findings  []finding.Finding
 }
 

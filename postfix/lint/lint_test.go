@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"signpost/keystore/finding"
+	"signpost/milter/dkim"
 	"signpost/postfix"
 )
 
@@ -64,7 +66,7 @@ func found(t *testing.T, mainCF, master, signpostd string) []string {
 		}
 	}
 	var out []string
-	for _, f := range Check(config, signpostd) {
+	for _, f := range Check(config, signpostd, dkim.DefaultSign(), "") {
 		out = append(out, string(f.Level)+" "+f.Code+" "+f.Name)
 		if f.What == "" || f.Effect == "" || f.Fix == "" || strings.HasSuffix(f.What, ".") {
 			t.Errorf("%+v lacks something", f)
@@ -72,6 +74,33 @@ func found(t *testing.T, mainCF, master, signpostd string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Amazon SES replaces two fields that are signed unless signpostd is told otherwise.
+func TestRelayThatReplacesFields(t *testing.T) {
+	t.Parallel()
+	config, err := postfix.ParseConfig("main.cf", []byte(main("relayhost = [email-smtp.us-east-1.amazonaws.com]:587")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		signed []string
+		want   string // the setting that is advised
+	}{
+		{dkim.DefaultSign(), "*,-Message-ID,-Date"},
+		{[]string{"From", "date", "Bounces-To"}, "*,-Date,-Bounces-To"},
+		{[]string{"From", "Subject"}, ""},
+	} {
+		got := ""
+		for _, f := range Check(config, ours, test.signed, "") {
+			if f.Code == "postfix-relay-replaces" && f.Level == finding.Fault && f.Name == "relayhost" {
+				_, got, _ = strings.Cut(f.Fix, "\nSIGNPOST_SIGN_HEADERS=")
+			}
+		}
+		if got != test.want {
+			t.Errorf("%q: the advice is %q, want %q", test.signed, got, test.want)
+		}
+	}
 }
 
 type check struct {
@@ -142,7 +171,7 @@ func TestMisspeltForPostconf(t *testing.T) {
 		t.Fatalf("no postconf: %v; hint: run make setup", err)
 	}
 	var got []string
-	for _, f := range Check(config, "") {
+	for _, f := range Check(config, "", dkim.DefaultSign(), "") {
 		if f.Code == "postfix-unknown-parameter" {
 			got = append(got, f.Name+" -> "+f.Fix)
 		}
@@ -386,7 +415,7 @@ func FuzzCheck(f *testing.F) {
 		if err != nil || config.AddMaster("master.cf", []byte(master)) != nil {
 			return
 		}
-		for _, found := range Check(config, milter) {
+		for _, found := range Check(config, milter, dkim.DefaultSign(), "") {
 			if found.Code == "" || found.Level == "" || found.Name == "" || found.What == "" || found.Effect == "" || found.Fix == "" {
 				t.Fatalf("%+v lacks something", found)
 			}

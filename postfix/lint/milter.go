@@ -91,10 +91,16 @@ func normal(address string) string {
 	return strings.ToLower(strings.TrimSuffix(host, ".")) + ":" + port
 }
 
+// port is that of an inet address, "" for another one.
+func (m milter) port() string {
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(m.address, "inet:"))
+	return port
+}
+
 // signer names the other program that usually signs at the address, "" for none
 // known.
 func (m milter) signer() string {
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(m.address, "inet:"))
+	port := m.port()
 	switch {
 	case strings.Contains(m.address, "opendkim") || port == "12301":
 		return "OpenDKIM"
@@ -125,6 +131,14 @@ func (l *linter) has(milters []milter) bool {
 	}
 	queue := l.config.Value("queue_directory")
 	return slices.ContainsFunc(milters, func(m milter) bool { return m.at(l.signpostd, queue) })
+}
+
+// isOther reports whether a milter is known to be another than signpostd, which is among
+// the milters too.
+func (l *linter) isOther(m milter) bool {
+	entrances := append(l.listeners(), l.pickup())
+	return l.signpostd != "" && !m.at(l.signpostd, l.config.Value("queue_directory")) &&
+		slices.ContainsFunc(entrances, func(s postfix.Service) bool { return l.has(l.milters(s)) })
 }
 
 // wanted is the address to give in advice.

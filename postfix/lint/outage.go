@@ -40,7 +40,7 @@ func (l *linter) milterList() {
 			l.add(finding.Finding{Code: "postfix-milter-two", Level: finding.Warning, Name: name,
 				What: "has two milters that sign: " + strings.Join(signers, " and "),
 				Effect: "each message gets a signature from both, and when one of the keys is " +
-					"out of date that one fails",
+					"out of date that one fails; unless one of them only verifies (Mode v of OpenDKIM)",
 				Fix: l.fix(s, name, l.wanted())})
 		} else if ours >= 0 && ours < len(list)-1 {
 			l.add(finding.Finding{Code: "postfix-milter-order", Level: finding.Note, Name: name,
@@ -84,6 +84,11 @@ func (l *linter) milterAway() {
 	const name = "milter_default_action"
 	l.eachSound(func(s postfix.Service, list string, m milter) {
 		action := l.setting(s, m, "default_action")
+		// Without a verifier or a spam filter mail may well come in.
+		known := []string{"accept", "quarantine", "reject"}
+		if l.isOther(m) && slices.Contains(known, strings.ToLower(action)) {
+			return
+		}
 		in, fix := name, l.fix(s, name, "tempfail")
 		if _, own := m.options["default_action"]; own {
 			in, fix = list, l.fix(s, list, m.address)

@@ -64,9 +64,9 @@ func (l *linter) names() {
 		case slices.Contains(milterNames(), name) || l.config.Refers(name):
 			continue
 		case strings.Contains(name, "milter"):
-			near = nearest(name, milterNames(), len(name))
+			near = finding.Nearest(name, milterNames(), len(name))
 		case !l.config.Knows(name) && !l.composed(name):
-			near = nearest(name, l.config.Known(), 2)
+			near = finding.Nearest(name, l.config.Known(), 2)
 		}
 		if near != "" {
 			value := l.config.Value(name)
@@ -98,15 +98,4 @@ func (l *linter) composed(name string) bool {
 		}
 	}
 	return postfix.HasWord(l.config.Value("smtpd_restriction_classes"), name)
-}
-
-// nearest returns the name that takes the fewest edits, and at most limit.
-func nearest(name string, names []string, limit int) string {
-	best := ""
-	for _, n := range names {
-		if d := finding.Distance(name, n); d <= limit && d > 0 {
-			best, limit = n, d-1
-		}
-	}
-	return best
 }

@@ -42,8 +42,8 @@ func (p *plan) milter() error {
 	return nil
 }
 
-// checkMilter takes the forms of Postfix: inet:host:port, unix:/path and
-// local:/path.
+// checkMilter takes the forms of Postfix: inet:host:port, unix:path and local:path. A
+// relative path starts at the queue directory, in a chroot and outside.
 func checkMilter(address string) error {
 	kind, rest, _ := strings.Cut(address, ":")
 	switch {
@@ -58,7 +58,7 @@ func checkMilter(address string) error {
 		if err == nil && host != "" && numberErr == nil && number > 0 && number < 1<<16 {
 			return nil
 		}
-	case (kind == "unix" || kind == "local") && strings.HasPrefix(rest, "/"):
+	case (kind == "unix" || kind == "local") && rest != "":
 		return nil
 	}
 	return finding.WithHint(fmt.Errorf("invalid milter address %q", address),

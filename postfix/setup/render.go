@@ -54,11 +54,11 @@ func renderPostconf(settings []postfix.Parameter) string {
 	for _, s := range settings {
 		switch {
 		case s.Unset:
-			unset = append(unset, shellQuote(s.Name))
+			unset = append(unset, ShellQuote(s.Name))
 		case s.Secret():
 			fmt.Fprintf(&b, "# %s\n", s.Shown())
 		default:
-			set = append(set, shellQuote(s.Name+"="+s.Value))
+			set = append(set, ShellQuote(s.Name+"="+s.Value))
 		}
 	}
 	for _, command := range []struct {
@@ -73,9 +73,9 @@ func renderPostconf(settings []postfix.Parameter) string {
 	return b.String()
 }
 
-// shellQuote makes one word of a text for sh(1). Single quotes keep all but
+// ShellQuote makes one word of a text for sh(1). Single quotes keep all but
 // themselves.
-func shellQuote(text string) string {
+func ShellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 

@@ -154,6 +154,7 @@ func TestFromVariables(t *testing.T) {
 		{name: "other milter", vars: map[string]string{"POSTFIX_smtpd_milters": "inet:x:1"}, want: map[string]string{"smtpd_milters": "smtpd_milters = inet:x:1"}, warning: "POSTFIX_smtpd_milters=inet:x:1 is not inet:signpostd:8891"},
 		{name: "same milter", vars: map[string]string{"POSTFIX_smtpd_milters": "inet:signpostd:8891"}},
 		{name: "milter on a socket", request: Request{Milter: "unix:/run/signpost/milter"}, want: map[string]string{"smtpd_milters": "smtpd_milters = unix:/run/signpost/milter"}},
+		{name: "milter in the queue directory", request: Request{Milter: "unix:signpost/milter"}, want: map[string]string{"smtpd_milters": "smtpd_milters = unix:signpost/milter"}},
 		{name: "accept", vars: map[string]string{"POSTFIX_milter_default_action": "accept"}, warning: "unsigned while signpostd is down"},
 		{name: "service of Kubernetes", vars: map[string]string{"POSTFIX_PORT_25_TCP_ADDR": "10.0.0.1"}, want: map[string]string{"PORT_25_TCP_ADDR": ""}, warning: "Kubernetes sets it"},
 		{name: "port of Kubernetes", vars: map[string]string{"POSTFIX_PORT": "tcp://10.0.0.1:25"}, want: map[string]string{"PORT": ""}, warning: "Kubernetes sets it"},
@@ -247,7 +248,7 @@ func TestFromVariablesErrors(t *testing.T) {
 		{name: "milter without port", request: Request{Milter: "inet:dkim"}, err: `invalid milter address "inet:dkim"; hint: `},
 		{name: "milter with port 0", request: Request{Milter: "inet:dkim:0"}, err: `invalid milter address "inet:dkim:0"; hint: `},
 		{name: "two milters", request: Request{Milter: "inet:a:1, inet:b:1"}, err: `invalid milter address "inet:a:1, inet:b:1"; hint: `},
-		{name: "milter with a relative path", request: Request{Milter: "unix:run/milter"}, err: `invalid milter address "unix:run/milter"; hint: `},
+		{name: "milter without a path", request: Request{Milter: "unix:"}, err: `invalid milter address "unix:"; hint: `},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -13,9 +13,10 @@ import (
 // A load is what sessions send at the same time.
 type load struct {
 	sessions      int
-	size          int // of a body, in bytes
-	perConnection int // messages on a connection, 0 for as many as there are
-	signatures    int // that each message must get
+	size          int  // of a body, in bytes
+	perConnection int  // messages on a connection, 0 for as many as there are
+	signatures    int  // that each message must get
+	mayDefer      bool // the milter, and be sent another message
 	tcp           bool
 	domain        func() string // of each message; nil for the one there is
 }
@@ -36,7 +37,7 @@ func newGenerator(l load, k keys, network, address string) *generator {
 	for i := range l.sessions {
 		g.sessions = append(g.sessions, &session{
 			network: network, address: address, mail: g.mail, number: i,
-			perConnection: l.perConnection, domain: l.domain, signatures: l.signatures,
+			perConnection: l.perConnection, domain: l.domain, signatures: l.signatures, mayDefer: l.mayDefer,
 		})
 	}
 	return g
@@ -45,6 +46,7 @@ func newGenerator(l load, k keys, network, address string) *generator {
 // A measurement is what one run found.
 type measurement struct {
 	messages int
+	deferred int // beside those
 	elapsed  time.Duration
 	rate     float64         // messages per second
 	eom      []time.Duration // from writing the end of a message to the answer, sorted
@@ -80,6 +82,7 @@ func (g *generator) run(span time.Duration, usage func() (time.Duration, error))
 	var samples []sample
 	for _, s := range g.sessions {
 		m.messages += s.messages
+		m.deferred += s.deferred
 		m.eom = append(m.eom, s.eom...)
 		m.whole = append(m.whole, s.whole...)
 		samples = append(samples, s.samples...)
@@ -87,7 +90,7 @@ func (g *generator) run(span time.Duration, usage func() (time.Duration, error))
 	slices.SortFunc(m.eom, cmp.Compare)
 	slices.SortFunc(m.whole, cmp.Compare)
 	m.rate = float64(m.messages) / m.elapsed.Seconds()
-	m.cpu = (after - before) / time.Duration(m.messages)
+	m.cpu = (after - before) / time.Duration(max(1, m.messages))
 	rand.Shuffle(len(samples), func(i, j int) { samples[i], samples[j] = samples[j], samples[i] })
 	if err := g.keys.verifyAll(g.mail, samples); err != nil {
 		return nil, fmt.Errorf("a sample of %d messages: %w", len(samples), err)

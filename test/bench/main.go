@@ -52,9 +52,9 @@ func run(args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.daemons, "daemons", "signpostd=bin/signpostd", "builds of signpostd, as NAME=PROGRAM, commas between; the targets are for the first")
 	flags.StringVar(&o.peers, "peers", "nothing,opendkim,rspamd,dkimpy", "other milters, commas between")
-	flags.StringVar(&o.parts, "parts", "direct,postfix,scale", "what to measure, commas between")
+	flags.StringVar(&o.parts, "parts", "direct,postfix,scale,redis", "what to measure, commas between")
 	flags.StringVar(&o.only, "only", "", "only scenarios of the part direct whose name contains one of these texts, commas between, such as 4KiB")
-	flags.StringVar(&o.domains, "domains", "1,1000,10000,100000", "numbers of domains of the part scale, commas between")
+	flags.StringVar(&o.domains, "domains", "1,1000,10000,100000", "numbers of domains of the parts scale and redis, commas between")
 	flags.StringVar(&o.layouts, "layouts", "flat", "key directories of the part scale: flat, folder, or both with a comma between")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds, over which medians are taken")
 	flags.DurationVar(&o.span, "span", 1500*time.Millisecond, "how long one run takes")
@@ -86,7 +86,7 @@ func run(args []string) error {
 // check finds what would measure nothing.
 func (o options) check() error {
 	for option, list := range map[string][2]string{
-		"-parts":   {o.parts, "direct,postfix,scale"},
+		"-parts":   {o.parts, "direct,postfix,scale,redis"},
 		"-peers":   {o.peers, "nothing,opendkim,rspamd,dkimpy"},
 		"-layouts": {o.layouts, flat + "," + folder},
 	} {
@@ -150,17 +150,34 @@ func measure(dir string, o options) error {
 		}
 		printScale(os.Stdout, f.scales)
 	}
+	if strings.Contains(o.parts, "redis") {
+		if err := b.sharedStores(o, os.Stdout); err != nil {
+			return err
+		}
+	}
 	printTargets(os.Stdout, b.targets(f))
 	return b.failed
 }
 
-// scales measures each build with each number of domains in each layout.
-func (b *bench) scales(o options) (scales []*scale, err error) {
+// numbers are those of domains.
+func (o options) numbers() (list []int, err error) {
 	for number := range strings.SplitSeq(o.domains, ",") {
 		domains, err := strconv.Atoi(number)
 		if err != nil || domains < 1 || domains > 999_999 {
 			return nil, fmt.Errorf("-domains %q: want a number from 1 to 999999", number)
 		}
+		list = append(list, domains)
+	}
+	return list, nil
+}
+
+// scales measures each build with each number of domains in each layout.
+func (b *bench) scales(o options) (scales []*scale, err error) {
+	numbers, err := o.numbers()
+	if err != nil {
+		return nil, err
+	}
+	for _, domains := range numbers {
 		for layout := range strings.SplitSeq(o.layouts, ",") {
 			name, program, _ := strings.Cut(strings.Split(o.daemons, ",")[0], "=")
 			fmt.Fprintf(os.Stderr, "bench: %d domains, %s\n", domains, layout)

@@ -7,7 +7,7 @@ import (
 
 func TestOptionsThatWouldMeasureNothing(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"-parts direkt", `-parts "direkt": want some of direct,postfix,scale`},
+		{"-parts direkt", `-parts "direkt": want some of direct,postfix,scale,redis`},
 		{"-peers sendmail", `-peers "sendmail": want some of`},
 		{"-layouts round", `-layouts "round": want some of flat,folder`},
 		{"-only 5KiB", `-only "5KiB": no scenario`},

@@ -124,44 +124,49 @@ func openDKIM() contender {
 // rspamd only signs: no rules, no scanning, a worker for each core.
 func rspamd() contender {
 	return contender{name: "rspamd", start: func(dir string, k keyFiles, selectors []string, s socket) (*process, error) {
-		conf := filepath.Join(dir, "rspamd.conf")
-		listen := s.address
-		if s.network == "unix" {
-			listen += " mode=0666"
-		}
 		var signers []string
 		for _, selector := range selectors {
 			file := map[string]string{rsaKey: k.rsa, ed25519Key: k.seed}[selector] // it takes no PEM for Ed25519
 			signers = append(signers, fmt.Sprintf(`{ selector = "%s"; path = "%s"; }`, selector, file))
 		}
-		err := writeLines(conf,
-			`options {`,
-			`  filters = "dkim";`,
-			`  pidfile = "`+dir+`/rspamd.pid";`,
-			`  tempdir = "`+dir+`";`,
-			`  control_socket = "`+dir+`/control.sock mode=0600";`,
-			`  history_file = "`+dir+`/history";`,
-			`  stats_file = "`+dir+`/stats";`,
-			`  dynamic_conf = "`+dir+`/dynamic";`,
-			`  local_addrs = "127.0.0.0/8";`,
-			`  dns { nameserver = ["127.0.0.1"]; }`,
-			`}`,
-			`logging { type = "file"; filename = "`+dir+`/rspamd.log"; level = "info"; }`,
-			`worker "rspamd_proxy" {`,
-			`  bind_socket = "`+listen+`";`,
-			`  milter = yes; timeout = 120s; count = `+fmt.Sprint(runtime.NumCPU())+`;`,
-			`  upstream "local" { default = yes; self_scan = yes; }`,
-			`}`,
-			`modules { path = "/usr/share/rspamd/plugins/dkim_signing.lua"; }`,
-			`dkim_signing {`,
-			`  use_esld = false; allow_hdrfrom_mismatch = true; check_pubkey = false;`,
-			`  domain { "`+domainMark+`" { selectors [ `+strings.Join(signers, ", ")+` ] } }`,
-			`}`)
-		if err != nil {
-			return nil, err
-		}
-		return startProcess(filepath.Join(dir, "log"), "rspamd", "-f", "-i", "-c", conf, "--var=DBDIR="+dir, "--var=RUNDIR="+dir)
+		return startRspamd(dir, s, `domain { "`+domainMark+`" { selectors [ `+strings.Join(signers, ", ")+` ] } }`)
 	}}
+}
+
+// startRspamd runs it in a folder, with further settings of dkim_signing.
+func startRspamd(dir string, s socket, signing string) (*process, error) {
+	conf := filepath.Join(dir, "rspamd.conf")
+	listen := s.address
+	if s.network == "unix" {
+		listen += " mode=0666"
+	}
+	err := writeLines(conf,
+		`options {`,
+		`  filters = "dkim";`,
+		`  pidfile = "`+dir+`/rspamd.pid";`,
+		`  tempdir = "`+dir+`";`,
+		`  control_socket = "`+dir+`/control.sock mode=0600";`,
+		`  history_file = "`+dir+`/history";`,
+		`  stats_file = "`+dir+`/stats";`,
+		`  dynamic_conf = "`+dir+`/dynamic";`,
+		`  local_addrs = "127.0.0.0/8";`,
+		`  dns { nameserver = ["127.0.0.1"]; }`,
+		`}`,
+		`logging { type = "file"; filename = "`+dir+`/rspamd.log"; level = "info"; }`,
+		`worker "rspamd_proxy" {`,
+		`  bind_socket = "`+listen+`";`,
+		`  milter = yes; timeout = 120s; count = `+fmt.Sprint(runtime.NumCPU())+`;`,
+		`  upstream "local" { default = yes; self_scan = yes; }`,
+		`}`,
+		`modules { path = "/usr/share/rspamd/plugins/dkim_signing.lua"; }`,
+		`dkim_signing {`,
+		`  use_esld = false; allow_hdrfrom_mismatch = true; check_pubkey = false;`,
+		`  `+signing,
+		`}`)
+	if err != nil {
+		return nil, err
+	}
+	return startProcess(filepath.Join(dir, "log"), "rspamd", "-f", "-i", "-c", conf, "--var=DBDIR="+dir, "--var=RUNDIR="+dir)
 }
 
 // dkimpy is dkimpy-milter, which holds whole messages in memory.

@@ -25,12 +25,17 @@ type process struct {
 
 // startProcess runs a program, whose output goes to the file.
 func startProcess(log string, name string, args ...string) (*process, error) {
+	return startCommand(log, exec.Command(name, args...))
+}
+
+// startCommand is startProcess for a command that is made already.
+func startCommand(log string, cmd *exec.Cmd) (*process, error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	p := &process{cmd: exec.Command(name, args...), log: log, end: make(chan struct{})}
+	p := &process{cmd: cmd, log: log, end: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {

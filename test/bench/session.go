@@ -24,6 +24,7 @@ type session struct {
 	perConnection    int           // messages on a connection, 0 for as many as there are
 	domain           func() string // the author domain of the next message
 	signatures       int           // that each message must get
+	mayDefer         bool          // and be asked to send a message again, which is counted
 	number           int           // of the session, which the queue IDs bear
 
 	conn    net.Conn
@@ -34,6 +35,7 @@ type session struct {
 
 	sent     int // messages, ever
 	messages int // in this run
+	deferred int // likewise, and beside those
 	eom      []time.Duration
 	whole    []time.Duration
 	samples  []sample
@@ -44,7 +46,7 @@ const maxSamples = 4
 
 // run sends messages until then, at least one, and returns with none under way.
 func (s *session) run(until time.Time) error {
-	s.messages, s.eom, s.whole, s.samples = 0, s.eom[:0], s.whole[:0], nil
+	s.messages, s.deferred, s.eom, s.whole, s.samples = 0, 0, s.eom[:0], s.whole[:0], nil
 	defer func() {
 		if s.conn != nil {
 			s.conn.Close()
@@ -57,6 +59,10 @@ func (s *session) run(until time.Time) error {
 		}
 		for n := 0; n == 0 || n != s.perConnection && time.Now().Before(until); n++ {
 			added, err := s.send(n == 0)
+			if s.mayDefer && errors.Is(err, errDeferred) {
+				s.deferred++
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("message %d of session %d: %w", s.sent, s.number, err)
 			}
@@ -72,6 +78,9 @@ func (s *session) run(until time.Time) error {
 		}
 	}
 }
+
+// errDeferred says that a message is to be sent again later.
+var errDeferred = errors.New("deferred")
 
 // single sends one message on a connection of its own.
 func (s *session) single() ([]field, error) {
@@ -207,6 +216,8 @@ func (s *session) reply(command byte) (skip bool, added []field, err error) {
 			if f, ok := s.signature(answer, payload); ok {
 				added = append(added, f)
 			}
+		case command == 'E' && answer == 'y' && bytes.HasPrefix(payload, []byte("4")):
+			return false, nil, fmt.Errorf("%w: %q %q", errDeferred, answer, payload)
 		default:
 			return false, nil, fmt.Errorf("%q %q", answer, payload)
 		}

@@ -1,7 +1,6 @@
 package compose_test
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,12 +9,22 @@ import (
 // What somebody does who reads the README: a folder, a compose file, a .env, a message.
 func TestCompose(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, "compose.yaml", "ALLOWED_SENDER_DOMAINS=example.org example.net", "INBOUND_DEBUGGING=yes")
+	p := newProject(t, "compose.yaml", "ALLOWED_SENDER_DOMAINS=example.org example.net example.com", "INBOUND_DEBUGGING=yes")
+	p.copyKey("example.net", "mail", "101:65532", "0440") // as an earlier version of the file left keys of boky/postfix
+	p.copyKey("example.com", "mail", "0:0", "0600")
 	p.compose("up", "-d")
-	p.until("keys and records appear", func() bool {
-		found, _ := filepath.Glob(filepath.Join(p.dir, "opendkim-keys", "example.*.[pt]*"))
-		return len(found) == 4
+	p.until("a key and its record appear", func() bool {
+		found, _ := filepath.Glob(filepath.Join(p.dir, "opendkim-keys", "example.org.[pt]*"))
+		return len(found) == 2
 	})
+	for _, domain := range []string{"example.org", "example.net"} {
+		if got := p.stat("opendkim-keys/" + domain + ".private"); got != "101:104 0400" {
+			t.Errorf("the key of %s is of user and mode %s, not as boky/postfix makes it", domain, got)
+		}
+	}
+	if got := p.stat("opendkim-keys/example.com.private"); got != "101:104 0600" {
+		t.Errorf("the key that root copied in is of user and mode %s", got)
+	}
 
 	swaksFrom(p, "example.org", "example.net")
 	locksTheDaemonIn(p)
@@ -38,30 +47,31 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// boky/postfix cannot be had everywhere; our own image takes the same variables.
+// boky/postfix cannot be had everywhere; our own image takes the same variables. What that image
+// left in the key directory is used as it is, so that the way back is open.
 func TestComposeBoky(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "compose.boky.yaml", "ALLOWED_SENDER_DOMAINS=example.org", "BOKY_IMAGE=signpost-postfix",
-		"DKIM_AUTOGENERATE=", "DKIM_SELECTOR=other,example.org=spring")
-	// As that image leaves its keys: readable to its own OpenDKIM and to nobody else.
-	private, record := newKey(t, "example.org", "spring")
-	keys := filepath.Join(p.dir, "opendkim-keys")
-	if err := os.Mkdir(keys, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p.write("opendkim-keys/example.org.private", private)
-	p.write("opendkim-keys/example.org.txt", record)
-	p.docker("run", "--rm", "--network", "none", "-v", keys+":/keys", "--entrypoint", "sh", "signpost-postfix", "-c",
-		"chmod 400 /keys/*.private && chown -R 101:104 /keys && chmod 700 /keys")
+		"DKIM_AUTOGENERATE=", "DKIM_SELECTOR=other,example.org=spring", "KEYS_MODE=ro")
+	p.copyKey("example.org", "spring", "101:104", "0400") // as boky/postfix leaves it
+	directory, files := p.stat("opendkim-keys"), p.keyFiles()
 
 	p.compose("up", "-d")
 	p.mustSign("example.org")
 	becomesTrusted(p, "example.org")
-
-	owner := p.docker("run", "--rm", "--network", "none", "-v", keys+":/keys", "--entrypoint", "stat", "signpost-postfix", "-c", "%u %s", "/keys/example.org.private")
-	if fields := strings.Fields(owner); fields[0] != "101" {
-		t.Errorf("the key's owner is now %s", fields[0])
+	hangs(p, "example.org")
+	if now := p.stat("opendkim-keys") + "\n" + p.keyFiles(); now != directory+"\n"+files {
+		t.Errorf("the key directory changed from\n%s\n%s\nto\n%s", directory, files, now)
 	}
+
+	// Now it may be changed, which only rotate needs: the files stay as they are even so.
+	p.env = append(p.env, "KEYS_MODE=rw")
+	p.compose("up", "-d")
+	p.mustSign("example.org")
+	if now := p.keyFiles(); now != files {
+		t.Errorf("keys changed from\n%s\nto\n%s", files, now)
+	}
+	p.docker("exec", p.container("signpostd"), "signpost", "rotate", "example.org")
 	stopsByItself(p)
 }
 

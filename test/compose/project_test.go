@@ -23,6 +23,7 @@ type project struct {
 	t    *testing.T
 	name string
 	dir  string
+	env  []string // beside what .env says, and stronger
 }
 
 // newProject copies the compose file to a folder of its own. Everything that
@@ -64,7 +65,7 @@ func (p *project) write(name, content string) {
 func (p *project) command(name string, args ...string) *exec.Cmd {
 	c := exec.Command(name, args...)
 	c.Dir = p.dir
-	c.Env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+p.name)
+	c.Env = append(append(os.Environ(), "COMPOSE_PROJECT_NAME="+p.name), p.env...)
 	return c
 }
 

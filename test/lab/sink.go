@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -31,6 +32,7 @@ type Sink struct {
 // A Delivery is one message at the sink.
 type Delivery struct {
 	Client, Helo string // who handed it over
+	Time         time.Time
 
 	From string
 	To   []string
@@ -191,6 +193,7 @@ func (s *Sink) Watch(zones ...*nameserver.Zone) {
 func (s *Sink) keep(d Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	d.Time = time.Now()
 	for _, zone := range s.zones {
 		d.Views = append(d.Views, zone.Records())
 	}

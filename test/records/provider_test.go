@@ -92,7 +92,7 @@ func TestRotateThroughProviders(t *testing.T) {
 			}
 
 			// The key that the domain has is at a name of its own.
-			run(t, signpost, "keygen", "--keys", keys, "--selector", "s1", "example.org")
+			run(t, signpost, "keygen", "--mkdir", "--keys", keys, "--selector", "s1", "example.org")
 			record, err := os.ReadFile(filepath.Join(keys, "example.org", "s1.txt"))
 			if err != nil {
 				t.Fatal(err)

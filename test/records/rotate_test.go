@@ -27,7 +27,7 @@ func TestRotateByItself(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			keys := filepath.Join(t.TempDir(), "keys")
-			run(t, signpost, "keygen", "--keys", keys, "--selector", "s1", "example.org")
+			run(t, signpost, "keygen", "--mkdir", "--keys", keys, "--selector", "s1", "example.org")
 			old := time.Now().Add(-200 * 24 * time.Hour)
 			if err := os.Chtimes(filepath.Join(keys, "example.org", "s1.private"), old, old); err != nil {
 				t.Fatal(err)

@@ -121,7 +121,7 @@ func (b bypass) run(t *testing.T) {
 		await(t, "smtpd to stop", func() bool { return len(p.Logged("smtpd", "fatal:")) > 0 })
 		return
 	}
-	err := b.submit(p)
+	err := b.submit(p, "x")
 	if err != nil {
 		_, reply, _ := strings.Cut(err.Error(), ": ")
 		if !strings.HasPrefix(strings.ReplaceAll(reply, `"`, ""), b.want) {
@@ -141,8 +141,8 @@ func (b bypass) run(t *testing.T) {
 }
 
 // submit hands in one message; the error has the reply of Postfix.
-func (b bypass) submit(p *postfix) error {
-	message := letter("a@example.org", "x")
+func (b bypass) submit(p *postfix, id string) error {
+	message := letter("a@example.org", id)
 	if b.sendmail {
 		command := p.w.command("sendmail", "-C", p.Etc, "-i", "-f", "a@example.org", "reader@rcpt.test")
 		command.Stdin = strings.NewReader(strings.ReplaceAll(string(message), "\r\n", "\n"))

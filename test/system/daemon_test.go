@@ -43,7 +43,7 @@ func (w *world) launchDaemon(settings ...string) *daemon {
 	w.t.Helper()
 	args := []string{
 		"--reuid", fmt.Sprint(daemonUser), "--regid", fmt.Sprint(daemonUser), "--clear-groups",
-		lab.Programs() + "/signpostd", "--keys", w.keys,
+		lab.Programs() + "/signpostd", "--keys", w.keys, "--removal-grace=1s",
 	}
 	var env []string
 	listen := "--listen=" + w.milterAddr()

@@ -9,6 +9,6 @@
 // 127.1.N.0/24, a DNS server, a receiving sink, a key directory, and as many
 // Postfix instances and daemons as it needs.
 //
-// Needed: root, and the packages postfix, opendkim-tools, miltertest,
+// Needed: root, and the packages postfix, opendkim, opendkim-tools, miltertest,
 // python3-dkim, python3-dnspython, python3-nacl, libmail-dkim-perl, iproute2.
 package system

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/textproto"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -20,15 +21,16 @@ import (
 type explained struct {
 	Signed     bool   `json:"signed"`
 	TempFail   bool   `json:"tempfail"`
+	Rejected   bool   `json:"rejected"`
 	Reason     string `json:"reason"`
 	Signatures []struct {
 		Field string `json:"field"`
 	} `json:"signatures"`
 	Log      string `json:"log"`
-	Findings []struct {
-		Code, Level, Name, What, Effect string
-	} `json:"findings"`
+	Findings []explainedFinding
 }
+
+type explainedFinding struct{ Code, Level, Name, What, Effect, Fix string }
 
 // explain asks the companion, with the world's keys.
 func (w *world) explain(message []byte, args ...string) explained {
@@ -109,7 +111,10 @@ func TestExplainAgreesWithDaemon(t *testing.T) {
 		"multiple":    "From: a@example.org\r\nFrom: b@example.org",
 		"two-domains": "From: a@example.org, b@example.net",
 		"one-domain":  "From: a@example.org, b@example.org",
+		"others":      "From: a@other.example\r\nFrom: b@other.example",
 		"invalid":     "From: A <a@example.org",
+		"ambiguous":   "From: eve@other.example <a@example.org>",
+		"comments":    "From: (c) a@(x)example . org",
 		"literal":     "From: a@[10.0.0.1]",
 		"single":      "From: root@localhost",
 		"folded":      "From: A\r\n\t<a@example.org>\r\nX-Mine:  two\r\n  lines\t",
@@ -147,8 +152,10 @@ func TestExplainAgreesWithDaemon(t *testing.T) {
 			if got, want := logShape(line), logShape(said.Log); got != want {
 				t.Errorf("%s: the daemon logs\n%s, explain says\n%s", id, got, want)
 			}
-			if (err != nil) != said.TempFail {
-				t.Errorf("%s: Postfix said %v, explain tempfail %v", id, err, said.TempFail)
+			refused := new(textproto.Error)
+			errors.As(err, &refused)
+			if refused.Code != map[bool]int{said.TempFail: 451, said.Rejected: 550}[true] {
+				t.Errorf("%s: Postfix said %v, explain tempfail %v, rejected %v", id, err, said.TempFail, said.Rejected)
 			}
 			if err != nil {
 				continue
@@ -166,7 +173,7 @@ func TestExplainAgreesWithDaemon(t *testing.T) {
 			}
 		}
 	}
-	for _, reason := range []string{"signed", "untrusted-client", "header-too-large", "from-missing", "from-multiple", "from-invalid", "no-key", "key-broken"} {
+	for _, reason := range []string{"signed", "untrusted-client", "header-too-large", "from-missing", "from-multiple", "from-invalid", "from-ambiguous", "no-key", "key-broken"} {
 		if !seen[reason] {
 			t.Errorf("no message had the reason %s", reason)
 		}
@@ -312,7 +319,7 @@ func TestExplainSaysWhoAddsFrom(t *testing.T) {
 	for name, from := range map[string]string{"from-added": "X-From: none", "from-without-domain": "From: root"} {
 		message := lines(from, "To: reader@rcpt.test", "Message-ID: <"+name+"@mta.test>", "", "x")
 		said := w.explain(message, "--postfix", p.Etc)
-		if said.Signed || !slices.ContainsFunc(said.Findings, func(f struct{ Code, Level, Name, What, Effect string }) bool { return f.Code == "path-"+name }) {
+		if said.Signed || !slices.ContainsFunc(said.Findings, func(f explainedFinding) bool { return f.Code == "path-"+name }) {
 			t.Errorf("%s: explain says %s, %v", name, said.Reason, said.Findings)
 		}
 		p.mustSubmit("a@example.org", "reader@rcpt.test", message)

@@ -160,22 +160,27 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// When there are too many connections, the next is deferred, the log
-// says so, and mail flows again when there is room.
+// When there are too many connections, the next is deferred, the log says so, and
+// mail flows again when there is room. Here all come from one address, and each has
+// begun a message.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
 	w, want := newSigningWorld(t)
-	d := w.startDaemon("--max-connections=10")
+	d := w.startDaemon("--max-connections=10", "--max-peer-connections=10")
 	p := w.startPostfix(w.milterAddr())
+	p.mustSubmit("a@example.org", "reader@rcpt.test", letter("a@example.org", "before"))
 	var open []net.Conn
 	for range 10 {
-		open = append(open, attackConn(t, w.net+".8:8891"))
+		conn := attackConn(t, w.net+".8:8891")
+		conn.Write(after(frame('M', "<a@example.org>\x00")))
+		io.ReadFull(conn, make([]byte, 5)) // of the reply to the offer
+		open = append(open, conn)
 	}
 	await(t, "a refused connection", func() bool {
 		_, err := p.submit("a@example.org", []string{"reader@rcpt.test"}, letter("a@example.org", "crowded"))
 		return err != nil
 	})
-	if len(d.logged("too many connections")) != 1 {
+	if len(d.logged("the peer has as many as one may have")) != 1 {
 		t.Error("log does not tell of too many connections")
 	}
 	for _, conn := range open {

@@ -1,9 +1,12 @@
 package system
 
 import (
+	"errors"
 	"io"
+	"net/textproto"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +31,43 @@ func TestKilledInMidStream(t *testing.T) {
 	s.awaitMore(10)
 	all, _ := s.finish()
 	w.mustVerifyAll(allSignedBy(of(all, "example.org"), want))
+}
+
+// The daemon hangs in mid-stream. Postfix defers what gets no answer, the health check fails,
+// and when the daemon goes on, so does the mail. Nothing leaves unsigned or is lost.
+func TestHangsInMidStream(t *testing.T) {
+	t.Parallel()
+	w, want := newSigningWorld(t)
+	d := w.startDaemon()
+	t.Cleanup(func() { d.cmd.Process.Signal(syscall.SIGCONT) })
+	p := w.startPostfix(w.milterAddr(), "milter_connect_timeout=1s", "milter_command_timeout=1s", "milter_content_timeout=1s")
+	s := p.startStream(4, "example.org")
+	s.awaitMore(10)
+	d.signal(syscall.SIGSTOP)
+	s.awaitRefusals(8)
+	accepted, _ := s.counts()
+	health := w.command(lab.Programs()+"/signpost", "health", "--socket", w.milterAddr(), "--keys", w.keys, "--timeout=1s")
+	if out, err := health.CombinedOutput(); err == nil || !strings.Contains(string(out), "i/o timeout") {
+		t.Errorf("signpostd hangs, and health says: %v\n%s", err, out)
+	}
+	s.awaitRefusals(4)
+	if now, _ := s.counts(); now != accepted {
+		t.Errorf("%d messages were accepted while signpostd hung", now-accepted)
+	}
+	d.signal(syscall.SIGCONT)
+	s.awaitMore(10)
+	all, refused := s.finish()
+	for _, r := range refused {
+		var reply *textproto.Error
+		if !errors.As(r.err, &reply) || reply.Code != 451 {
+			t.Errorf("%s: not deferred but %v", r.id, r.err)
+		}
+	}
+	if signed := len(d.logged("DKIM-Signature field added")); signed < len(all) {
+		t.Errorf("%d messages arrived, and signpostd signed %d", len(all), signed)
+	}
+	w.mustVerifyAll(allSignedBy(of(all, "example.org"), want))
+	t.Logf("%d accepted and received, %d deferrals", len(all), len(refused))
 }
 
 // The daemon is told to stop in mid-stream. What is in flight then, from MAIL

@@ -22,6 +22,8 @@ func TestAllLayoutsAtOnce(t *testing.T) {
 		{"rspamd.example", []signature{rsaSignature("rspamd.example", "dkim")}},
 		{"mixed.example", []signature{rsaSignature("mixed.example", "other"), ed25519Signature("mixed.example", "e.2026")}},
 		{"only-ed.example", []signature{ed25519Signature("only-ed.example", "e1")}},
+		{"kumo.example", []signature{rsaSignature("kumo.example", "s1024")}},
+		{"dms-rspamd.example", []signature{rsaSignature("dms-rspamd.example", "flat")}},
 		{"genkey.example", []signature{rsaSignature("genkey.example", "gen")}},
 	}
 	w.addKey("rsa", "flat.example.private", cases[0].want[0])
@@ -31,6 +33,8 @@ func TestAllLayoutsAtOnce(t *testing.T) {
 	w.addKey("rsa", "mixed.example.private", cases[3].want[0])
 	w.addKey("ed25519", "mixed.example/e.2026.private", cases[3].want[1])
 	w.addKey("ed25519", "only-ed.example/e1.private", cases[4].want[0])
+	w.addKey("rsa", "kumo.example/s1024.key", cases[5].want[0])
+	w.addKey("rsa", "rsa-2048-flat-dms-rspamd.example.private.txt", cases[6].want[0])
 	w.genkey("genkey.example", "gen")
 
 	w.startDaemon("DKIM_SELECTOR=flat,mixed.example=other")

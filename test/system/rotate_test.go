@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"signpost/test/kubernetes"
+
 	"github.com/emersion/go-msgauth/dkim"
 )
 
@@ -27,7 +29,7 @@ func TestKeysAreReplacedUnderMail(t *testing.T) {
 		{"rename.example", w.dropKey},
 		{"truncate.example", func(file string, next key) { w.truncateAndWrite(d, file, next) }},
 		{"older.example", w.copyOlder},
-		{"swap.example", w.swapData},
+		{"swap.example", w.mountSecret},
 	}
 	var domains []string
 	oldKeys, newKeys := make(map[string]key), make(map[string]key)
@@ -38,7 +40,7 @@ func TestKeysAreReplacedUnderMail(t *testing.T) {
 			w.dropKey(way.domain+".private", oldKeys[way.domain])
 		}
 	}
-	w.mountData("swap.example.private", oldKeys["swap.example"])
+	w.mountSecret("swap.example.private", oldKeys["swap.example"])
 
 	d = w.startDaemon()
 	p := w.startPostfix(w.milterAddr())
@@ -153,38 +155,10 @@ func (w *world) copyOlder(file string, next key) {
 	}
 }
 
-// mountData lays out a key as Kubernetes mounts a Secret: a link into ..data,
-// which is a link to a folder of one version.
-func (w *world) mountData(file string, k key) {
+// mountSecret mounts a Kubernetes Secret with one key, or brings the mount to a new one.
+func (w *world) mountSecret(file string, k key) {
 	w.t.Helper()
-	version, err := os.MkdirTemp(w.keys, "..version")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	steps := []error{
-		os.Chmod(version, 0o755),
-		os.WriteFile(filepath.Join(version, file), k.pem, 0o644),
-		os.Symlink(filepath.Base(version), filepath.Join(w.keys, "..data_tmp")),
-		os.Rename(filepath.Join(w.keys, "..data_tmp"), filepath.Join(w.keys, "..data")),
-	}
-	if err := errors.Join(steps...); err != nil {
-		w.t.Fatal(err)
-	}
-	err = os.Symlink("..data/"+file, filepath.Join(w.keys, file))
-	if err != nil && !errors.Is(err, os.ErrExist) {
-		w.t.Fatal(err)
-	}
-}
-
-// swapData is an update of such a Secret: only the ..data link changes, and
-// the version before is removed.
-func (w *world) swapData(file string, next key) {
-	before, err := filepath.EvalSymlinks(filepath.Join(w.keys, "..data"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.mountData(file, next)
-	if err := os.RemoveAll(before); err != nil {
+	if err := kubernetes.Mount(w.keys, map[string][]byte{file: k.pem}); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -60,7 +60,7 @@ func TestRotationWithClockMoved(t *testing.T) {
 // shiftState moves all times in the state of a daemon that does not run.
 func (r *rotation) shiftState(dir string, by time.Duration) {
 	r.t.Helper()
-	file := filepath.Join(dir, "state")
+	file := stateFile(r.t, dir)
 	data, err := os.ReadFile(file)
 	if err != nil {
 		r.t.Fatal(err)

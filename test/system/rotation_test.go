@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,6 +40,16 @@ const rotated = "rotate.example"
 // startRotation begins with one key, which is published, and mail that it signs.
 func startRotation(t *testing.T, options ...string) *rotation {
 	t.Helper()
+	r := newRotation(t, options...)
+	r.publish("s1", r.drop("s1"), r.dns, r.second)
+	r.sign()
+	r.awaitSigner("s1")
+	return r
+}
+
+// newRotation makes the domain, without a key.
+func newRotation(t *testing.T, options ...string) *rotation {
+	t.Helper()
 	w := newWorld(t)
 	r := &rotation{world: w, options: append(options, "--http="+w.net+".8:8892")}
 	if r.second = w.serveZone(".54"); r.second == nil {
@@ -48,15 +59,18 @@ func startRotation(t *testing.T, options ...string) *rotation {
 		ns.Publish(t, rotated, fmt.Sprintf("@ IN SOA ns1 root 1 7200 900 1209600 60\n@ IN NS ns1\n@ IN NS ns2\nns1 IN A %s.53\nns2 IN A %s.54\n", w.net, w.net))
 	}
 	w.sink.Watch(w.dns, r.second)
-	r.publish("s1", r.drop("s1"), r.dns, r.second)
+	return r
+}
+
+// sign starts the daemon and a stream of mail.
+func (r *rotation) sign() {
+	r.t.Helper()
 	r.start()
 	// A second door, behind which a replica of the daemon may stand.
-	w.services = "588 inet n - n - - smtpd -o smtpd_milters=inet:" + w.net + ".9:8891\n"
+	r.services = "588 inet n - n - - smtpd -o smtpd_milters=inet:" + r.net + ".9:8891\n"
 	// Postfix asks no DNS, for that is to fail.
-	r.p = w.startPostfix(w.milterAddr(), "relayhost = ["+w.net+".25]:25", "smtpd_peername_lookup = no")
+	r.p = r.startPostfix(r.milterAddr(), "relayhost = ["+r.net+".25]:25", "smtpd_peername_lookup = no")
 	r.s = r.p.startStream(2, rotated)
-	r.awaitSigner("s1")
-	return r
 }
 
 func (r *rotation) start() { r.d = r.startDaemon(r.options...) }
@@ -120,6 +134,7 @@ func (r *rotation) staysWith(selector string) {
 	before := len(r.sink.All())
 	asked := func() int { return r.dns.Asked(dns.TypeTXT) + r.second.Asked(dns.TypeTXT) }
 	until := asked() + 2
+	r.ask()
 	await(r.t, "the daemon to ask the DNS", func() bool { return asked() >= until })
 	r.s.awaitMore(10)
 	for _, d := range r.sink.All()[before:] {
@@ -383,6 +398,16 @@ func TestRotateCommand(t *testing.T) {
 	r.withdraw("s1")
 	r.awaitSigner(next.Selector)
 	r.end()
+}
+
+// stateFile returns the file of the only node in a state directory.
+func stateFile(t testing.TB, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "state.*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the state directory has %v, %v", files, err)
+	}
+	return files[0]
 }
 
 // stateDir is a folder that the daemon may write to.

@@ -18,7 +18,7 @@ import (
 
 // patience bounds every wait for something that should happen soon. It is a
 // bound for broken software on a busy machine, not a measure.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // A world is what one test has for itself: a folder, addresses, DNS, a
 // receiving sink and a key directory.

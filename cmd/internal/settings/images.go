@@ -41,14 +41,17 @@ func (r *reader) images(d *Daemon) {
 			// Kubernetes sets these for a Service of the name.
 		case name == modeVariable:
 			if strings.Contains(value, "v") {
-				warn(name+"="+value+": signpostd signs and does not verify", "")
+				warn(name+"="+value+": signpostd signs and does not verify; in boky/postfix the v "+
+					"never did anything, since InternalHosts was everybody (0.0.0.0/0) there",
+					"set it to s; mail that is received is verified by another milter, "+
+						"before it comes to signpostd or at another port")
 			}
 		case name == "OPENDKIM_LogWhy":
 			// The log always says why.
 		case strings.HasPrefix(name, "OPENDKIM_") && !known(name):
-			warn(name+" is ignored", "see signpostd --help for the variables that have an effect")
+			warn(name+" is ignored", meantVariable(name)+"see signpostd --help for the variables that have an effect")
 		case strings.HasPrefix(name, "SIGNPOST_") && !known(name):
-			warn(name+" is not a variable of signpostd", "see signpostd --help for the list")
+			warn(name+" is not a variable of signpostd", meantVariable(name)+"see signpostd --help for the list")
 		}
 	}
 }
@@ -62,10 +65,26 @@ func warnIfOff(warn func(what, hint string), name, value string) {
 
 // known reports whether the variable sets something, here or in the companion,
 // which runs in the same environment.
-func known(name string) bool {
-	return slices.ContainsFunc(slices.Concat(ForDaemon(), companion()), func(s Setting) bool {
-		return slices.Contains(s.Variables, name)
-	})
+func known(name string) bool { return slices.Contains(variables(), name) }
+
+func variables() (names []string) {
+	for _, s := range slices.Concat(ForDaemon(), companion()) {
+		names = append(names, s.Variables...)
+	}
+	return names
+}
+
+// meantVariable asks whether another variable was meant. What they all begin with
+// says nothing of that.
+func meantVariable(name string) string {
+	prefix, rest, _ := strings.Cut(name, "_")
+	var rests []string
+	for _, variable := range variables() {
+		if rest, ok := strings.CutPrefix(variable, prefix+"_"); ok {
+			rests = append(rests, rest)
+		}
+	}
+	return didYouMean(prefix+"_", rest, rests)
 }
 
 // serviceVariable reports whether the name has the form that Kubernetes and

@@ -87,22 +87,3 @@ func ParseSwitch(text string) (bool, error) {
 	return false, finding.WithHint(fmt.Errorf("%q is neither yes nor no", text),
 		"set it to yes, or leave it empty")
 }
-
-// oneOf reads one of several words.
-func oneOf[T ~string](choices ...T) func(string) (T, error) {
-	return func(text string) (T, error) {
-		if slices.Contains(choices, T(text)) {
-			return T(text), nil
-		}
-		names := make([]string, len(choices))
-		for i, choice := range choices {
-			names[i] = string(choice)
-		}
-		return "", fmt.Errorf("%q is none of %s", text, strings.Join(names, ", "))
-	}
-}
-
-// words splits a list at commas and white space.
-func words(text string) []string {
-	return strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
-}

@@ -11,8 +11,21 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/rotation"
 	"signpost/milter"
 	"signpost/milter/dkim"
+)
+
+// MostHeaderBytes is the largest header that can be allowed.
+const MostHeaderBytes = 256 << 20
+
+// OnUnsignable says what to do with mail that must be signed and never can be.
+type OnUnsignable string
+
+// What to do with it.
+const (
+	RejectUnsignable OnUnsignable = "reject"
+	DeferUnsignable  OnUnsignable = "defer"
 )
 
 // Signing is all that decides whether a message is signed, and how: by it the
@@ -21,6 +34,7 @@ type Signing struct {
 	Keys        Keys
 	Domains     []string // that must be signed, as A-labels, in order
 	Rules       milter.Rules
+	Shared      []keystore.KeyFile // keys for all domains that publish them
 	Policy      *dkim.Policy
 	HeaderBytes int // as in milter.Limits
 }
@@ -37,12 +51,17 @@ func (r *reader) signing() *Signing {
 		Keys:    r.keys(),
 		Domains: parsed(r, "domains", ParseDomains),
 		Rules: milter.Rules{
-			Trusted:    parsed(r, "trusted-networks", milter.ParseNetworks),
-			MustSign:   make(map[string]bool),
-			Subdomains: r.on("subdomains"),
+			Trusted:         parsed(r, "trusted-networks", milter.ParseNetworks),
+			MustSign:        make(map[string]bool),
+			Subdomains:      r.on("subdomains"),
+			Also:            parsed(r, "also-sign", ParseAlso),
+			DeferUnsignable: parsed(r, "on-unsignable", OneOf(RejectUnsignable, DeferUnsignable)) == DeferUnsignable,
+			LongLines:       parsed(r, "on-broken-later", onBrokenLater),
+			Logins:          r.logins(),
 		},
+		Shared:      r.shared(),
 		Policy:      r.policy(),
-		HeaderBytes: r.number("max-header-bytes", 16<<10, 256<<20),
+		HeaderBytes: r.number("max-header-bytes", 16<<10, MostHeaderBytes),
 	}
 	for _, domain := range s.Domains {
 		s.Rules.MustSign[domain] = true
@@ -52,6 +71,16 @@ func (r *reader) signing() *Signing {
 		r.fail(fmt.Errorf("%s: %q does not sign, and signing is all that signpostd does", modeVariable, mode))
 	}
 	return s
+}
+
+// shared reads the keys for all domains, which nothing but the DNS proves to be theirs.
+func (r *reader) shared() []keystore.KeyFile {
+	keys := parsed(r, "shared-key", ParseShared)
+	if mode := r.value("dns-check"); len(keys) > 0 && mode.Text == string(rotation.Off) {
+		r.fail(finding.WithHint(mode.Errorf("it is off, and only the DNS says which domains may use --shared-key"),
+			"set it to on, or leave --shared-key out"))
+	}
+	return keys
 }
 
 const modeVariable = "OPENDKIM_Mode"
@@ -69,10 +98,15 @@ func (r *reader) policy() *dkim.Policy {
 	}
 	sign, oversign := r.value("sign-headers"), r.value("oversign-headers")
 	if sign.Text != "" {
-		p.Sign = fieldList(sign.Text, dkim.DefaultSign())
+		p.Sign = FieldList(sign.Text, dkim.DefaultSign())
 	}
 	if oversign.Text != "" {
-		p.Oversign = fieldList(oversign.Text, dkim.DefaultOversign())
+		// The default is for fields that are signed.
+		usual := slices.DeleteFunc(dkim.DefaultOversign(), func(name string) bool {
+			return p.Sign != nil &&
+				!slices.ContainsFunc(p.Sign, func(signed string) bool { return strings.EqualFold(signed, name) })
+		})
+		p.Oversign = FieldList(oversign.Text, usual)
 	}
 	signOnly := dkim.Policy{Sign: p.Sign, Oversign: []string{}}
 	if err := signOnly.Validate(); err != nil {
@@ -83,11 +117,17 @@ func (r *reader) policy() *dkim.Policy {
 	return p
 }
 
-// fieldList reads a list of header field names. As in OpenDKIM, a list that
+// onBrokenLater reads what to do with mail whose signature breaks on delivery.
+func onBrokenLater(text string) (milter.Action, error) {
+	word, err := OneOf("warn", "defer", "reject")(text)
+	return map[string]milter.Action{"warn": milter.Accept, "defer": milter.TempFail, "reject": milter.Reject}[word], err
+}
+
+// FieldList reads a list of header field names. As in OpenDKIM, a list that
 // begins with * changes the default: +Name adds, -Name removes.
-func fieldList(text string, defaults []string) []string {
+func FieldList(text string, defaults []string) []string {
 	list := []string{}
-	for _, name := range words(text) {
+	for _, name := range milter.Words(text) {
 		switch {
 		case name == "*":
 			list = append(list, defaults...)

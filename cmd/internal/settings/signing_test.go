@@ -2,12 +2,15 @@ package settings
 
 import (
 	"flag"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
 
+	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/milter"
 )
 
 // command returns what a command line with the flags says, in an environment that
@@ -56,7 +59,8 @@ func TestSettingsComeFromFlagThenVariableThenDefault(t *testing.T) {
 
 func TestSettingErrorsNameWhereTheyCameFrom(t *testing.T) {
 	for _, test := range []struct{ name, variable, value, want string }{
-		{"keys", "", "", ""},
+		{"keys", "", "", "--keys: an empty name is no place of keys; hint: "},
+		{"keys", "", "/keys", ""},
 		{"selector", "DKIM_SELECTOR", "a b", `DKIM_SELECTOR: entry "a b": `},
 		{"domains", "ALLOWED_SENDER_DOMAINS", "a.example,b.example", `ALLOWED_SENDER_DOMAINS: "a.example,b.example" has a comma; hint: `},
 		{"domains", "", "example", `--domains: invalid domain name "example": `},
@@ -80,6 +84,17 @@ func TestSettingErrorsNameWhereTheyCameFrom(t *testing.T) {
 	}
 }
 
+// Both lists can change the default: what is no longer signed is not oversigned.
+func TestDefaultsOfSignedAndOversignedFieldsAgree(t *testing.T) {
+	s, err := ReadSigning(command(t, map[string]string{"sign-headers": "*,-Date,-to", "oversign-headers": "*,-MIME-Version"}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(s.Policy.Oversign, " "), "From Reply-To Subject Cc Content-Type Content-Transfer-Encoding"; got != want {
+		t.Errorf("oversigned are %s, want %s", got, want)
+	}
+}
+
 func TestFieldList(t *testing.T) {
 	for text, want := range map[string]string{
 		"A, B":        "A B",
@@ -88,8 +103,56 @@ func TestFieldList(t *testing.T) {
 		"from,From,A": "from A",
 		"*,From":      "From To",
 	} {
-		if got := strings.Join(fieldList(text, []string{"From", "To"}), " "); got != want {
+		if got := strings.Join(FieldList(text, []string{"From", "To"}), " "); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
+	}
+}
+
+func TestParseAlso(t *testing.T) {
+	for text, want := range map[string]milter.Also{
+		"":                          {},
+		" ":                         {},
+		"relay.example":             {Domain: "relay.example"},
+		"Relay.Example=always":      {Domain: "relay.example"},
+		"münchen.example":           {Domain: "xn--mnchen-3ya.example"},
+		"relay.example=without-key": {Domain: "relay.example", WithoutKey: true},
+	} {
+		if got, err := ParseAlso(text); got != want || err != nil {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"relay":                      "",
+		"=always":                    "",
+		"relay.example=":             `"" is not one of always, without-key`,
+		"relay.example=withoutkey":   "did you mean without-key?",
+		"relay.example,else.example": "",
+	} {
+		if got, err := ParseAlso(text); err == nil || got != (milter.Also{}) || !strings.Contains(finding.Text(err), want) {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+	}
+}
+
+func TestParseShared(t *testing.T) {
+	for text, want := range map[string][]keystore.KeyFile{
+		"":                  nil,
+		" ":                 nil,
+		"s1=/a/b.private":   {{Selector: "s1", Path: "/a/b.private"}},
+		" S1=a=b , e.ed=/c": {{Selector: "s1", Path: "a=b"}, {Selector: "e.ed", Path: "/c"}},
+	} {
+		if got, err := ParseShared(text); !slices.Equal(got, want) || err != nil {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"/a/b", "s1=", "=/a", "s_=/a,", "s1=/a,s1=/b", "s1=/a,,s2=/b"} {
+		if got, err := ParseShared(text); err == nil || len(got) > 2 {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+	}
+	flags := map[string]string{"shared-key": "s1=/a", "dns-check": "off"}
+	if _, err := ReadSigning(command(t, flags, nil)); err == nil || !strings.Contains(finding.Text(err), "--dns-check: it is off") {
+		t.Errorf("got %v", err)
 	}
 }

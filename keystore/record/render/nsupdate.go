@@ -15,7 +15,8 @@ func renderNsupdate(zone string, records, outside []Record) string {
 	for _, s := range sets(records) {
 		name := s[0].Name + "."
 		if s[0].Shared() {
-			comments(&b, ";", "What is at this name stays. Two SPF records are worse than none: take an older one out with\n"+nsupdateHint(s[0].Name))
+			comments(&b, ";", "What is at this name stays. Two SPF records are worse than none: "+
+				"take an older one out with\n"+nsupdateHint(s[0].Name))
 		} else {
 			fmt.Fprintf(&b, "update delete %s %s\n", name, s[0].Type)
 		}

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -94,18 +93,12 @@ func (r Record) check() error {
 
 // checkOwner lets through names that need no escapes in any format.
 func checkOwner(name string) error {
-	if name == "" || len(name) > 253 {
-		return errors.New("a name has 1 to 253 characters")
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 {
-			return errors.New("a label has 1 to 63 characters")
-		}
+	return record.EachLabel(name, func(label string) error {
 		for _, c := range label {
 			if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '*' && label == "*") {
 				return fmt.Errorf("character %q is not allowed", c)
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }

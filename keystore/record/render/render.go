@@ -60,12 +60,16 @@ func CheckFormat(format string) error {
 		return nil
 	}
 	advice := map[string]string{
-		"octodns": "octoDNS reads zone files: use --format zone, and the ZoneFileSource of octodns-bind with check_origin: false",
+		"octodns": "octoDNS reads zone files: use --format zone, and the ZoneFileSource of " +
+			"octodns-bind with check_origin: false",
 		"dnscontrol": "dnsconfig.js can require() the file that --format json writes, " +
 			"or use --format zone and \"dnscontrol get-zones --format=js\"",
 	}[format]
 	if advice == "" {
 		advice = "it is one of " + strings.Join(Formats(), ", ")
+		if meant := finding.Meant(format, Formats()); meant != "" {
+			advice = "did you mean " + meant + "? " + advice
+		}
 	}
 	return finding.WithHint(fmt.Errorf("unknown format %q", format), "%s", advice)
 }

@@ -165,7 +165,7 @@ func TestRenderRefuses(t *testing.T) {
 		`zone ""`:                  func(*render.Record) (string, string) { return "zone", "" },
 		`zone "a b"`:               func(*render.Record) (string, string) { return "zone", "a b" },
 		`record name "a\n`:         func(r *render.Record) (string, string) { r.Name = "a\n." + zone; return "zone", zone },
-		"a label has":              func(r *render.Record) (string, string) { r.Name = "a.." + zone; return "zone", zone },
+		"an empty label":           func(r *render.Record) (string, string) { r.Name = "a.." + zone; return "zone", zone },
 		"control character":        func(r *render.Record) (string, string) { r.Value = "a\nb"; return "line", zone },
 		"text is empty":            func(r *render.Record) (string, string) { r.Value = ""; return "line", zone },
 		"is not UTF-8":             func(r *render.Record) (string, string) { r.Value = "a\xff"; return "json", zone },

@@ -11,7 +11,8 @@ import (
 func renderTerraform(zone string, records, outside []Record) (string, error) {
 	variable := "zone_id_" + identifier(zone)
 	var b strings.Builder
-	fmt.Fprintf(&b, "variable \"%s\" {\n  description = \"ID of the zone %s at Cloudflare\"\n  type        = string\n}\n", variable, zone)
+	fmt.Fprintf(&b, "variable \"%s\" {\n  description = \"ID of the zone %s at Cloudflare\"\n  "+
+		"type        = string\n}\n", variable, zone)
 	labels := make(map[string]bool)
 	for _, r := range records {
 		if err := cloudflareTTL(r); err != nil {
@@ -48,7 +49,8 @@ func renderTerraformRoute53(zone string, records, outside []Record) (string, err
 			why = append(why, r.Why)
 		}
 		if s[0].Shared() {
-			why = append(why, "All TXT records of this name are one set: add the values of those it has already to the list.")
+			why = append(why, "All TXT records of this name are one set: add the values of those "+
+				"it has already to the list.")
 		}
 		resource(&b, strings.Join(why, "\n"), "aws_route53_record", label(s[0], labels), []attribute{
 			{"zone_id", "data.aws_route53_zone." + id + ".zone_id"},

@@ -12,7 +12,9 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/finding"
+	"signpost/keystore/place"
 	"signpost/keystore/record"
+	"signpost/keystore/regular"
 	"signpost/keystore/rotation"
 )
 
@@ -49,20 +51,32 @@ func (d *domain) finish(ctx context.Context, auto bool) {
 	for _, key := range due {
 		d.archive(ctx, key)
 	}
-	if d.result.Err == nil && d.Noted && len(d.old()) == 0 && d.allSign() {
-		d.result.Err = d.End()
+	if d.result.Err == nil && d.Noted && len(d.old()) == 0 {
+		switch all, err := d.allSign(ctx); {
+		case err != nil:
+			d.result.Err = err
+		case all:
+			d.result.Err = d.End(ctx)
+		}
 	}
 }
 
 // allSign reports whether each key that was to be made signs, or has been taken
 // away.
-func (d *domain) allSign() bool {
-	return !slices.ContainsFunc(d.Orders, func(order rotation.Order) bool {
+func (d *domain) allSign(ctx context.Context) (bool, error) {
+	for _, order := range d.Orders {
 		if i := d.index(order.Selector); i >= 0 {
-			return !d.Keys[i].Signs
+			if !d.Keys[i].Signs {
+				return false, nil
+			}
+			continue
 		}
-		return d.taken(d.Look.Dir, order.Selector) // by another run, after this one looked
-	})
+		// Another run may have made it, after this one looked.
+		if use, err := d.Look.Place.Used(ctx, d.name, order.Selector); err != nil || use == place.Present {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // archive archives a key. What has to come before that comes before, so that what
@@ -83,7 +97,7 @@ func (d *domain) archive(ctx context.Context, key rotation.Answered) {
 	}
 	if d.Public != "" {
 		if err = d.mayBePublic(key, gone); err == nil {
-			gone.Public, err = publishPrivate(d.Public, key.Key)
+			gone.Public, err = d.publishPrivate(ctx, key.Key)
 		}
 		if err != nil {
 			d.result.Err = err
@@ -92,15 +106,15 @@ func (d *domain) archive(ctx context.Context, key rotation.Answered) {
 	}
 	// Else another run would take the key for one that is missing.
 	if d.Forget(key.Selector) {
-		if err = d.Write(); err != nil {
+		if err = d.Write(ctx); err != nil {
 			d.result.Err = err
 			return
 		}
 	}
-	gone.File, err = keystore.Retire(d.Look.Dir, key.Key)
+	gone.File, err = d.Look.Place.Retire(ctx, key.Key)
 	if err != nil {
 		d.result.Err = err
-		if _, err := os.Lstat(key.File); err == nil {
+		if gone.File == "" {
 			return
 		}
 	}
@@ -129,18 +143,21 @@ func (d *domain) mayBePublic(key rotation.Answered, gone Archived) error {
 	return nil
 }
 
+// maxKey bounds a key file.
+const maxKey = 64 << 10
+
 // publishPrivate copies a private key to where everybody can read it. With it
 // anybody could have written the mail that it signed. Nothing is overwritten: a key
 // of the same name gets a number.
-func publishPrivate(dir string, key *keystore.Key) (string, error) {
-	text, err := os.ReadFile(key.File)
+func (d *domain) publishPrivate(ctx context.Context, key *keystore.Key) (string, error) {
+	text, err := d.Look.Place.Secret(ctx, key)
 	if err != nil {
 		return "", err
 	}
-	base := filepath.Join(dir, key.Selector+"._domainkey."+key.Domain)
+	base := filepath.Join(d.Public, key.Selector+"._domainkey."+key.Domain)
 	name := base + ".pem"
 	for n := 2; ; n++ {
-		there, err := os.ReadFile(name)
+		there, err := regular.Read(name, maxKey)
 		if err == nil && bytes.Equal(there, text) {
 			return name, nil // a run before came this far
 		}

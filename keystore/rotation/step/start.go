@@ -2,14 +2,15 @@ package step
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"slices"
 	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/place"
 	"signpost/keystore/rotation"
 )
 
@@ -27,13 +28,13 @@ func (d *domain) start(ctx context.Context, auto bool) {
 			return
 		}
 		d.Order(orders)
-		if err := d.Write(); err != nil {
+		if err := d.Write(ctx); err != nil {
 			d.result.Err = err
 			return
 		}
 	}
 	for _, order := range d.Orders {
-		if d.index(order.Selector) < 0 && !d.taken(d.Look.Dir, order.Selector) {
+		if d.index(order.Selector) < 0 {
 			d.make(ctx, order)
 		}
 		if d.result.Err != nil {
@@ -57,9 +58,10 @@ func (d *domain) start(ctx context.Context, auto bool) {
 	}
 }
 
-// isDue reports whether a key signs for longer than it should.
+// isDue reports whether a key signs for longer than it should. One whose age is not known is
+// not: where a store tells no ages, all domains would be due at once, with each run.
 func (d *domain) isDue(key rotation.Answered) bool {
-	return key.Signs && d.Look.Now.Sub(key.ModTime) >= d.Interval
+	return key.Signs && !key.ModTime.IsZero() && d.Look.Now.Sub(key.ModTime) >= d.Interval
 }
 
 // newOrders says what keys to make: one for each that signs. The error is that one of
@@ -74,7 +76,7 @@ func (d *domain) newOrders(ctx context.Context) (orders []rotation.Order, err er
 		if key.Algorithm == keystore.RSA {
 			order.Bits = min(max(key.Bits, keystore.WeakBits), keystore.LargeBits)
 		}
-		if order.Selector, err = d.next(key.Algorithm, taken); err != nil {
+		if order.Selector, err = d.next(ctx, key.Algorithm, taken); err != nil {
 			return nil, err
 		}
 		if _, err := d.place(ctx, order.Selector); err != nil {
@@ -85,78 +87,73 @@ func (d *domain) newOrders(ctx context.Context) (orders []rotation.Order, err er
 	return orders, nil
 }
 
-// make makes a key that was ordered.
+// make makes a key that was ordered, unless another run has made it since this one looked.
+// Its time is after that of all others, of which one may have been made in this very
+// second: then the name would decide which is newer.
 func (d *domain) make(ctx context.Context, order rotation.Order) {
-	place, err := d.place(ctx, order.Selector)
+	name, err := d.place(ctx, order.Selector)
 	if err != nil {
 		d.result.fail(err)
 		return
 	}
-	made, err := keystore.Make(d.Look.Dir, keystore.Order{
-		Domain: d.name, Selector: order.Selector, Algorithm: order.Algorithm, Bits: order.Bits,
-	})
-	if err == nil {
-		err = d.makeNewest(made.File)
-	}
-	if err != nil {
-		d.result.Err = err
-		return
-	}
-	d.made = true
-	d.result.New = append(d.result.New, madeKey(made, place, made.Record))
-}
-
-// makeNewest gives the file of a new key a time after that of all others, of which
-// one may have been made in this very second: then the name would decide which is
-// newer.
-func (d *domain) makeNewest(file string) error {
 	newest := d.Look.Now
 	for _, key := range d.Keys {
 		if at := key.ModTime.Add(time.Second); at.After(newest) {
 			newest = at
 		}
 	}
-	if newest.Equal(d.Look.Now) {
-		return nil
+	made, err := d.Look.Place.Make(ctx, keystore.Order{
+		Domain: d.name, Selector: order.Selector, Algorithm: order.Algorithm, Bits: order.Bits, Made: newest,
+	})
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return
+	case err != nil:
+		d.result.Err = err
+		return
 	}
-	return os.Chtimes(file, time.Time{}, newest)
+	d.made = true
+	d.result.New = append(d.result.New, madeKey(made, name))
+	d.result.Err = made.RecordErr
 }
 
 // next returns the selector of a new key.
-func (d *domain) next(algorithm keystore.Algorithm, taken []string) (string, error) {
+func (d *domain) next(ctx context.Context, algorithm keystore.Algorithm, taken []string) (string, error) {
 	if len(d.Slots.Selectors) > 0 {
 		return d.slot(taken)
 	}
-	return d.free(algorithm, taken), nil
+	return d.free(ctx, algorithm, taken)
 }
 
 // free returns a selector from the date that no key has, here or among the
-// archived ones.
-func (d *domain) free(algorithm keystore.Algorithm, taken []string) string {
+// archived ones. A place need not remember those, so it is after all of the day.
+func (d *domain) free(ctx context.Context, algorithm keystore.Algorithm, taken []string) (string, error) {
 	suffix := ""
 	if algorithm == keystore.Ed25519 {
 		suffix = "e"
 	}
 	date := d.Look.Now.Format("s20060102")
-	archive := filepath.Join(d.Look.Dir, ".retired")
-	for n := 1; ; n++ {
-		selector := date + suffix
-		if n > 1 {
-			selector = fmt.Sprintf("%s-%d%s", date, n, suffix)
+	selector := func(n int) string {
+		if n == 1 {
+			return date + suffix
 		}
-		if d.index(selector) < 0 && !slices.Contains(taken, selector) &&
-			!d.taken(d.Look.Dir, selector) && !d.taken(archive, selector) {
-			return selector
+		return fmt.Sprintf("%s-%d%s", date, n, suffix)
+	}
+	first := 1
+	for n := 1; n <= len(d.Keys); n++ {
+		if d.index(selector(n)) >= 0 {
+			first = n + 1
 		}
 	}
-}
-
-// taken reports whether a folder of keys has files of that name, of this domain.
-func (d *domain) taken(dir, selector string) bool {
-	return slices.ContainsFunc([]string{".private", ".txt"}, func(ending string) bool {
-		_, err := os.Lstat(filepath.Join(dir, d.name, selector+ending))
-		return err == nil
-	})
+	for n := first; ; n++ {
+		if d.index(selector(n)) >= 0 || slices.Contains(taken, selector(n)) {
+			continue
+		}
+		use, err := d.Look.Place.Used(ctx, d.name, selector(n))
+		if err != nil || use == place.Free {
+			return selector(n), err
+		}
+	}
 }
 
 // withdraw takes the record of an old key out of the DNS, where there is a way

@@ -13,7 +13,6 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/publish"
-	"signpost/keystore/record"
 	"signpost/keystore/rotation"
 )
 
@@ -63,9 +62,10 @@ type Result struct {
 // New is a key that waits for its record.
 type New struct {
 	keystore.Order
-	File  string
-	Name  string // of the record
-	Value string
+	File       string
+	RecordFile string // "" where it is not known
+	Name       string // of the record
+	Value      string
 }
 
 // Alias is a CNAME record.
@@ -109,7 +109,7 @@ func (r *Rotator) Domain(ctx context.Context, name string, action Action) *Resul
 		return result
 	}
 	d := &domain{Rotator: r, Notebook: book, name: name, result: result, places: make(map[string]string)}
-	d.note(action != Show)
+	d.note(ctx, action != Show)
 	if i := d.unknown(); i >= 0 && action != Show {
 		result.fail(fmt.Errorf("%s: whether the key with selector %s is published is not known, so nothing was done: %s",
 			name, d.Keys[i].Selector, d.Keys[i].Said.Text))
@@ -133,6 +133,11 @@ type domain struct {
 }
 
 func (d *domain) take(ctx context.Context, action Action) {
+	if action != Show {
+		if d.result.Err = d.choose(ctx); d.result.Err != nil {
+			return
+		}
+	}
 	if action == Start || action == Auto {
 		if d.start(ctx, action == Auto); d.result.Err == nil {
 			d.publish(ctx)
@@ -143,14 +148,29 @@ func (d *domain) take(ctx context.Context, action Action) {
 	}
 }
 
+// choose has other programs that share the store sign with the keys that have taken the
+// place of older ones.
+func (d *domain) choose(ctx context.Context) error {
+	old := d.old()
+	for _, key := range d.Keys {
+		replaces := func(other rotation.Answered) bool { return other.Algorithm == key.Algorithm }
+		if key.Signs && slices.ContainsFunc(old, replaces) {
+			if err := d.Look.Place.Select(ctx, d.name, key.Selector); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // note notes which old keys no longer sign, and whose records are gone. A DNS that
 // does not answer is no news. Who may not write leaves the note to another, and who
 // may only look begins none.
-func (d *domain) note(begin bool) {
+func (d *domain) note(ctx context.Context, begin bool) {
 	if d.unknown() >= 0 || !d.Noted && !begin || !d.Stop(d.old()) {
 		return
 	}
-	if err := d.Write(); err != nil {
+	if err := d.Write(ctx); err != nil {
 		d.result.Note = fmt.Errorf("since when the old key no longer signs could not be kept: %w", err)
 	}
 }
@@ -222,6 +242,6 @@ func (d *domain) newKey(key rotation.Answered, place string) New {
 	return New{Order: order, File: key.File, Name: place, Value: key.Record.String()}
 }
 
-func madeKey(made keystore.Made, place string, value record.DKIM) New {
-	return New{Order: made.Order, File: made.File, Name: place, Value: value.String()}
+func madeKey(made keystore.Made, name string) New {
+	return New{Order: made.Order, File: made.File, RecordFile: made.RecordFile, Name: name, Value: made.Record.String()}
 }

@@ -10,6 +10,7 @@ import (
 
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/place"
 	"signpost/keystore/record"
 	"signpost/keystore/rotation"
 	"signpost/test/lab/nameserver"
@@ -54,7 +55,7 @@ func (w *world) run(mode rotation.Mode, action Action, change func(*Rotator)) *R
 	resolver := &dns.Resolver{Servers: []string{w.zone.Serve(w)}, Patience: time.Second, Attempts: 1}
 	r := &Rotator{
 		Snapshot: snapshot, Resolver: resolver, Publisher: w, Interval: 180 * 24 * time.Hour,
-		Look: rotation.Look{Dir: w.dir, Mode: mode, Overlap: rotation.Overlap, Ask: rotation.Cached(resolver), Now: w.now},
+		Look: rotation.Look{Place: place.Directory(keystore.Options{Dir: w.dir}), Mode: mode, Overlap: rotation.Overlap, Ask: rotation.Cached(resolver), Now: w.now},
 	}
 	if change != nil {
 		change(r)
@@ -116,7 +117,7 @@ func TestArchivingFailsForOne(t *testing.T) {
 	w.key("r1", keystore.Ed25519, 300*day, true)
 	w.key("r2", keystore.Ed25519, 200*day, true)
 	w.key("r3", keystore.Ed25519, 100*day, true)
-	look := rotation.Look{Dir: w.dir, Ask: func(context.Context, string, record.DKIM) dns.KeyAnswer { return dns.KeyAnswer{} }, Now: w.now}
+	look := rotation.Look{Place: place.Directory(keystore.Options{Dir: w.dir}), Ask: func(context.Context, string, record.DKIM) dns.KeyAnswer { return dns.KeyAnswer{} }, Now: w.now}
 	snapshot, err := keystore.Load(keystore.Options{Dir: w.dir})
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func TestArchivingFailsForOne(t *testing.T) {
 	}
 	// A rotation made the second key, and was not finished when there came a third.
 	notes.Order([]rotation.Order{{Selector: "r2", Algorithm: keystore.Ed25519, Bits: 256}})
-	if err := notes.Write(); err != nil {
+	if err := notes.Write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.failing["r1._domainkey.a.example"] = true

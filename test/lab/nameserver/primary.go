@@ -17,7 +17,7 @@ const (
 	WithKey  Updates = true // signed with TSIGSecret
 )
 
-// TSIGSecret is that of the key "signpost", by HMAC-SHA256.
+// TSIGSecret is that of the key TSIGName, by HMAC-SHA256.
 const TSIGSecret = "dGhpcyBpcyBubyBzZWNyZXQsIGJ1dCBhIHRlc3Q="
 
 // Primaries are BIND and Knot, by the names of their programs.

@@ -52,6 +52,8 @@ func StartUDP(address string, handler dns.Handler) (*Server, error) {
 }
 
 func (s *Server) serve(server *dns.Server) {
+	server.TsigSecret = map[string]string{dns.Fqdn(TSIGName): TSIGSecret}
+	server.MsgAcceptFunc = withUpdates
 	started, done := make(chan struct{}), make(chan struct{})
 	server.NotifyStartedFunc = func() { close(started) }
 	go func() { defer close(done); server.ActivateAndServe() }()

@@ -17,8 +17,10 @@ import (
 type Zone struct {
 	mu      sync.Mutex
 	records []dns.RR // never changed in place
+	index   *index   // of the records; nil after they have changed
 	failing map[string]dns.HandlerFunc
 	asked   map[question]int
+	updates bool // are taken
 }
 
 // A question is a name in lower case and a type.
@@ -86,17 +88,19 @@ func (z *Zone) replace(added []dns.RR) {
 	for _, rr := range added {
 		replaced[setOf(rr)] = true
 	}
-	z.records = append(z.without(func(rr dns.RR) bool { return replaced[setOf(rr)] }), added...)
+	z.set(append(z.without(func(rr dns.RR) bool { return replaced[setOf(rr)] }), added...))
 }
 
 // Withdraw takes all records of the names away; without names, every record.
 func (z *Zone) Withdraw(names ...string) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.records = z.without(func(rr dns.RR) bool {
+	z.set(z.without(func(rr dns.RR) bool {
 		return len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return lower(name) == setOf(rr).name })
-	})
+	}))
 }
+
+func (z *Zone) set(records []dns.RR) { z.records, z.index = records, nil }
 
 func (z *Zone) without(gone func(dns.RR) bool) []dns.RR {
 	return slices.DeleteFunc(slices.Clone(z.records), gone)
@@ -158,6 +162,10 @@ func (z *Zone) Serve(t testing.TB) (address string) {
 
 // ServeDNS implements dns.Handler.
 func (z *Zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
+	if query.Opcode == dns.OpcodeUpdate {
+		z.update(w, query)
+		return
+	}
 	q := question{lower(query.Question[0].Name), query.Question[0].Qtype}
 	z.mu.Lock()
 	if z.asked == nil {
@@ -168,13 +176,16 @@ func (z *Zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	if special := z.failing[q.name]; special != nil {
 		failure = special
 	}
-	records := z.records
+	if z.index == nil {
+		z.index = newIndex(z.records)
+	}
+	index := z.index
 	z.mu.Unlock()
 	if failure != nil {
 		failure(w, query)
 		return
 	}
-	reply := answer(records, q)
+	reply := index.answer(q)
 	reply.SetRcode(query, reply.Rcode)
 	reply.Authoritative, reply.RecursionAvailable = true, true
 	if w.RemoteAddr().Network() == "udp" {
@@ -184,48 +195,6 @@ func (z *Zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 		}
 		reply.Truncate(size)
 	}
+	sign(w, reply, query)
 	w.WriteMsg(reply)
-}
-
-// answer finds the records of one type, by way of CNAMEs too.
-func answer(records []dns.RR, q question) *dns.Msg {
-	reply := new(dns.Msg)
-	name := q.name
-	for range 20 { // CNAMEs may lead in a circle
-		exists, next := false, ""
-		for _, rr := range records {
-			switch owner := setOf(rr); {
-			case owner == question{name, q.qtype}:
-				reply.Answer = append(reply.Answer, dns.Copy(rr))
-				exists = true
-			case owner == question{name, dns.TypeCNAME}:
-				reply.Answer = append(reply.Answer, dns.Copy(rr))
-				next = lower(rr.(*dns.CNAME).Target)
-			default:
-				exists = exists || dns.IsSubDomain(name, owner.name)
-			}
-		}
-		if next == "" {
-			if !exists {
-				reply.Rcode = dns.RcodeNameError
-			}
-			break
-		}
-		name = next
-	}
-	if len(reply.Answer) == 0 || reply.Answer[len(reply.Answer)-1].Header().Rrtype != q.qtype {
-		reply.Ns = authority(records, name)
-	}
-	return reply
-}
-
-// authority is the SOA record of the smallest zone around the name.
-func authority(records []dns.RR, name string) (found []dns.RR) {
-	for _, rr := range records {
-		zone := setOf(rr)
-		if zone.qtype == dns.TypeSOA && dns.IsSubDomain(zone.name, name) && (found == nil || len(zone.name) > len(found[0].Header().Name)) {
-			found = []dns.RR{dns.Copy(rr)}
-		}
-	}
-	return found
 }

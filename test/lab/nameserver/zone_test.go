@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -74,5 +75,58 @@ func TestZoneFails(t *testing.T) {
 	z.Fail(nil)
 	if got := ask(t, address, "a.", dns.TypeTXT); got != `NOERROR TXT "new"` {
 		t.Errorf("repaired, and it says %s", got)
+	}
+}
+
+// An update changes what it says and nothing else, and only with the key.
+func TestZoneTakesUpdates(t *testing.T) {
+	t.Parallel()
+	z := NewZone(t, "$ORIGIN example.org.\n@ SOA ns root 1 2 3 4 5\na TXT one\na TXT two\nb TXT three\nb MX 1 b")
+	address := z.Serve(t)
+	rr := func(text string) []dns.RR {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []dns.RR{rr}
+	}
+	send := func(zone, key string) string {
+		m := new(dns.Msg).SetUpdate(zone)
+		m.Remove(rr(`a.example.org. TXT "one"`))
+		m.RemoveRRset(rr(`b.example.org. TXT "any"`))
+		m.Insert(rr(`c.example.org. 60 TXT "four"`))
+		client := dns.Client{Net: "tcp", TsigSecret: map[string]string{key: TSIGSecret}}
+		if key != "" {
+			m.SetTsig(key, dns.HmacSHA256, 300, time.Now().Unix())
+		}
+		reply, _, err := client.Exchange(m, address)
+		if reply == nil {
+			return err.Error()
+		}
+		return dns.RcodeToString[reply.Rcode]
+	}
+	if got := send("example.org.", TSIGName+"."); got != "REFUSED" {
+		t.Errorf("a zone that takes none says %s", got)
+	}
+	z.TakeUpdates()
+	for _, test := range [][3]string{
+		{"example.org.", "", "REFUSED"},
+		{"example.org.", "other.", "REFUSED"},
+		{"example.net.", TSIGName + ".", "NOTZONE"},
+		{"example.org.", TSIGName + ".", "NOERROR"},
+	} {
+		if got := send(test[0], test[1]); got != test[2] {
+			t.Errorf("zone %s, key %q: %s, want %s", test[0], test[1], got, test[2])
+		}
+	}
+	for name, want := range map[string]string{
+		"a.example.org.": `NOERROR TXT "two"`, "b.example.org.": "NOERROR SOA", "c.example.org.": `NOERROR TXT "four"`,
+	} {
+		if got := ask(t, address, name, dns.TypeTXT); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	if got := ask(t, address, "b.example.org.", dns.TypeMX); !strings.HasPrefix(got, "NOERROR MX 1 b") {
+		t.Errorf("the other type says %s", got)
 	}
 }

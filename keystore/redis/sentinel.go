@@ -1,0 +1,81 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"signpost/keystore/finding"
+	"signpost/keystore/redis/internal/resp"
+)
+
+// askSentinels returns the address of the master.
+func (s *servers) askSentinels(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	first := s.first
+	s.mu.Unlock()
+	var failed error
+	for i := range s.hosts {
+		at := (first + i) % len(s.hosts)
+		addr, err := s.askSentinel(ctx, s.hosts[at])
+		if err == nil {
+			s.mu.Lock()
+			s.first = at
+			s.mu.Unlock()
+			return addr, nil
+		}
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		failed = fmt.Errorf("sentinel %s: %w", s.hosts[at], err)
+	}
+	return "", failed
+}
+
+func (s *servers) askSentinel(ctx context.Context, addr string) (string, error) {
+	var password string
+	if s.sentinelPasswordFile != "" {
+		var err error
+		if password, err = readPassword("sentinel_password_file", s.sentinelPasswordFile); err != nil {
+			return "", err
+		}
+	}
+	conn, err := s.connect(ctx, addr, nil)
+	if err != nil {
+		return "", err
+	}
+	l := &link{Conn: conn, addr: addr}
+	defer l.Close()
+	if err := l.login(ctx, "", password, 0); err != nil {
+		return "", err
+	}
+	replies, err := l.Do(ctx, resp.Command{"SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.master})
+	if err != nil {
+		return "", err
+	}
+	if err := firstError(replies); err != nil {
+		return "", err
+	}
+	pair, _ := replies[0].([]any)
+	if len(pair) != 2 {
+		return "", finding.WithHint(fmt.Errorf("no master is called %q", s.master),
+			"the name is in sentinel.conf: sentinel monitor NAME")
+	}
+	host, _ := resp.Text(pair[0])
+	port, _ := resp.Text(pair[1])
+	return net.JoinHostPort(host, port), nil
+}
+
+// isMaster refuses a server that is a replica: the Sentinels have not heard of it yet, or
+// it not of them. Who may not ask is told by READONLY.
+func isMaster(ctx context.Context, l *link) error {
+	replies, err := l.Do(ctx, resp.Command{"ROLE"})
+	if err != nil {
+		return err
+	}
+	role, ok := replies[0].([]any)
+	if ok && len(role) > 0 && !resp.Equal(role[0], "master") {
+		return finding.WithHint(fmt.Errorf("%s is not the master", l.addr), "it is tried again; a failover is under way")
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package keystore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"signpost/keystore"
+	"signpost/keystore/backendtest"
+)
+
+// once is a store that reports changes until it is interrupted, and then no more.
+type once struct {
+	*backendtest.Memory
+	watched atomic.Int32
+}
+
+func (o *once) Watch(ctx context.Context, ready func(), changed func(domains ...string)) error {
+	if o.watched.Add(1) > 1 {
+		return keystore.ErrNoWatch
+	}
+	return o.Memory.Watch(ctx, ready, changed)
+}
+
+// A store that no longer reports changes is asked for a domain that was not listed.
+func TestRemoteNoLongerWatched(t *testing.T) {
+	t.Parallel()
+	s := newNetStore(t)
+	s.Put("a.example", "s1", edKey(1))
+	store := &once{Memory: s.Memory}
+	s.keys = keystore.OpenRemote(t.Context(), store, quick, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.watch(s.keys, time.Hour)
+	eventually(t, "the store is followed", func() bool { return s.keys.Answers()[0].Watched })
+	s.Interrupt()
+	eventually(t, "it no longer is", func() bool { return s.log.count("reports no changes") > 0 })
+	lists := s.Calls("List")
+	if err := s.keys.Reload(); err != nil || s.Calls("List") == lists {
+		t.Fatal(err)
+	}
+	if s.keys.Answers()[0].Watched {
+		t.Error("it is said that the store reports changes")
+	}
+	s.Put("new.example", "s1", edKey(2))
+	if !isKey(s.keys, "new.example", 2) {
+		t.Errorf("a new domain: %v", s.keys.Domain("new.example").Err())
+	}
+}
+
+// Very many new domains at once are read in the background, as at the start.
+func TestRemoteManyAdded(t *testing.T) {
+	t.Parallel()
+	s := newNetStore(t)
+	s.Blind = true
+	s.Put("a.example", "s1", edKey(1))
+	s.open(quick, time.Hour)
+	for i := range 500 {
+		s.Put(fmt.Sprintf("d%d.example", i), "s1", edKey(2))
+	}
+	if err := s.keys.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all keys are read", func() bool { usable, unread := s.keys.Snapshot().Count(); return usable == 501 && unread == 0 })
+	s.fails(errDown)
+	if !isKey(s.keys, "d77.example", 2) {
+		t.Error(s.keys.Domain("d77.example").Err())
+	}
+}
+
+// A domain whose keys are in a directory does not wait for a store that has it, too.
+func TestJoinDoesNotWait(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := keystore.Install(dir, "both.example", "s1", edKey(1), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	s := newNetStore(t)
+	s.Put("both.example", "s1", edKey(1))
+	s.Before = func(ctx context.Context, method string) error {
+		if method == "Read" {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}
+	log := slog.New(slog.NewTextHandler(s.log, nil))
+	store, err := keystore.Open(keystore.Options{Dir: dir}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.keys = keystore.OpenRemote(t.Context(), s.Memory, quick, log)
+	both := keystore.Join([]keystore.Source{store, s.keys}, log)
+	both.Observe(func(string, bool) {}, func() {})
+	if !both.Snapshot().Read("both.example") || !isKey(both, "both.example", 1) {
+		t.Errorf("the key in the directory: %v", both.Domain("both.example").Err())
+	}
+	if n := s.Calls("Read"); n > 1 { // that of the start
+		t.Errorf("the store was asked %d times", n)
+	}
+}
+
+// A store that does not answer makes nobody wait for the notes of very many domains.
+func TestRemoteNotesDoNotWait(t *testing.T) {
+	t.Parallel()
+	s := newNetStore(t)
+	s.Put("a.example", "s1", edKey(1))
+	s.open(quick, time.Hour)
+	s.slow.Store(true)
+	var failed error
+	start := time.Now()
+	for i := range 100 {
+		_, err := s.keys.Notes(fmt.Sprintf("d%d.example", i))
+		failed = errors.Join(failed, err)
+	}
+	if took := time.Since(start); failed == nil || took > 10*time.Second {
+		t.Errorf("100 domains took %v", took)
+	}
+}
+
+// A store that hangs while it is listed for SIGHUP does not hold up the end.
+func TestRemoteEnds(t *testing.T) {
+	t.Parallel()
+	s := newNetStore(t)
+	s.Put("a.example", "s1", edKey(1))
+	s.keys = keystore.OpenRemote(t.Context(), s.Memory, quick, slog.New(slog.NewTextHandler(s.log, nil)))
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.keys.Watch(ctx, time.Hour) })
+	eventually(t, "the store is followed", func() bool { return s.keys.Answers()[0].Watched })
+	s.slow.Store(true)
+	lists := s.Calls("List")
+	running.Go(func() { _ = s.keys.Accept() })
+	eventually(t, "it is listed", func() bool { return s.Calls("List") > lists })
+	stop()
+	start := time.Now()
+	running.Wait()
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if n := s.log.count("level=ERROR"); n > 0 {
+		t.Errorf("%d errors are logged for the end", n)
+	}
+}
+
+// Reading very many domains again takes its time, and that is no outage.
+func TestRemoteReadsLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newNetStore(t)
+		s.Before = func(ctx context.Context, method string) error {
+			if method == "Read" {
+				time.Sleep(7 * time.Second)
+			}
+			return ctx.Err()
+		}
+		const domains = 700
+		for version := range byte(2) {
+			for i := range domains {
+				s.Put(fmt.Sprintf("d%d.example", i), "s1", edKey(version))
+			}
+			if version == 0 {
+				s.keys = keystore.OpenRemote(t.Context(), s.Memory, quick, slog.New(slog.NewTextHandler(s.log, nil)))
+				for range 2 {
+					s.keys.ReadAll()
+				}
+			}
+		}
+		if err := s.keys.Reload(); err != nil {
+			t.Error(err)
+		}
+		if err := s.keys.Answers()[0].Err; err != nil || !isKey(s.keys, "d699.example", 1) {
+			t.Errorf("%v, %v", err, s.keys.Held().Why)
+		}
+	})
+}
+
+// flapping is a store that reports changes, and at once no longer.
+type flapping struct{ *backendtest.Memory }
+
+func (f *flapping) Watch(ctx context.Context, ready func(), _ func(domains ...string)) error {
+	ready()
+	return errDown
+}
+
+// A store whose connections break again and again is not listed all the time.
+func TestRemoteFlapping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newNetStore(t)
+		s.Put("a.example", "s1", edKey(1))
+		s.keys = keystore.OpenRemote(t.Context(), &flapping{s.Memory}, quick, slog.New(slog.NewTextHandler(s.log, nil)))
+		s.watch(s.keys, time.Hour)
+		time.Sleep(10 * time.Minute)
+		if n := s.Calls("List"); n > 100 {
+			t.Errorf("it was listed %d times in ten minutes", n)
+		}
+	})
+}

@@ -1,0 +1,3 @@
+{{- define "mail.fullname" -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name }}
+{{- end }}
