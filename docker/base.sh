@@ -8,6 +8,7 @@ tree=build/base
 log=build/base.log
 
 . docker/engine.sh
+. docker/mirror.sh
 find_engine
 ! "$docker" image inspect $base >/dev/null 2>&1 || exit 0
 mkdir -p build
@@ -19,14 +20,8 @@ sh test/setup.sh base
 root=
 [ "$(id -u)" = 0 ] || root="sudo"
 
-# archive LABEL: the address of that archive in apt's sources.
-archive() {
-	apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $1" 'Component: main' | sort -u | head -n 1
-}
-[ -n "$(archive Debian)" ] || $root apt-get update >>$log 2>&1
-mirror=$(archive Debian)
-security=$(archive Debian-Security)
-[ -n "$mirror" ] || {
+find_mirror || $root apt-get update >>$log 2>&1
+find_mirror || {
 	echo "base image: error: apt has no Debian mirror; hint: pull the image yourself: docker pull $base" >&2
 	exit 1
 }
@@ -37,10 +32,7 @@ $root env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase bookworm $t
 	echo "base image: error: debootstrap failed; hint: see $log" >&2
 	exit 1
 }
-{
-	echo "deb $mirror bookworm main"
-	[ -z "$security" ] || echo "deb $security bookworm-security main"
-} | $root tee $tree/etc/apt/sources.list >/dev/null
+sources bookworm | $root tee $tree/etc/apt/sources.list >/dev/null
 # The slim image leaves these out too.
 $root tar -C $tree --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' \
 	--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' -c . |

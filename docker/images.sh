@@ -2,6 +2,7 @@
 # Builds the images signpost and signpost-postfix from the binaries in bin/.
 set -eu
 cd "$(dirname "$0")/.."
+. docker/version.sh
 . docker/engine.sh
 find_engine
 sh docker/base.sh
@@ -9,7 +10,8 @@ mkdir -p build
 
 # image NAME DOCKERFILE: quiet, unless it fails.
 image() {
-	"$docker" build --label "org.opencontainers.image.version=${VERSION:-dev}" -t "$1" -f "$2" . >build/image.log 2>&1 || {
+	# shellcheck disable=SC2046 # several arguments
+	"$docker" build $(labels) -t "$1" -f "$2" . >build/image.log 2>&1 || {
 		tail -n 15 build/image.log >&2
 		echo "images: error: building $1 failed; hint: see build/image.log" >&2
 		exit 1
@@ -19,4 +21,4 @@ image() {
 }
 image signpost docker/Dockerfile.signpost
 image signpost-postfix docker/Dockerfile.postfix
-"$docker" image ls --format 'images: {{.Repository}} {{.Size}}' --filter reference='signpost*:latest'
+"$docker" image ls --format 'images: {{.Repository}} {{.Size}}' --filter reference=signpost:latest --filter reference=signpost-postfix:latest

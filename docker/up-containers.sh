@@ -28,5 +28,5 @@ echo "up: sending a message from $DOMAINS"
 printf '\nDNS records to publish:\n\n'
 # In a container, whose user can read the keys.
 # shellcheck disable=SC2086 # a list of names
-"$docker" run --rm --network none --cap-drop ALL --read-only -v "$keys:/etc/opendkim/keys:ro" \
+"$docker" run --rm --network none --user "${KEYS_USER:-101:104}" --cap-drop ALL --read-only -v "$keys:/etc/opendkim/keys:ro" \
 	-e DKIM_SELECTOR --entrypoint /signpost signpost dns --format line $DOMAINS
