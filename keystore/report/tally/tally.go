@@ -31,8 +31,9 @@ func (t *Tally) Sources(domain string, q Question) []netip.Addr { return nil }
 func (t *Tally) Answer(domain string, q Question) *Answer { return &Answer{Domain: domain} }
 
 // Sighting returns when the key of a selector was last seen to sign for a domain (d=), and
-// what else was seen since. The zero Sighting says that it never was.
-func (t *Tally) Sighting(domain, selector string) Sighting { return Sighting{} }
+// what else was seen since, on later days than that of the time after, when the key stopped.
+// Without Last it never was seen.
+func (t *Tally) Sighting(domain, selector string, after time.Time) Sighting { return Sighting{} }
 
 // Question is what an answer depends on besides the reports.
 type Question struct {
@@ -196,8 +197,8 @@ type Sighting struct {
 	Failed   int        `json:"failed"`
 	Reporter string     `json:"last_reporter,omitempty"`
 	Source   netip.Addr `json:"last_source,omitzero"` // with most messages on the last day
-	// Since are the reports on the same domain (d=) for days after Last: on how many days, by
-	// how many reporters, of how many messages.
+	// Since are the reports on the same domain (d=) for days after Last, and after the day that
+	// was asked for: on how many days, by how many reporters, of how many messages.
 	SinceDays      int `json:"since_days"`
 	SinceReporters int `json:"since_reporters"`
 	SinceMessages  int `json:"since_messages"`
