@@ -20,7 +20,7 @@ import (
 	"signpost/keystore/place"
 	"signpost/milter"
 	"signpost/milter/dkim"
-	"signpost/milter/verify"
+	"signpost/milter/message"
 	"signpost/postfix"
 	"signpost/postfix/delivery"
 )
@@ -79,11 +79,11 @@ func explain(c *cli.Context) error {
 	}
 	var answers []explained
 	for _, file := range files {
-		message, err := readMessage(file)
+		text, err := readMessage(file)
 		if err != nil {
 			return err
 		}
-		answer, err := e.explain(c, file.Name, message)
+		answer, err := e.explain(c, file.Name, text)
 		if err != nil {
 			return err
 		}
@@ -105,9 +105,9 @@ func explain(c *cli.Context) error {
 }
 
 // readMessage reads the message in a file. What is not a message is wrong use.
-func readMessage(file input) (*verify.Text, error) {
+func readMessage(file input) (*message.Text, error) {
 	defer file.Close()
-	message, err := verify.ReadText(file)
+	text, err := message.ReadText(file)
 	var unreadable *fs.PathError
 	switch {
 	case errors.As(err, &unreadable):
@@ -115,7 +115,7 @@ func readMessage(file input) (*verify.Text, error) {
 	case err != nil:
 		return nil, exitError{exitUsage, fmt.Errorf("%s: %w", file.Name, err)}
 	}
-	return message, nil
+	return text, nil
 }
 
 // explainVerdict is the exit code: 1 when a message is not signed or when there
@@ -183,7 +183,7 @@ func parseClient(address, login string) (milter.Client, error) {
 }
 
 // explain lets the daemon's own code decide on a message and sign it.
-func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (explained, error) {
+func (e *explainer) explain(c *cli.Context, name string, text *message.Text) (explained, error) {
 	var log bytes.Buffer
 	server, err := milter.NewServer(milter.Config{
 		Keys:   e.signers(c.Context),
@@ -195,17 +195,17 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 	if err != nil {
 		return explained{}, err
 	}
-	mail := delivery.Mail{Body: message.Body, BodyLine: message.BodyLine, Local: e.client.Local, SevenBit: e.sevenBit,
+	mail := delivery.Mail{Body: text.Body, BodyLine: text.BodyLine, Local: e.client.Local, SevenBit: e.sevenBit,
 		RelaxedHeader: e.signing.Policy.Header == dkim.Relaxed, RelaxedBody: e.signing.Policy.Body == dkim.Relaxed}
 	var header []dkim.Field
-	for _, f := range message.Fields {
+	for _, f := range text.Fields {
 		// Postfix takes blanks before the colon away (RFC 5322, section 4.5).
 		f.Name = strings.TrimRight(f.Name, " \t")
 		header = append(header, f.Field)
 		mail.Header = append(mail.Header, delivery.Field{Name: f.Name, Value: f.Value, Line: f.Line})
 	}
 	// Postfix makes a bare LF a line end before the milter sees it.
-	body := []byte(crlf(string(message.Body)))
+	body := []byte(crlf(string(text.Body)))
 	e.domain = ""
 	verdict, values := server.Try(e.client, header, body, e.queueID)
 	if e.failed != nil {
@@ -246,7 +246,7 @@ func (e *explainer) explain(c *cli.Context, name string, message *verify.Text) (
 		mail.Domains = append(mail.Domains, s.Domain)
 	}
 	mail.Signatures = values
-	answer.Findings = append(answer.Findings, message.Findings...)
+	answer.Findings = append(answer.Findings, text.Findings...)
 	answer.Findings = append(answer.Findings, delivery.Predict(c.Context, e.config, mail)...)
 	return answer, nil
 }

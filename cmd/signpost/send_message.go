@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"signpost/milter/verify"
+	"signpost/milter/message"
 )
 
 // testBody has what canonicalization must get right: blanks at the end of a
@@ -93,7 +93,7 @@ func crlf(text string) string {
 }
 
 // envelopeOf returns the addresses of a message, for when none are given.
-func envelopeOf(fields []verify.Field) (from string, to []string) {
+func envelopeOf(fields []message.Field) (from string, to []string) {
 	header := make(mail.Header)
 	for _, f := range fields {
 		name := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(f.Name, " \t"))

@@ -10,6 +10,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/policy"
 	"signpost/milter"
+	"signpost/milter/message"
 )
 
 // DMARC is the result for the author of a message.
@@ -38,7 +39,7 @@ func (d *DMARC) Aligned() bool { return len(d.DKIM) > 0 || d.SPF != "" }
 func (j *Judgement) judgeDMARC(ctx context.Context, m *Message, o Options) {
 	d := &j.DMARC
 	d.Disposition = "none"
-	domain, err := authorDomain(m.fields)
+	domain, err := authorDomain(m.text.Fields)
 	if err != nil {
 		// RFC 9989, section 5.3.1: then DMARC is not possible.
 		d.Result, d.Reason = PermError, err.Error()
@@ -140,8 +141,8 @@ func (j *Judgement) whyNotAligned() string {
 }
 
 // authorDomain returns the domain of the From field, which must be exactly one.
-func authorDomain(fields []Field) (string, error) {
-	from := fieldsNamed(fields, "from")
+func authorDomain(fields []message.Field) (string, error) {
+	from := message.Named(fields, "from")
 	switch len(from) {
 	case 0:
 		return "", errors.New("the message has no From field, so no author domain")

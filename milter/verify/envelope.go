@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"signpost/milter/message"
 )
 
 // Envelope is what a mail server learns before the message. What is not given
@@ -21,10 +23,10 @@ type Envelope struct {
 const NullSender = "<>"
 
 // complete fills in what is not given, and says where it was found.
-func (e Envelope) complete(m *reader) (Envelope, []string) {
+func (e Envelope) complete(m *message.Reader) (Envelope, []string) {
 	var from []string
 	if !e.IP.IsValid() {
-		if c, line, ok := topClient(m.fields); ok {
+		if c, line, ok := topClient(m.Fields); ok {
 			e.IP = c.ip
 			from = append(from, fmt.Sprintf("the client is the one in the Received field at line %d", line))
 			if e.Helo == "" {
@@ -33,11 +35,11 @@ func (e Envelope) complete(m *reader) (Envelope, []string) {
 		}
 	}
 	if e.MailFrom == "" {
-		if paths := fieldsNamed(m.fields, "return-path"); len(paths) > 0 {
+		if paths := message.Named(m.Fields, "return-path"); len(paths) > 0 {
 			e.MailFrom = returnPath(paths[0].Value)
 			from = append(from, fmt.Sprintf("MAIL FROM is the Return-Path at line %d", paths[0].Line))
-		} else if m.sender != "" {
-			e.MailFrom = m.sender
+		} else if m.Sender != "" {
+			e.MailFrom = m.Sender
 			from = append(from, "MAIL FROM is in the first line of the mbox")
 		}
 	}
@@ -46,8 +48,8 @@ func (e Envelope) complete(m *reader) (Envelope, []string) {
 
 // topClient returns the client in the topmost Received field that names one from
 // outside. Above it are hops within a host or a site: filters, the local delivery.
-func topClient(fields []Field) (client, int, bool) {
-	for _, f := range fieldsNamed(fields, "received") {
+func topClient(fields []message.Field) (client, int, bool) {
+	for _, f := range message.Named(fields, "received") {
 		c, ok := parseReceived(f.Value)
 		if !ok || c.ip.IsLoopback() || c.ip.IsPrivate() || c.ip.IsLinkLocalUnicast() {
 			continue

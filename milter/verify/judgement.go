@@ -14,6 +14,7 @@ import (
 
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/milter/message"
 )
 
 // Options are what a message is judged with.
@@ -30,7 +31,7 @@ type Options struct {
 // Message is a message that has been read: its header, and the hashes of its
 // body.
 type Message struct {
-	reader
+	text       message.Reader
 	signatures []*Signature
 	bodies     *bodies
 	guesses    int // that were made
@@ -51,24 +52,24 @@ const maxSignatures = 20
 // cannot be read as a message, and names the line.
 func Read(r io.Reader) (*Message, error) {
 	m := new(Message)
-	if err := m.readHeader(r); err != nil {
+	if err := m.text.ReadHeader(r); err != nil {
 		return nil, err
 	}
-	if m.bareLF {
-		m.note("path-lf", finding.Note, "header", "lines end in LF and are read as CRLF, as in transit", "")
+	if m.text.BareLF {
+		m.text.Note("path-lf", finding.Note, "header", "lines end in LF and are read as CRLF, as in transit", "")
 	}
-	signatures := fieldsNamed(m.fields, "dkim-signature")
+	signatures := message.Named(m.text.Fields, "dkim-signature")
 	if count := len(signatures); count > maxSignatures {
-		m.note("dkim-many", finding.Note, "header",
+		m.text.Note("dkim-many", finding.Note, "header",
 			fmt.Sprintf("%d DKIM signatures, of which only the first %d were verified", count, maxSignatures), "")
 		signatures = signatures[:maxSignatures]
 	}
 	for _, f := range signatures {
 		m.signatures = append(m.signatures, parseSignature(f))
 	}
-	m.bodies = newBodies(m.signatures, m.line)
-	if err := m.readBody(m.bodies.write); err != nil {
-		return nil, fmt.Errorf("after line %d: %w", m.line, err)
+	m.bodies = newBodies(m.signatures, m.text.Line)
+	if err := m.text.ReadBody(m.bodies.write); err != nil {
+		return nil, fmt.Errorf("after line %d: %w", m.text.Line, err)
 	}
 	m.bodies.end()
 	return m, nil
@@ -77,7 +78,7 @@ func Read(r io.Reader) (*Message, error) {
 // Judge judges the message. It may be called once.
 func (m *Message) Judge(ctx context.Context, o Options) *Judgement {
 	j := &Judgement{Signatures: m.signatures}
-	for _, note := range m.notes {
+	for _, note := range m.text.Notes {
 		j.Notes = append(j.Notes, note.Name+": "+note.What)
 	}
 	for _, s := range j.Signatures {

@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"signpost/keystore/record"
+	"signpost/milter/message"
 )
 
 // minRSABits is what a verifier must not go below (RFC 8301, section 3.2), and
@@ -159,7 +160,7 @@ func good(key crypto.PublicKey, digest, signature []byte) bool {
 
 // headerDigest hashes the signed fields and the signature's own (RFC 6376,
 // sections 3.7 and 5.4.2: of fields with one name the last goes first).
-func (s *Signature) headerDigest(fields []Field) []byte {
+func (s *Signature) headerDigest(fields []message.Field) []byte {
 	byName := make(map[string][]int)
 	for i, f := range fields {
 		name := strings.ToLower(strings.TrimRight(f.Name, " \t"))

@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"signpost/milter/dkim"
+	"signpost/milter/message"
 )
 
 func TestReadRefuses(t *testing.T) {
@@ -23,11 +24,11 @@ func TestReadRefuses(t *testing.T) {
 		"From: a@b\r\nHello there\r\n": `line 2 is neither a header field nor the empty line that ends the header: "Hello there"`,
 		" folded\r\n":                  "line 1 is not a header field",
 		"From: a\x00b\r\n":             "line 1: a NUL byte",
-		"From: a\r\nX: " + strings.Repeat("x", maxHeader): "line 2: the header is longer than",
-		strings.Repeat("X: y\r\n", maxHeader/6+1):         "the header is longer than",
-		"\x7fELF\x02\x01\x01\n\x00":                       "line 1 is not a header field, so this is not a message: \"\\x7fELF",
-		"From a@b Sun Nov 22\n":                           "only the \"From \" line of an mbox",
-		"From: a\r\nS\xc3\xbcbject: x\r\n":                "line 2",
+		"From: a\r\nX: " + strings.Repeat("x", message.MaxHeader): "line 2: the header is longer than",
+		strings.Repeat("X: y\r\n", message.MaxHeader/6+1):         "the header is longer than",
+		"\x7fELF\x02\x01\x01\n\x00":                               "line 1 is not a header field, so this is not a message: \"\\x7fELF",
+		"From a@b Sun Nov 22\n":                                   "only the \"From \" line of an mbox",
+		"From: a\r\nS\xc3\xbcbject: x\r\n":                        "line 2",
 	} {
 		_, err := Read(strings.NewReader(message))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -143,7 +144,7 @@ func TestReadIsLinear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(m.fields[1].Value); got != 900_000 {
+	if got := len(m.text.Fields[1].Value); got != 900_000 {
 		t.Errorf("the folded field has %d bytes", got)
 	}
 	if used := allocated() - before; used > 64<<20 {
@@ -153,7 +154,7 @@ func TestReadIsLinear(t *testing.T) {
 	for i := range 80_000 {
 		fmt.Fprintf(&from, "a@%x.co,", i)
 	}
-	_, err = authorDomain([]Field{{dkim.Field{Name: "From", Value: from.String()}, 1}})
+	_, err = authorDomain([]message.Field{{Field: dkim.Field{Name: "From", Value: from.String()}, Line: 1}})
 	if err == nil || len(err.Error()) > 200 {
 		t.Errorf("got an error of %d bytes", len(fmt.Sprint(err)))
 	}

@@ -15,6 +15,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/record"
 	"signpost/milter/dkim"
+	"signpost/milter/message"
 )
 
 // Result is what a check came to (RFC 8601, section 2.7).
@@ -81,7 +82,7 @@ func (s *Signature) note(format string, args ...any) {
 }
 
 // parseSignature reads the field. What is wrong with it is its result.
-func parseSignature(f Field) *Signature {
+func parseSignature(f message.Field) *Signature {
 	s := &Signature{Line: f.Line, field: f.Field, length: -1}
 	tags, err := record.ParseTags(f.Value)
 	if err == nil && !isText(f.Value) {
@@ -118,9 +119,9 @@ func (s *Signature) read(list []record.Tag) (err error) {
 		}
 	}
 	s.Domain, s.Selector = tags["d"], tags["s"]
-	s.Algorithm = cut(tags["a"])
+	s.Algorithm = tags["a"][:min(len(tags["a"]), 40)]
 	if v := tags["v"]; v != "1" {
-		return fmt.Errorf("v= is %s, not 1", quote(v))
+		return fmt.Errorf("v= is %s, not 1", message.Quote(v))
 	}
 	for _, name := range []string{"a", "b", "bh", "d", "h", "s"} {
 		if tags[name] == "" {
@@ -129,7 +130,7 @@ func (s *Signature) read(list []record.Tag) (err error) {
 	}
 	for _, name := range []string{"d", "s"} {
 		if strings.HasSuffix(tags[name], ".") {
-			return fmt.Errorf("%s= is %s, and no dot may stand at its end", name, quote(tags[name]))
+			return fmt.Errorf("%s= is %s, and no dot may stand at its end", name, message.Quote(tags[name]))
 		}
 	}
 	if s.Domain, err = keystore.Domain(s.Domain); err != nil {
@@ -143,7 +144,7 @@ func (s *Signature) read(list []record.Tag) (err error) {
 		c = "simple"
 	}
 	if s.header, s.body, err = dkim.ParseCanonicalization(c); err != nil {
-		return fmt.Errorf("c= is %s, which is not a canonicalization", quote(c))
+		return fmt.Errorf("c= is %s, which is not a canonicalization", message.Quote(c))
 	}
 	s.Canonicalization = s.header.String() + "/" + s.body.String()
 	for name := range strings.SplitSeq(tags["h"], ":") {
@@ -162,14 +163,14 @@ func (s *Signature) read(list []record.Tag) (err error) {
 	}
 	if q, ok := tags["q"]; ok && !slices.ContainsFunc(strings.Split(q, ":"),
 		func(method string) bool { return strings.Trim(method, whiteSpace) == "dns/txt" }) {
-		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", quote(q))
+		return fmt.Errorf("q= is %s, and the only way to a key is dns/txt", message.Quote(q))
 	}
 	if err := s.readIdentity(tags["i"]); err != nil {
 		return err
 	}
 	if l, ok := tags["l"]; ok {
 		if s.length, err = number(l, 76); err != nil {
-			return fmt.Errorf("l= is %s, which is not a number", quote(l))
+			return fmt.Errorf("l= is %s, which is not a number", message.Quote(l))
 		}
 	}
 	return s.readTimes(tags)
@@ -184,13 +185,13 @@ func (s *Signature) readIdentity(value string) error {
 	at := strings.LastIndexByte(s.Identity, '@')
 	domain := strings.ToLower(s.Identity[at+1:])
 	if at < 0 || strings.Contains(s.Identity[:at], "@") && s.Identity[0] != '"' || strings.HasSuffix(domain, ".") {
-		return fmt.Errorf("i= is %s, which is not an address in d=%s", quote(s.Identity), s.Domain)
+		return fmt.Errorf("i= is %s, which is not an address in d=%s", message.Quote(s.Identity), s.Domain)
 	}
 	if ascii, err := keystore.Domain(domain); err == nil {
 		domain = ascii
 	}
 	if domain != s.Domain && !strings.HasSuffix(domain, "."+s.Domain) {
-		return fmt.Errorf("i= is %s, which is not in d=%s", quote(s.Identity), s.Domain)
+		return fmt.Errorf("i= is %s, which is not in d=%s", message.Quote(s.Identity), s.Domain)
 	}
 	return nil
 }
@@ -215,7 +216,7 @@ func (s *Signature) readTimes(tags map[string]string) error {
 		}
 		seconds, err := number(value, 12)
 		if err != nil {
-			return fmt.Errorf("%s= is %s, which is not a time", name, quote(value))
+			return fmt.Errorf("%s= is %s, which is not a time", name, message.Quote(value))
 		}
 		*at = time.Unix(seconds, 0).UTC()
 	}

@@ -20,7 +20,7 @@ type SPF struct {
 
 func (j *Judgement) judgeSPF(ctx context.Context, m *Message, o Options) {
 	s := &j.SPF
-	s.Envelope, s.From = o.Envelope.complete(&m.reader)
+	s.Envelope, s.From = o.Envelope.complete(&m.text)
 	e := s.Envelope
 	switch {
 	case !e.IP.IsValid():

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/milter/message"
 )
 
 // clockDrift is how far a clock may be ahead of ours.
@@ -30,7 +32,7 @@ func (m *Message) verify(ctx context.Context, s *Signature, o Options) {
 		}
 		return
 	}
-	digest := s.headerDigest(m.fields)
+	digest := s.headerDigest(m.text.Fields)
 	if !slices.ContainsFunc(keys, func(key crypto.PublicKey) bool { return good(key, digest, s.signature) }) {
 		m.headerFails(s, keys[0])
 		if !sameBody {
@@ -84,11 +86,11 @@ const (
 // guess tries what is often done to headers on the way. Whatever it returns is
 // certain: the signature matches the header it names.
 func (m *Message) guess(s *Signature, key crypto.PublicKey) string {
-	fields := m.fields
+	fields := m.text.Fields
 	if len(fields) > maxFields {
 		return ""
 	}
-	matches := func(header []Field) bool {
+	matches := func(header []message.Field) bool {
 		m.guesses++
 		return m.guesses <= maxGuesses && good(key, s.headerDigest(header), s.signature)
 	}

@@ -1,4 +1,6 @@
-package verify
+// Package message reads a message from a file: its header, field by field, and its
+// body. It is the one reader for all that judges, explains or searches messages.
+package message
 
 import (
 	"bufio"
@@ -12,23 +14,26 @@ import (
 	"signpost/milter/dkim"
 )
 
-// reader reads a message: the header, then the body line by line.
-type reader struct {
-	fields []Field
-	notes  []finding.Finding // about the file
-	// sender is the address in the "From " line of an mbox: the envelope sender.
-	sender string
+// Reader reads a message: the header, then the body.
+type Reader struct {
+	Fields []Field
+	Notes  []finding.Finding // about the file
+	// Sender is the address in the "From " line of an mbox: the envelope sender.
+	Sender string
+	Line   int  // read so far
+	BareLF bool // a line of the header ends in LF alone
 
-	// lenient takes what Postfix would take, too: text in the header ends the
+	// Lenient takes what Postfix would take, too: text in the header ends the
 	// header. Otherwise anything that mail servers do not pass on is an error.
-	lenient bool
-	in      *bufio.Reader
-	value   []byte // of the last field, to which lines may be added
-	line    int    // read so far
-	raw     []byte // the last line of the header, with its end
-	bareLF  bool   // a line of the header ends in LF alone
-	blank   bool   // an empty line ends the header
-	mbox    bool
+	Lenient bool
+	// Long takes a header of any length.
+	Long bool
+
+	in    *bufio.Reader
+	value []byte // of the last field, to which lines may be added
+	raw   []byte // the last line of the header, with its end
+	blank bool   // an empty line ends the header
+	mbox  bool
 }
 
 // Field is a header field and the line it begins on.
@@ -37,54 +42,56 @@ type Field struct {
 	Line int
 }
 
-// is reports whether the field has the name, which is in lower case. White space
+// Is reports whether the field has the name, which is in lower case. White space
 // may stand before the colon (RFC 5322, section 4.5).
-func (f Field) is(name string) bool {
+func (f Field) Is(name string) bool {
 	return strings.EqualFold(strings.TrimRight(f.Name, " \t"), name)
 }
 
-func fieldsNamed(fields []Field, name string) (named []Field) {
+// Named returns the fields that have the name, which is in lower case.
+func Named(fields []Field, name string) (named []Field) {
 	for _, f := range fields {
-		if f.is(name) {
+		if f.Is(name) {
 			named = append(named, f)
 		}
 	}
 	return named
 }
 
-// maxHeader bounds what is held in memory. Mail servers take far less.
-const maxHeader = 1 << 20
+// MaxHeader bounds what is held in memory. Mail servers take far less.
+const MaxHeader = 1 << 20
 
 const saveWhole = "save the message with its whole header, as \"show original\" or \"raw message\""
 
-func (m *reader) note(code string, level finding.Level, name, what, effect string) {
-	m.notes = append(m.notes, finding.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect})
+// Note adds a finding about the file.
+func (m *Reader) Note(code string, level finding.Level, name, what, effect string) {
+	m.Notes = append(m.Notes, finding.Finding{Code: code, Level: level, Name: name, What: what, Effect: effect})
 }
 
-// readHeader reads the header and the empty line after it. An error names the
+// ReadHeader reads the header and the empty line after it. An error names the
 // line.
-func (m *reader) readHeader(r io.Reader) error {
+func (m *Reader) ReadHeader(r io.Reader) error {
 	m.in = bufio.NewReaderSize(r, 64<<10)
 	if err := m.checkStart(); err != nil {
 		return err
 	}
 	defer m.endField()
 	for size := 0; ; {
-		line, err := m.headerLine(maxHeader - size)
+		line, err := m.headerLine(MaxHeader - size)
 		if err != nil {
 			return err
 		}
 		size += len(line) + 2
 		switch {
-		case line == nil && len(m.fields) == 0:
+		case line == nil && len(m.Fields) == 0:
 			return errors.New("there is no header, only the \"From \" line of an mbox")
 		case line == nil:
-			m.note("path-header-only", finding.Note, "body",
-				fmt.Sprintf("the file ends at line %d, within the header, without an empty line", m.line),
+			m.Note("path-header-only", finding.Note, "body",
+				fmt.Sprintf("the file ends at line %d, within the header, without an empty line", m.Line),
 				"the message has no body, which is allowed")
 			return nil
-		case len(line) == 0 && len(m.fields) == 0 && !m.lenient:
-			return finding.WithHint(fmt.Errorf("line %d is empty, so there is no header", m.line),
+		case len(line) == 0 && len(m.Fields) == 0 && !m.Lenient:
+			return finding.WithHint(fmt.Errorf("line %d is empty, so there is no header", m.Line),
 				"the header comes first, without an empty line before it")
 		case len(line) == 0:
 			m.blank = true
@@ -98,7 +105,7 @@ func (m *reader) readHeader(r io.Reader) error {
 
 // checkStart refuses files of other formats, and skips what some programs put
 // before a message.
-func (m *reader) checkStart() error {
+func (m *Reader) checkStart() error {
 	start, err := m.in.Peek(8)
 	if len(start) == 0 {
 		if err != io.EOF {
@@ -120,33 +127,33 @@ func (m *reader) checkStart() error {
 	}
 	if bytes.HasPrefix(start, []byte("\xef\xbb\xbf")) {
 		m.in.Discard(3)
-		m.note("path-byte-order-mark", finding.Note, "line 1",
+		m.Note("path-byte-order-mark", finding.Note, "line 1",
 			"a byte order mark, which an editor wrote, is before the header; it was left out", "")
 		start, _ = m.in.Peek(8)
 	}
 	if bytes.HasPrefix(start, []byte("From ")) {
 		m.mbox = true
-		line, err := m.headerLine(maxHeader)
+		line, err := m.headerLine(MaxHeader)
 		if err != nil {
 			return err
 		}
 		if fields := strings.Fields(string(line)); len(fields) > 1 && strings.Contains(fields[1], "@") {
-			m.sender = fields[1]
+			m.Sender = fields[1]
 		}
-		m.note("path-mbox-line", finding.Note, "line 1",
+		m.Note("path-mbox-line", finding.Note, "line 1",
 			fmt.Sprintf("%.60q is the separator of an mbox, not part of the message; it was left out", line), "")
 	}
 	return nil
 }
 
 // headerLine returns a line without its end, and nil at the end of the file.
-func (m *reader) headerLine(most int) ([]byte, error) {
+func (m *Reader) headerLine(most int) ([]byte, error) {
 	line := []byte{}
 	for {
 		piece, err := m.in.ReadSlice('\n')
 		line = append(line, piece...)
-		if len(line) > most && !m.lenient {
-			return nil, finding.WithHint(fmt.Errorf("line %d: the header is longer than %d bytes", m.line+1, maxHeader),
+		if len(line) > most && !m.Long {
+			return nil, finding.WithHint(fmt.Errorf("line %d: the header is longer than %d bytes", m.Line+1, MaxHeader),
 				"mail servers refuse such a message; is it one?")
 		}
 		if err == bufio.ErrBufferFull {
@@ -160,55 +167,55 @@ func (m *reader) headerLine(most int) ([]byte, error) {
 		}
 		break
 	}
-	m.line++
+	m.Line++
 	m.raw = line
-	if bytes.IndexByte(line, 0) >= 0 && !m.lenient {
-		return nil, finding.WithHint(fmt.Errorf("line %d: a NUL byte in the header", m.line),
+	if bytes.IndexByte(line, 0) >= 0 && !m.Lenient {
+		return nil, finding.WithHint(fmt.Errorf("line %d: a NUL byte in the header", m.Line),
 			"mail servers do not pass it on, so this is not the message as it was sent")
 	}
 	text, found := bytes.CutSuffix(line, []byte("\n"))
 	text, crlf := bytes.CutSuffix(text, []byte("\r"))
-	m.bareLF = m.bareLF || found && !crlf
+	m.BareLF = m.BareLF || found && !crlf
 	return text, nil
 }
 
 // addLine adds a line to the header, or reports that the header has ended.
-func (m *reader) addLine(line []byte) (more bool, err error) {
-	if (line[0] == ' ' || line[0] == '\t') && len(m.fields) > 0 {
+func (m *Reader) addLine(line []byte) (more bool, err error) {
+	if (line[0] == ' ' || line[0] == '\t') && len(m.Fields) > 0 {
 		m.value = append(append(m.value, "\r\n"...), line...)
 		return true, nil
 	}
 	name, value, found := bytes.Cut(line, []byte(":"))
 	switch {
 	case found && isFieldName(bytes.TrimRight(name, " \t")):
-	case len(m.fields) == 0:
+	case len(m.Fields) == 0:
 		return false, finding.WithHint(fmt.Errorf("line %d is not a header field, so this is not a message: %s",
-			m.line, quote(string(line))),
+			m.Line, Quote(string(line))),
 			saveWhole)
-	case m.lenient:
-		m.note("path-header-end", finding.Warning, fmt.Sprintf("line %d", m.line),
+	case m.Lenient:
+		m.Note("path-header-end", finding.Warning, fmt.Sprintf("line %d", m.Line),
 			fmt.Sprintf("%.60q is not a header field, and no empty line comes before it", line),
 			"Postfix treats it as the first line of the body")
 		m.in = bufio.NewReader(io.MultiReader(bytes.NewReader(m.raw), m.in))
-		m.line--
+		m.Line--
 		return false, nil
 	default:
 		return false, finding.WithHint(
-			fmt.Errorf("line %d is neither a header field nor the empty line that ends the header: %s", m.line,
-				quote(string(line))),
+			fmt.Errorf("line %d is neither a header field nor the empty line that ends the header: %s", m.Line,
+				Quote(string(line))),
 			"put an empty line between header and body")
 	}
 	m.endField()
-	m.fields = append(m.fields, Field{dkim.Field{Name: string(name)}, m.line})
+	m.Fields = append(m.Fields, Field{dkim.Field{Name: string(name)}, m.Line})
 	m.value = append(m.value[:0], value...)
 	return true, nil
 }
 
 // endField sets the value of the last field when it is whole: adding each line
 // to a string would take minutes with very many of them.
-func (m *reader) endField() {
-	if len(m.fields) > 0 {
-		m.fields[len(m.fields)-1].Value = string(m.value)
+func (m *Reader) endField() {
+	if len(m.Fields) > 0 {
+		m.Fields[len(m.Fields)-1].Value = string(m.value)
 	}
 }
 
@@ -217,19 +224,20 @@ func isFieldName(name []byte) bool {
 	return len(name) > 0 && !bytes.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
-// quote shows text from a message, or the start of it.
-func quote(text string) string {
-	if short := cut(text); len(short) < len(text) {
-		return fmt.Sprintf("%q...", short)
+// Quote shows text from a message, or the start of it.
+func Quote(text string) string {
+	if len(text) > 40 {
+		return fmt.Sprintf("%q...", text[:40])
 	}
 	return fmt.Sprintf("%q", text)
 }
 
-func cut(text string) string { return text[:min(len(text), 40)] }
+// Body returns the body as it is in the file, in place of ReadBody.
+func (m *Reader) Body() io.Reader { return m.in }
 
-// readBody passes the body on in pieces with CRLF line ends, and says after
+// ReadBody passes the body on in pieces with CRLF line ends, and says after
 // each whether a line ended with it.
-func (m *reader) readBody(write func(piece []byte, lineEnd bool)) error {
+func (m *Reader) ReadBody(write func(piece []byte, lineEnd bool)) error {
 	start, afterCR, afterBlank := true, false, true
 	nul, bare := false, false
 	for {
@@ -241,29 +249,29 @@ func (m *reader) readBody(write func(piece []byte, lineEnd bool)) error {
 			return err
 		}
 		if start && m.mbox && afterBlank && bytes.HasPrefix(piece, []byte("From ")) {
-			if m.lenient {
+			if m.Lenient {
 				return finding.WithHint(errors.New("it is an mbox with more than one message"), "give one message")
 			}
-			m.note("path-mbox-line", finding.Note, fmt.Sprintf("line %d", m.line+1),
+			m.Note("path-mbox-line", finding.Note, fmt.Sprintf("line %d", m.Line+1),
 				"another message begins in this mbox; it was left out", "")
 			return nil
 		}
 		if start {
-			m.line++
+			m.Line++
 		}
 		if !nul && bytes.IndexByte(piece, 0) >= 0 {
 			nul = true
-			m.note("path-nul", finding.Note, fmt.Sprintf("line %d", m.line),
+			m.Note("path-nul", finding.Note, fmt.Sprintf("line %d", m.Line),
 				"a NUL byte, which mail servers remove or refuse", "")
 		}
 		ended := piece[len(piece)-1] == '\n'
-		if !bare && !m.bareLF && hasBare(piece, afterCR, ended) {
+		if !bare && !m.BareLF && hasBare(piece, afterCR, ended) {
 			bare = true
-			m.note("path-bare", finding.Note, fmt.Sprintf("line %d", m.line),
+			m.Note("path-bare", finding.Note, fmt.Sprintf("line %d", m.Line),
 				"a CR or LF by itself, which mail servers change or refuse, and verifiers read in different ways", "")
 		}
 		crlf := ended && (len(piece) > 1 && piece[len(piece)-2] == '\r' || len(piece) == 1 && afterCR)
-		if ended && !crlf && m.bareLF {
+		if ended && !crlf && m.BareLF {
 			if len(piece) > 1 {
 				write(piece[:len(piece)-1], false)
 			}

@@ -1,4 +1,4 @@
-package verify
+package message
 
 import (
 	"bytes"
@@ -21,11 +21,11 @@ type Text struct {
 // ReadText reads one message. Line ends may be LF throughout. The header ends
 // where it ends for Postfix, also without an empty line.
 func ReadText(r io.Reader) (*Text, error) {
-	m := &reader{lenient: true}
-	if err := m.readHeader(r); err != nil {
+	m := &Reader{Lenient: true, Long: true}
+	if err := m.ReadHeader(r); err != nil {
 		return nil, err
 	}
-	t := &Text{Fields: m.fields, BodyLine: m.line + 1, Findings: m.notes}
+	t := &Text{Fields: m.Fields, BodyLine: m.Line + 1, Findings: m.Notes}
 	var wire bytes.Buffer
 	for _, f := range t.Fields {
 		wire.WriteString(f.Name + ":" + f.Value + "\r\n")
@@ -34,7 +34,7 @@ func ReadText(r io.Reader) (*Text, error) {
 		wire.WriteString("\r\n")
 	}
 	start := wire.Len()
-	err := m.readBody(func(piece []byte, _ bool) { wire.Write(piece) })
+	err := m.ReadBody(func(piece []byte, _ bool) { wire.Write(piece) })
 	t.Wire = wire.Bytes()
 	t.Body = t.Wire[start:]
 	return t, err
