@@ -39,6 +39,9 @@ func (t *Tally) Sighting(domain, selector string, after time.Time) Sighting { re
 type Question struct {
 	Now  time.Time
 	Days int // to look back, by the ends of reports; 0 for all
+	// Published is the DMARC record of the domain as the DNS has it; empty where that is not
+	// known. Without it the policy is the one that was last reported.
+	Published string
 	// Own are the addresses of the sender's own hosts, OwnIs where they are from, such as
 	// "given" or "in the SPF record of example.org". Without any, a source whose mail passes
 	// both aligned SPF and DKIM is taken for one.
@@ -52,7 +55,7 @@ type Question struct {
 	// Ignore are authenticated domains (such as crm.example) that do not send for the domain,
 	// and addresses of such senders: their failures are those of forgers.
 	Ignore     []string
-	Thresholds Thresholds
+	Thresholds Thresholds // DefaultThresholds where zero
 }
 
 // Key is a key at hand.
@@ -69,6 +72,11 @@ type Thresholds struct {
 	Messages  int `json:"messages"`  // that they tell of
 	// OwnFailures is how many messages of own hosts and known services may fail.
 	OwnFailures int `json:"own_failures"`
+}
+
+// DefaultThresholds returns what is asked for where nothing else is.
+func DefaultThresholds() Thresholds {
+	return Thresholds{Days: 14, Reporters: 3, Messages: 100, OwnFailures: 0}
 }
 
 // Kind is what a source is.
@@ -148,7 +156,8 @@ type Source struct {
 	Name    string     `json:"name,omitempty"` // PTR
 	Network string     `json:"network"`        // its /24 or /48
 	Kind    Kind       `json:"kind"`
-	Why     string     `json:"why"` // it is taken for that, as a phrase
+	Why     string     `json:"why"`     // it is taken for that, as a phrase
+	Ignored bool       `json:"ignored"` // by Question.Ignore: what fails here is of forgers
 	Count
 	DKIM        int       `json:"dkim_aligned"` // messages with an aligned DKIM pass
 	SPF         int       `json:"spf_aligned"`
@@ -170,6 +179,9 @@ type WhatIf struct {
 	// Legitimate is how many of those that are not delivered are not of forgers: of own hosts,
 	// relays, services and modifiers.
 	Legitimate int `json:"legitimate"`
+	// Unclear is how many are of subdomains that may not exist, so that np= may apply to them;
+	// they are counted by sp=.
+	Unclear int `json:"unclear"`
 }
 
 // Override is a reason that receivers gave for not applying the policy.
@@ -178,6 +190,11 @@ type Override struct {
 	Comment  string `json:"comment,omitempty"` // the most frequent
 	Messages int    `json:"messages"`
 }
+
+// Unused reports whether the reports prove that the key is not in use any more: since it was
+// last seen, or ever if it never was, enough other mail of the domain was told of. It says
+// nothing of mail that is still in a queue.
+func (s Sighting) Unused(least Thresholds) bool { return false }
 
 // Selector is a key that signatures named.
 type Selector struct {
@@ -234,12 +251,24 @@ const (
 	CannotSay Safety = "cannot say"
 )
 
+// Reason is a reason against the next step.
+type Reason struct {
+	What     string `json:"what"` // is wrong, with its count, in a sentence without a full stop
+	Do       string `json:"do"`   // about it, in the imperative; empty where there is only NotMine
+	Messages int    `json:"messages"`
+	// NotMine is what to add to Question.Ignore if this sender is not the domain's; empty where
+	// that cannot be.
+	NotMine string `json:"not_mine,omitempty"`
+}
+
 // Verdict says whether the next step of the policy is safe.
 type Verdict struct {
 	Safe    Safety   `json:"safe"`
 	Next    string   `json:"next,omitempty"` // quarantine or reject; empty when the policy is reject already
 	Text    string   `json:"text"`           // with its count, in a sentence without a full stop
-	Against []string `json:"against"`        // each reason why not, with what to do
+	Against []Reason `json:"against"`        // each reason why not, with what to do
+	Lacking []string `json:"lacking"`        // what is missing to say "safe", each a phrase
+	Notes   []string `json:"notes"`          // what does not change the verdict and should be known
 	// Record is the DMARC record of the next step, made from the one that is published; empty
 	// where that is not known.
 	Record     string     `json:"record,omitempty"`
