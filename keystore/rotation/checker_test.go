@@ -403,3 +403,34 @@ func TestFirstKeepsWhatWasAnsweredInTime(t *testing.T) {
 		t.Errorf("%s signs, and only s1 is published:\n%s", got, log)
 	}
 }
+
+// Whoever asks for a domain while the DNS lets it wait does not wait for the pause too.
+func TestHurryDuringCheck(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	d.write("a.example/s1.private", pkcs8(t, rsaKeys(0)))
+	_, checker, z, _ := d.checked(On, "")
+	asked := make(chan struct{})
+	release := make(chan struct{})
+	z.Fail(func(w miekg.ResponseWriter, query *miekg.Msg) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		<-release
+		nameserver.Code(miekg.RcodeServerFailure)(w, query)
+	})
+	checker.Hurry("a.example")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		checker.check(t.Context(), "a.example")
+	}()
+	<-asked
+	checker.Hurry()
+	close(release)
+	<-ended
+	if due := checker.due(time.Now()); !slices.Equal(due, []string{"a.example"}) {
+		t.Errorf("due are %q, want the domain that is in a hurry", due)
+	}
+}
