@@ -51,6 +51,7 @@ type Daemon struct {
 	State        rotation.State
 	Sharing      []string // with which other nodes what the DNS said is shared, HOST:PORT
 	DNS          rotation.DNS
+	Reports      Reports
 	Drain        time.Duration
 	Confine      Confine
 	LogFormat    LogFormat
@@ -80,6 +81,7 @@ func ReadDaemon(c *cli.Context) (*Daemon, error) {
 			Resolver: parsed(r, "resolver", resolver),
 			Rate:     float64(r.number("dns-rate", 1, 10_000)),
 		},
+		Reports:   r.reports(),
 		Drain:     r.duration("drain-timeout", 0),
 		Confine:   parsed(r, "confine", OneOf(ConfineAuto, ConfineRequire, ConfineOff)),
 		LogFormat: parsed(r, "log-format", OneOf(LogText, LogJSON)),

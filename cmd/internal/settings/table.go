@@ -62,6 +62,7 @@ func ForDaemon() []Setting {
 				":PORT (all addresses) or unix:/PATH; off when empty"},
 		{Name: "http-host", Variables: []string{"SIGNPOST_HTTP_HOST"},
 			Usage: "further `NAMES`, separated by commas, under which browsers and proxies reach --http"},
+	}, ForReports(), []Setting{
 		{Name: "confine", Variables: []string{"SIGNPOST_CONFINE"}, Default: "auto",
 			Usage: "`MODE` of giving up, once started, all rights that signing does not need: " +
 				"auto, as far as the kernel can; require, or not start; off"},
