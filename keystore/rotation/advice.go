@@ -12,6 +12,9 @@ func (s Status) Advice(options string) string {
 		}
 		return "publish its record; it signs as soon as that is seen"
 	case Keep:
+		if s.Until.IsZero() {
+			return "leave its record in the DNS: some host signs with it"
+		}
 		return "leave its record in the DNS until " + s.Until.UTC().Format(time.DateTime)
 	case Finish:
 		return "archive it and take its record out of the DNS: signpost rotate --finish" + options + " " + s.Domain

@@ -27,8 +27,10 @@ type Status struct {
 	Stage Stage
 	Since time.Time // when it came to the stage; zero when that is not known
 	Next  Next
-	Until time.Time // with Keep: until when
+	Until time.Time // with Keep: until when; zero where that is not known
 	Mark  Mark
+	// Reports is what receivers report of it, where that was asked for: Evidence.Weigh.
+	Reports Testimony
 }
 
 // Next is what somebody has to do about a key.

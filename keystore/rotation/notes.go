@@ -156,7 +156,7 @@ func (b *Notebook) decide(marks []Mark) {
 		keys[i] = key.Key
 	}
 	for i, status := range DecideWith(keys, marks, b.look.Mode, b.look.overlap(), b.look.Now) {
-		b.Keys[i].Status = status
+		b.Keys[i].Status = b.look.Evidence.Weigh(status, b.look.overlap(), b.look.Now)
 	}
 }
 

@@ -46,6 +46,8 @@ type Look struct {
 	Overlap time.Duration // that a record stays after its key stopped; 0 for Overlap
 	Ask     Asker
 	Now     time.Time
+	// Evidence is what reports say of keys that no longer sign.
+	Evidence Evidence
 }
 
 // Domain asks about the keys of a domain, which come with the oldest first, all at
@@ -81,7 +83,7 @@ func (l Look) domain(ctx context.Context, noted notes, keys []*keystore.Key) []A
 		}
 	}
 	for i, status := range DecideWith(keys, marks, l.Mode, l.overlap(), l.Now) {
-		all[i].Status = status
+		all[i].Status = l.Evidence.Weigh(status, l.overlap(), l.Now)
 	}
 	return all
 }

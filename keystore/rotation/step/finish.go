@@ -31,21 +31,14 @@ func (d *domain) finish(ctx context.Context, auto bool) {
 			return
 		}
 	}
-	var last time.Time // of the times until which mail may be in transit
-	due := d.old()
+	due, waiting := d.old(), []rotation.Answered(nil)
 	if !d.Early {
-		due = slices.DeleteFunc(due, func(key rotation.Answered) bool {
-			until := key.Mark.Stopped.Time().Add(d.Look.Overlap)
-			wait := d.Look.Now.Before(until)
-			if wait && until.After(last) {
-				last = until
-			}
-			return wait
-		})
+		keep := func(key rotation.Answered) bool { return key.Next == rotation.Keep }
+		waiting = slices.DeleteFunc(slices.Clone(due), func(key rotation.Answered) bool { return !keep(key) })
+		due = slices.DeleteFunc(due, keep)
 	}
-	if len(due) == 0 && !last.IsZero() && !auto && !d.Patient {
-		d.result.Err = EarlyError{fmt.Errorf("%s: mail that the old key signed may be in transit until %s",
-			d.name, last.UTC().Format(time.DateTime))}
+	if len(due) == 0 && len(waiting) > 0 && !auto && !d.Patient {
+		d.result.Err = tooEarly(d.name, waiting)
 		return
 	}
 	for _, key := range due {
@@ -59,6 +52,22 @@ func (d *domain) finish(ctx context.Context, auto bool) {
 			d.result.Err = d.End(ctx)
 		}
 	}
+}
+
+// tooEarly says why keys must not be archived yet: that reports say so, or that mail which
+// the last of them signed may be in transit.
+func tooEarly(domain string, keys []rotation.Answered) error {
+	var last time.Time
+	for _, key := range keys {
+		if text := key.Reports.Text; text != "" && key.Reports.Prolongs {
+			return UsedError{fmt.Errorf("%s: %s", domain, text)}
+		}
+		if key.Until.After(last) {
+			last = key.Until
+		}
+	}
+	return EarlyError{fmt.Errorf("%s: mail that the old key signed may be in transit until %s",
+		domain, last.UTC().Format(time.DateTime))}
 }
 
 // allSign reports whether each key that was to be made signs, or has been taken

@@ -86,6 +86,12 @@ type EarlyError struct{ error }
 
 func (e EarlyError) Unwrap() error { return e.error }
 
+// UsedError says that somebody signs with a key that is to be archived, or may, as
+// receivers report. Who knows better can do it now.
+type UsedError struct{ error }
+
+func (e UsedError) Unwrap() error { return e.error }
+
 // What a Result notes of keys that were not made.
 var (
 	ErrWaiting    = errors.New("a new key is there already, and none was made")
