@@ -34,7 +34,11 @@ func reverseServer(t *testing.T, records ...string) (server string, asked *atomi
 		if question.Name == "9.2.0.192.in-addr.arpa." {
 			reply.Rcode = dns.RcodeServerFailure
 		}
-		reply.Answer = zone[Plain(question.Name)+dns.TypeToString[question.Qtype]]
+		name := Plain(question.Name)
+		for _, rr := range zone[name+"CNAME"] {
+			reply.Answer, name = append(reply.Answer, rr), Plain(rr.(*dns.CNAME).Target)
+		}
+		reply.Answer = append(reply.Answer, zone[name+dns.TypeToString[question.Qtype]]...)
 		w.WriteMsg(reply)
 	}), asked
 }
