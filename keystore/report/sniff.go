@@ -31,8 +31,8 @@ func Sniff(prefix []byte) Kind {
 // plain takes off what may stand before a text: marks of the encoding and white space. The
 // text of UTF-16 is cut down to its ASCII, which is all that Sniff looks at.
 func plain(prefix []byte) []byte {
-	if utf16Order(prefix) != nil {
-		prefix = bytes.ReplaceAll(prefix[2:], []byte{0}, nil)
+	if _, ok := utf16Order(prefix); ok {
+		prefix = bytes.ReplaceAll(bytes.TrimLeft(prefix, "\xfe\xff"), []byte{0}, nil)
 	}
 	return bytes.TrimLeft(bytes.TrimPrefix(prefix, []byte("\ufeff")), " \t\r\n\x00")
 }

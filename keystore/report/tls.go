@@ -49,7 +49,7 @@ func ParseTLS(r io.Reader) (*TLSReport, error) {
 		return nil, fmt.Errorf("not a TLS report: %w", err)
 	}
 	words := newWords()
-	report := &TLSReport{Reporter: words.text(parsed.Organization), ID: words.text(parsed.ID)}
+	report := &TLSReport{Reporter: words.text([]byte(parsed.Organization)), ID: words.text([]byte(parsed.ID))}
 	if report.Reporter == "" && report.ID == "" {
 		return nil, errors.New("not a TLS report: no organization-name and no report-id")
 	}
@@ -60,13 +60,22 @@ func ParseTLS(r io.Reader) (*TLSReport, error) {
 	}
 	seen := make(map[string]bool)
 	for _, p := range parsed.Policies {
-		failed := count(p.Summary.Failed.String())
+		failed := sessions(p.Summary.Failed)
 		report.Failures += failed
-		report.Sessions += failed + count(p.Summary.Succeeded.String())
-		if domain := words.domain(p.Policy.Domain); domain != "" && !seen[domain] {
+		report.Sessions += failed + sessions(p.Summary.Succeeded)
+		if domain := words.domain([]byte(p.Policy.Domain)); domain != "" && !seen[domain] {
 			seen[domain] = true
 			report.Domains = append(report.Domains, domain)
 		}
 	}
 	return report, nil
+}
+
+// sessions reads a number of sessions. It is 0 where none is given.
+func sessions(n json.Number) int {
+	if n == "" {
+		return 0
+	}
+	v, _ := count(n.String())
+	return v
 }

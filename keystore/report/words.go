@@ -1,7 +1,9 @@
 package report
 
 import (
+	"bytes"
 	"strings"
+	"unicode/utf8"
 
 	"signpost/keystore"
 )
@@ -9,43 +11,99 @@ import (
 // words gives the texts of a report, each of which is kept once: a hundred thousand rows say
 // the same few things.
 type words struct {
-	kept    map[string]string
-	domains map[string]string
+	kept       map[string]string
+	domains    map[string]string
+	signatures map[string][]Signature
+	senders    map[string][]Sender
+	key        []byte
 }
 
 func newWords() *words {
-	return &words{kept: make(map[string]string), domains: make(map[string]string)}
+	return &words{
+		kept: make(map[string]string), domains: make(map[string]string),
+		signatures: make(map[string][]Signature), senders: make(map[string][]Sender),
+	}
 }
 
-// keep returns s, or the same text that was kept before.
-func (w *words) keep(s string) string {
-	if s == "" {
+// text returns a text in valid UTF-8 and without white space around it.
+func (w *words) text(b []byte) string {
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
 		return ""
 	}
-	if have, ok := w.kept[s]; ok {
+	if have, ok := w.kept[string(b)]; ok {
 		return have
 	}
-	s = strings.Clone(s)
+	if !utf8.Valid(b) {
+		b = bytes.ToValidUTF8(b, []byte("\ufffd"))
+	}
+	s := string(b)
 	w.kept[s] = s
 	return s
 }
 
-// text returns a text in valid UTF-8 and without white space around it.
-func (w *words) text(s string) string {
-	return w.keep(strings.TrimSpace(strings.ToValidUTF8(s, "\ufffd")))
-}
+// lower returns a text in lower case.
+func (w *words) lower(b []byte) string { return w.text(bytes.ToLower(b)) }
 
-// domain returns a domain as A-labels in lower case, or as it stands where it is none.
-func (w *words) domain(s string) string {
-	s = strings.TrimSpace(s)
-	if have, ok := w.domains[s]; ok {
+// domain returns a domain as A-labels in lower case, or the text as it stands where it is
+// none. Of an address it is the domain.
+func (w *words) domain(b []byte) string {
+	b = bytes.TrimSpace(b)
+	if have, ok := w.domains[string(b)]; ok {
 		return have
 	}
-	domain, err := keystore.Domain(s)
+	s := w.text(b)
+	name := strings.Trim(s[strings.LastIndexByte(s, '@')+1:], "<> ")
+	domain, err := keystore.Domain(name)
 	if err != nil {
-		domain = strings.ToLower(w.text(s))
+		domain = w.lower([]byte(name))
 	}
-	domain = w.keep(domain)
-	w.domains[w.keep(s)] = domain
+	if domain == "null" { // of a program that had none
+		domain = ""
+	}
+	domain = w.text([]byte(domain))
+	w.domains[string(b)] = domain
 	return domain
+}
+
+// sameSignatures returns results like these, which rows share.
+func (w *words) sameSignatures(list []Signature) []Signature {
+	if len(list) == 0 {
+		return nil
+	}
+	w.key = w.key[:0]
+	for _, s := range list {
+		w.key = appendWords(w.key, s.Domain, s.Selector, s.Result)
+	}
+	have, ok := w.signatures[string(w.key)]
+	if !ok {
+		have = append(have, list...)
+		w.signatures[string(w.key)] = have[:len(have):len(have)]
+	}
+	return have[:len(have):len(have)]
+}
+
+// sameSenders returns results like these, which rows share.
+func (w *words) sameSenders(list []Sender) []Sender {
+	if len(list) == 0 {
+		return nil
+	}
+	w.key = w.key[:0]
+	for _, s := range list {
+		w.key = appendWords(w.key, s.Domain, s.Scope, s.Result)
+	}
+	have, ok := w.senders[string(w.key)]
+	if !ok {
+		have = append(have, list...)
+		w.senders[string(w.key)] = have
+	}
+	return have[:len(have):len(have)]
+}
+
+// appendWords appends texts so that no others give the same.
+func appendWords(key []byte, list ...string) []byte {
+	for _, s := range list {
+		key = append(append(key, strings.ReplaceAll(s, "\x00", "")...), 0)
+	}
+	return key
 }
