@@ -1,0 +1,105 @@
+package reports
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"signpost/keystore/report"
+	"signpost/milter/message"
+)
+
+// file looks for reports in a file.
+func (s *search) file(where string, in io.Reader) {
+	s.renew()
+	before := s.count
+	s.content(where, in, s.limits.Depth)
+	if s.count == before {
+		s.tell(Found{Where: where, Without: File})
+	}
+}
+
+// content looks for reports in what may be anything. It may hold archives and messages in each
+// other up to a depth.
+func (s *search) content(where string, in io.Reader, depth int) {
+	b := bufio.NewReaderSize(in, 2*report.SniffLen)
+	start, err := b.Peek(report.SniffLen)
+	kind := report.Sniff(start)
+	switch {
+	case kind == report.Aggregate:
+		s.aggregate(where, b)
+	case kind == report.TLS:
+		s.tls(where, b)
+	case isGzip(start) || isZip(start):
+		if depth == 0 {
+			s.fail(where, fmt.Errorf("more than %d archives or messages in each other", s.limits.Depth))
+		} else if isGzip(start) {
+			s.gzip(where, b, depth-1)
+		} else {
+			s.zip(where, in, b, depth-1)
+		}
+	case bytes.HasPrefix(start, []byte("From ")) && !s.mail && depth > 0:
+		s.mbox(where, b, depth)
+	case err != nil && err != io.EOF:
+		s.fail(where, err)
+	case isMessage(start) && depth > 0:
+		s.message(where, b, depth-1)
+	}
+}
+
+func (s *search) aggregate(where string, in io.Reader) {
+	b := &bounded{s: s, in: in, left: s.limits.Unpacked, limit: s.limits.Unpacked}
+	r, err := report.Parse(b)
+	if err != nil {
+		s.fail(where, b.reason(err))
+		return
+	}
+	s.tell(Found{Where: where, Report: r})
+}
+
+func (s *search) tls(where string, in io.Reader) {
+	b := &bounded{s: s, in: in, left: s.limits.Unpacked, limit: s.limits.Unpacked}
+	r, err := report.ParseTLS(b)
+	switch {
+	case err != nil:
+		s.fail(where, b.reason(err))
+	case r.Reporter != "":
+		s.tell(Found{Where: where, TLS: r.Reporter})
+	default:
+		s.tell(Found{Where: where, TLS: r.ID})
+	}
+}
+
+// isKnown reports whether content is a report or an archive.
+func isKnown(content []byte) bool {
+	start := content[:min(len(content), report.SniffLen)]
+	return isGzip(start) || isZip(start) || report.Sniff(start) != report.Other
+}
+
+// usual are fields of which every message has some.
+var usual = []string{"from", "received", "return-path", "delivered-to", "date", "subject", "to", "message-id",
+	"mime-version", "content-type", "dkim-signature", "authentication-results", "x-original-to"}
+
+// isMessage reports whether a text begins with the header of a message.
+func isMessage(start []byte) bool {
+	m := message.Reader{Lenient: true}
+	m.ReadHeader(bytes.NewReader(start)) // of a long header, the start will do
+	for _, name := range usual {
+		if len(message.Named(m.Fields, name)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// label makes a name from outside fit for Where.
+func label(name string) string {
+	name = strings.ToValidUTF8(strings.TrimSpace(name), "\ufffd")
+	if utf8.RuneCountInString(name) > 100 {
+		name = string([]rune(name)[:100]) + "…"
+	}
+	return name
+}

@@ -1,0 +1,131 @@
+package reports
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"signpost/keystore/finding"
+)
+
+// path reads what a path leads to, through symlinks as for any program. A pipe is read as well,
+// for shells hand over the output of commands so.
+func (s *search) path(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return s.folder(path)
+	}
+	if mode := info.Mode(); !mode.IsRegular() && mode.Type() != fs.ModeNamedPipe {
+		return finding.WithHint(fmt.Errorf("%s is neither a file nor a folder", path), "use - for stdin")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return finding.ReadHint(err, path)
+	}
+	defer file.Close()
+	s.opened(path, file, info)
+	return nil
+}
+
+// opened reads a file that is open. An archive is read where it is, not in memory.
+func (s *search) opened(path string, file *os.File, info fs.FileInfo) {
+	if info.Mode().IsRegular() {
+		s.file(path, io.NewSectionReader(file, 0, info.Size()))
+	} else {
+		s.file(path, file)
+	}
+}
+
+// folder reads all that is in a folder and in those below it. Only the folder itself must be
+// readable.
+func (s *search) folder(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if s.done() {
+			return fs.SkipAll
+		}
+		dir, name := filepath.Dir(path), filepath.Base(path)
+		hidden := strings.HasPrefix(name, ".") && path != root
+		switch {
+		case err != nil && path == root:
+			return finding.ReadHint(err, path)
+		case errors.Is(err, fs.ErrNotExist):
+			// It was moved while we looked, as is usual in a maildir.
+		case err != nil:
+			s.renew()
+			s.fail(path, err)
+		case d.IsDir():
+			within := name == "tmp" && isMaildir(dir)
+			if path != root && (within || hidden && !isMaildir(path)) {
+				return fs.SkipDir
+			}
+		case !hidden && !s.inMaildir(dir):
+			s.entry(path, d)
+		}
+		return nil
+	})
+}
+
+// entry reads a file in a folder. What is neither a file nor leads to one is not opened.
+func (s *search) entry(path string, d fs.DirEntry) {
+	s.renew()
+	info, err := d.Info()
+	if err == nil && d.Type() == fs.ModeSymlink {
+		info, err = os.Stat(path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && d.Type() != fs.ModeSymlink:
+		return
+	case err != nil:
+		s.fail(path, err)
+		return
+	case info.IsDir():
+		s.fail(path, finding.WithHint(errors.New("a symlink to a folder, which is not followed"),
+			"give the folder itself"))
+		return
+	case !info.Mode().IsRegular():
+		s.tell(Found{Where: path, Without: File})
+		return
+	}
+	// Should something else have come in its place, opening must not wait for it.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		defer file.Close()
+		info, err = file.Stat()
+	}
+	if err != nil {
+		s.fail(path, err)
+		return
+	}
+	if info.Mode().IsRegular() {
+		s.opened(path, file, info)
+	}
+}
+
+// inMaildir remembers the last answer of isMaildir.
+func (s *search) inMaildir(dir string) bool {
+	if s.dir != dir {
+		s.dir, s.maildir = dir, isMaildir(dir)
+	}
+	return s.maildir
+}
+
+// isMaildir reports whether a folder is a maildir, where messages are only in cur and new.
+func isMaildir(dir string) bool {
+	for _, name := range []string{"cur", "new"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.IsDir() {
+			return false
+		}
+	}
+	return true
+}
