@@ -69,6 +69,17 @@ func (p *program) Withdraw(ctx context.Context, name, value, instead string, ttl
 	}, ttl)
 }
 
+// Replace is that of a Publisher.
+func (p *program) Replace(ctx context.Context, name, old, value string, ttl time.Duration) error {
+	return p.change(ctx, name, func(texts []string) (action, newValue string, err error) {
+		done, err := replaced(old, value, texts)
+		if err != nil || done {
+			return "", "", err
+		}
+		return "set", value, nil
+	}, ttl)
+}
+
 // change runs the program, if decide has something to do in view of the TXT records
 // that are there.
 func (p *program) change(ctx context.Context, name string, decide func(texts []string) (action,

@@ -62,6 +62,17 @@ func (p *provider) Withdraw(ctx context.Context, name, value, instead string, tt
 	})
 }
 
+// Replace is that of a Publisher.
+func (p *provider) Replace(ctx context.Context, name, old, value string, ttl time.Duration) error {
+	return p.change(ctx, name, func(ctx context.Context, z *zone) error {
+		done, err := replaced(old, value, z.texts)
+		if err != nil || done {
+			return err
+		}
+		return z.set(ctx, value, ttl)
+	})
+}
+
 // change lets do make a change in the zone of a name.
 func (p *provider) change(ctx context.Context, name string, do func(ctx context.Context, z *zone) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)

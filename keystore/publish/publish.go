@@ -1,11 +1,12 @@
-// Package publish puts key records into the DNS, and takes them away, where it is
-// given the right to: by dynamic updates, through the API of a DNS provider, or by a
-// program.
+// Package publish puts records of keys and policies into the DNS, and takes them away,
+// where it is given the right to: by dynamic updates, through the API of a DNS provider,
+// or by a program.
 package publish
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +29,10 @@ type Publisher interface {
 	// Withdraw takes a key's TXT record away, if it is there, and what revokes one,
 	// and puts another in its place unless that is empty.
 	Withdraw(ctx context.Context, name, value, instead string, ttl time.Duration) error
+	// Replace puts a TXT record that is not that of a key, such as a DMARC policy, in the
+	// place of the old one, or where none is when that is empty. It fails where anything
+	// else is at the name than was thought.
+	Replace(ctx context.Context, name, old, value string, ttl time.Duration) error
 }
 
 // zones finds the zone that a name lies in, without the final dot.
@@ -113,4 +118,19 @@ func look(value string, texts []string) (found bool, err error) {
 		}
 	}
 	return found, nil
+}
+
+// replaced looks whether value may take the place of old, which must be the one TXT record
+// at a name; without old there must be none. It reports whether value is there already.
+func replaced(old, value string, texts []string) (done bool, err error) {
+	switch {
+	case len(texts) == 1 && texts[0] == value:
+		return true, nil
+	case old == "" && len(texts) == 0, old != "" && len(texts) == 1 && texts[0] == old:
+		return false, nil
+	case len(texts) == 0:
+		return false, finding.WithHint(errors.New("the record that was to be replaced is gone"), "look again what is there")
+	}
+	return false, finding.WithHint(fmt.Errorf("%d TXT records are there, and not just the one that was to be replaced: %.60q",
+		len(texts), texts[0]), "look again what is there")
 }

@@ -54,6 +54,37 @@ func (u *update) Withdraw(ctx context.Context, name, value, instead string, ttl 
 	})
 }
 
+// Replace is that of a Publisher. The server looks again, at the moment of the change,
+// that nothing else is there (RFC 2136, sections 2.4.2 and 2.4.3).
+func (u *update) Replace(ctx context.Context, name, old, value string, ttl time.Duration) error {
+	return u.send(ctx, name, func(m *miekg.Msg, there []miekg.RR) error {
+		done, err := replaced(old, value, texts(there))
+		if err != nil || done {
+			return err
+		}
+		record := dns.NewTXT(name, value, ttl)
+		if old == "" {
+			m.RRsetNotUsed([]miekg.RR{record})
+		} else {
+			was := those(there, func(text string) bool { return text == old })
+			m.Used(anyTTL(was))
+			m.Remove(was)
+		}
+		m.Insert([]miekg.RR{record})
+		return nil
+	})
+}
+
+// anyTTL returns records as a prerequisite has them (RFC 2136, section 2.4.2).
+func anyTTL(rrs []miekg.RR) (copied []miekg.RR) {
+	for _, rr := range rrs {
+		rr = miekg.Copy(rr)
+		rr.Header().Ttl = 0
+		copied = append(copied, rr)
+	}
+	return copied
+}
+
 // those returns the TXT records that wanted picks by what they say. A record is
 // taken away as it stands, in the strings that it has (RFC 2136, section 2.5.4).
 func those(rrs []miekg.RR, wanted func(text string) bool) (found []miekg.RR) {

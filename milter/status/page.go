@@ -2,9 +2,7 @@ package status
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
@@ -14,10 +12,11 @@ import (
 
 	"signpost/keystore/rotation"
 	"signpost/milter"
+	"signpost/milter/status/look"
 	"signpost/milter/status/view"
 )
 
-//go:embed page.html page.css page.js
+//go:embed page.html page.js
 var files embed.FS
 
 // page is the status page: one file, with nothing to load.
@@ -37,9 +36,9 @@ func newPage() *page {
 		}
 		return strings.TrimSpace(string(data))
 	}
-	p := &page{css: read("page.css"), js: read("page.js")}
+	p := &page{css: look.CSS(), js: read("page.js")}
 	p.csp = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; "+
-		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", hash(p.css), hash(p.js))
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", look.Hash(p.css), look.Hash(p.js))
 	p.template = template.Must(template.New("page").Funcs(template.FuncMap{
 		"plain": plain, "grouped": grouped, "symbol": symbol, "mark": mark, "reason": reasonMeaning,
 		"stages": rotation.Stages, "stagesOf": stagesOf, "results": view.Results,
@@ -54,12 +53,6 @@ func newPage() *page {
 		"both":  func(v shown, part any) within { return within{v, part} },
 	}).Parse(read("page.html")))
 	return p
-}
-
-// hash is that of a part of the page as CSP wants it.
-func hash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // shown is what the template works on.

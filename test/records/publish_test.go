@@ -109,3 +109,44 @@ func TestPublish(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A policy is replaced, and nothing else that is at its name, by whomever it was put there.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	const (
+		name = "_dmarc.example.org"
+		none = "v=DMARC1; p=none; rua=mailto:a@example.org"
+		next = "v=DMARC1; p=quarantine; rua=mailto:a@example.org"
+	)
+	for server, primary := range nameserver.Primaries() {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			port := serve(t, primary, "example.org", head+"$TTL 300\n$ORIGIN example.org.\n", nameserver.WithKey)
+			file := write(t, t.TempDir(), "tsig.key", fmt.Sprintf("key \"signpost\" { algorithm hmac-sha256; secret %q; };\n",
+				nameserver.TSIGSecret))
+			u, err := publish.Open(fmt.Sprintf("rfc2136:server=127.0.0.1:%s,key-file=%s", port, file), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []struct{ old, value, fails, has string }{
+				{none, next, "is gone", ""},
+				{"", none, "", none},
+				{"", none, "", none},
+				{"", next, "1 TXT records are there", none},
+				{next + "x", next, "not just the one", none},
+				{none, next, "", next},
+				{none, next, "", next}, // a second time changes nothing
+			} {
+				err := u.Replace(t.Context(), name, step.old, step.value, time.Hour)
+				if step.fails == "" && err != nil || step.fails != "" && (err == nil || !strings.Contains(err.Error(), step.fails)) {
+					t.Errorf("%q by %q: got %v", step.old, step.value, err)
+				}
+				var want []string
+				if step.has != "" {
+					want = []string{name + ". TXT 3600 " + step.has}
+				}
+				compare(t, transfer(t, "example.org", port), want)
+			}
+		})
+	}
+}

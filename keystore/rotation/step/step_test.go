@@ -79,6 +79,10 @@ func (w *world) Withdraw(_ context.Context, name, _, _ string, _ time.Duration) 
 	return nil
 }
 
+func (w *world) Replace(_ context.Context, name, _, _ string, _ time.Duration) error {
+	return errors.New("a rotation replaces no policy at " + name)
+}
+
 // A record that could not be published is published by the next run, whatever the
 // answers of the DNS are for.
 func TestPublishingGoesOn(t *testing.T) {
