@@ -23,7 +23,7 @@ func ForReports() []Setting {
 		{Name: "own", Variables: []string{"SIGNPOST_OWN"},
 			Usage: "`ADDRESSES` and networks, separated by commas, that your own hosts send from, as the Internet sees them"},
 		{Name: "not-mine", Variables: []string{"SIGNPOST_NOT_MINE"},
-			Usage: "`SENDERS`, separated by commas, that do not send for you: addresses, " +
+			Usage: "`SENDERS`, separated by commas, that do not send for you: addresses, networks, " +
 				"and domains that they authenticate as"},
 		{Name: "report-days", Variables: []string{"SIGNPOST_REPORT_DAYS"}, Default: "30",
 			Usage: "look back on reports of this `NUMBER` of days; 0 for all"},
@@ -85,14 +85,16 @@ func (s Reports) Question(now time.Time) tally.Question {
 	return q
 }
 
-// ParseSenders reads addresses and domains, separated by commas or white space.
+// ParseSenders reads addresses, networks and domains, separated by commas or white space.
 func ParseSenders(text string) (senders []string, err error) {
 	for _, word := range milter.Words(text) {
 		sender := ""
 		if addr, addrErr := netip.ParseAddr(word); addrErr == nil {
 			sender = addr.Unmap().WithZone("").String()
+		} else if network, networkErr := netip.ParsePrefix(word); networkErr == nil {
+			sender = network.Masked().String()
 		} else if sender, err = keystore.Domain(word); err != nil {
-			return nil, finding.WithHint(fmt.Errorf("%q is neither an address nor a domain", word),
+			return nil, finding.WithHint(fmt.Errorf("%q is neither an address, a network nor a domain", word),
 				"write it like 192.0.2.1 or crm.example")
 		}
 		if !slices.Contains(senders, sender) {

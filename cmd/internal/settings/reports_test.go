@@ -32,17 +32,17 @@ func TestReports(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	s, err = readReports(t, "--reports", "/var/mail/dmarc", "--own", "192.0.2.0/24, 2001:db8::1",
-		"--not-mine", "CRM.example,::ffff:198.51.100.7 bücher.example crm.example", "--report-days", "0",
+		"--not-mine", "CRM.example,::ffff:198.51.100.7 bücher.example crm.example 203.0.113.9/24", "--report-days", "0",
 		"--min-days", "90", "--min-reporters", "1", "--min-messages", "2", "--max-own-failures", "3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"crm.example", "198.51.100.7", "xn--bcher-kva.example"}; !slices.Equal(s.NotMine, want) {
+	if want := []string{"crm.example", "198.51.100.7", "xn--bcher-kva.example", "203.0.113.0/24"}; !slices.Equal(s.NotMine, want) {
 		t.Errorf("not mine: %q", s.NotMine)
 	}
 	now := time.Now()
 	q := s.Question(now)
-	if q.Now != now || q.Days != 0 || len(q.Own) != 2 || q.OwnIs == "" || len(q.Ignore) != 3 ||
+	if q.Now != now || q.Days != 0 || len(q.Own) != 2 || q.OwnIs == "" || len(q.Ignore) != 4 ||
 		q.Thresholds != (tally.Thresholds{Days: 90, Reporters: 1, Messages: 2, OwnFailures: 3}) {
 		t.Errorf("%+v", q)
 	}
@@ -52,7 +52,7 @@ func TestReportsErrors(t *testing.T) {
 	t.Parallel()
 	for option, want := range map[string]string{
 		"--own=mail":            `--own: "mail" is not a network; hint: write it like`,
-		"--not-mine=crm":        `--not-mine: "crm" is neither an address nor a domain; hint: write it like`,
+		"--not-mine=crm":        `--not-mine: "crm" is neither an address, a network nor a domain; hint: write it like`,
 		"--report-days=x":       `--report-days: "x" must be a number between 0 and 3650`,
 		"--min-days=0":          `--min-days: "0" must be a number between 1 and 3650`,
 		"--min-days=31":         "--min-days: 31 days with reports cannot be had of the 30 to look back on; hint: raise",
