@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"signpost/keystore/finding"
+	"signpost/keystore/regular"
 )
 
 // path reads what a path leads to, through symlinks as for any program. A pipe is read as well,
@@ -76,38 +77,22 @@ func (s *search) folder(root string) error {
 // entry reads a file in a folder. What is neither a file nor leads to one is not opened.
 func (s *search) entry(path string, d fs.DirEntry) {
 	s.renew()
-	info, err := d.Info()
-	if err == nil && d.Type() == fs.ModeSymlink {
-		info, err = os.Stat(path)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && d.Type() != fs.ModeSymlink:
-		return
-	case err != nil:
-		s.fail(path, err)
-		return
-	case info.IsDir():
-		s.fail(path, finding.WithHint(errors.New("a symlink to a folder, which is not followed"),
-			"give the folder itself"))
-		return
-	case !info.Mode().IsRegular():
+	link := d.Type() == fs.ModeSymlink
+	if !link && !d.Type().IsRegular() {
 		s.tell(Found{Where: path, Without: File})
 		return
 	}
-	// Should something else have come in its place, opening must not wait for it.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	if err == nil {
-		defer file.Close()
-		info, err = file.Stat()
-	}
-	if err != nil {
+	file, info, err := regular.Open(path)
+	switch {
+	case link && errors.Is(err, syscall.EISDIR):
+		s.fail(path, finding.WithHint(errors.New("a symlink to a folder, which is not followed"),
+			"give the folder itself"))
+	case !link && errors.Is(err, fs.ErrNotExist):
+		// It was moved.
+	case err != nil:
 		s.fail(path, err)
-		return
-	}
-	if info.Mode().IsRegular() {
+	default:
+		defer file.Close()
 		s.opened(path, file, info)
 	}
 }
