@@ -40,6 +40,7 @@ func answers() map[string]any {
 		"signpost send":          sent{},
 		"signpost verify":        verifyJSON{},
 		"signpost explain":       explainJSON{},
+		"signpost reports":       reportsAnswer{},
 		"signpost import":        importResult{},
 		"signpost health":        healthAnswer{},
 	}
@@ -95,6 +96,9 @@ func jsonKeys(of reflect.Type) (keys []string) {
 			return nil
 		}
 		for field := range of.Fields() {
+			if field.Anonymous && field.Tag.Get("json") == "" {
+				keys = append(keys, jsonKeys(field.Type)...)
+			}
 			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
 				keys = append(keys, name)
 				keys = append(keys, jsonKeys(field.Type)...)

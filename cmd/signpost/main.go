@@ -100,6 +100,7 @@ func verbs() []*cli.Command {
 		sendCommand(),
 		verifyCommand(),
 		explainCommand(),
+		reportsCommand(),
 		importCommand(),
 		migrateCommand(),
 		healthCommand(),

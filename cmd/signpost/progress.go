@@ -15,7 +15,7 @@ import (
 // many domains. It is there for somebody who waits at a terminal, and for nobody else.
 type progress struct {
 	did, bad string // as in "checked 3 of 5, 1 with faults"
-	total    int
+	total    int    // or unknownTotal
 	started  time.Time
 	screen   *os.File // nil: nothing is shown
 
@@ -25,10 +25,13 @@ type progress struct {
 	drawn     time.Time
 }
 
+// unknownTotal is for work of which nobody knows how much there is.
+const unknownTotal = -1
+
 func newProgress(c *cli.Context, did, bad string, total int) *progress {
 	p := &progress{did: did, bad: bad, total: total, started: time.Now()}
 	screen, ok := c.App.ErrWriter.(*os.File)
-	if ok && total > 1 && !c.Bool("json") && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" &&
+	if ok && (total > 1 || total == unknownTotal) && !c.Bool("json") && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" &&
 		term.IsTerminal(int(screen.Fd())) {
 		p.screen = screen
 	}
@@ -90,14 +93,17 @@ func (p *progress) draw() {
 }
 
 func (p *progress) String() string {
-	line := fmt.Sprintf("%s %d of %d", p.did, p.done, p.total)
+	line := fmt.Sprintf("%s %d", p.did, p.done)
+	if p.total != unknownTotal {
+		line += fmt.Sprintf(" of %d", p.total)
+	}
 	if p.ill > 0 {
 		line += fmt.Sprintf(", %d %s", p.ill, p.bad)
 	}
 	if p.stopping {
 		return line + ", stopping after what has begun; Ctrl-C again ends at once"
 	}
-	if spent := time.Since(p.started); spent > time.Second && p.done > 0 {
+	if spent := time.Since(p.started); spent > time.Second && p.done > 0 && p.total != unknownTotal {
 		left := spent / time.Duration(p.done) * time.Duration(p.total-p.done)
 		unit, name := time.Second, "s"
 		if left > 2*time.Minute {

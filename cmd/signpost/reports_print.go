@@ -1,0 +1,343 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/report/tally"
+)
+
+// How much of each list is shown without --all.
+const (
+	usualSources = 10
+	usualRows    = 8
+)
+
+// reportsPrinter writes the answer for a reader at a terminal.
+type reportsPrinter struct {
+	c   *cli.Context
+	out io.Writer
+	s   style
+	all bool
+}
+
+func printReports(c *cli.Context, answer *reportsAnswer) {
+	p := &reportsPrinter{c, c.App.Writer, styleOf(c), c.Bool("all")}
+	for i, d := range answer.Domains {
+		if i > 0 {
+			fmt.Fprintln(p.out)
+		}
+		p.domain(d)
+	}
+	if len(answer.Domains) > 0 {
+		fmt.Fprintln(p.out)
+	}
+	p.read(answer)
+}
+
+// read tells what was in the files besides the reports that were counted.
+func (p *reportsPrinter) read(answer *reportsAnswer) {
+	r := &answer.Read
+	line := counted(r.Reports, "report") + " read"
+	if r.Twice > 0 {
+		line += fmt.Sprintf(", and %s that came before", thousands(r.Twice))
+	}
+	if len(r.Failed) > 0 {
+		line += fmt.Sprintf("; %s cannot be read", thousands(len(r.Failed)))
+	}
+	fmt.Fprintln(p.out, line)
+	if r.TLS > 0 {
+		fmt.Fprintf(p.out, "%s on TLS (TLS-RPT) of %s: recognised, and not counted\n", counted(r.TLS, "report"),
+			p.few(r.TLSReporters, 5))
+	}
+	if r.WithoutMessages > 0 {
+		fmt.Fprintf(p.out, "%s without a report\n", counted(r.WithoutMessages, "message"))
+	}
+	if r.WithoutFiles > 0 {
+		fmt.Fprintf(p.out, "%s without a report\n", counted(r.WithoutFiles, "other file"))
+	}
+	if len(answer.Domains) == 0 {
+		fmt.Fprintln(p.out, p.safety(tally.CannotSay)+": without reports nothing can be said")
+	}
+}
+
+func (p *reportsPrinter) safety(verdict tally.Safety) string {
+	return p.s.paint(map[tally.Safety]string{tally.Safe: "32", tally.NotYet: "31", tally.CannotSay: "35"}[verdict],
+		string(verdict))
+}
+
+func (p *reportsPrinter) domain(d *reportsDomain) {
+	fmt.Fprintln(p.out, p.s.bold(visible(d.Domain)))
+	p.verdict(d)
+	if d.Reports == 0 {
+		return
+	}
+	p.summary(d)
+	p.days(d)
+	p.whatIf(d)
+	p.sources(d)
+	p.subdomains(d)
+	p.overrides(d)
+	p.selectors(d)
+	p.broken(d)
+}
+
+func (p *reportsPrinter) verdict(d *reportsDomain) {
+	v := &d.Verdict
+	fmt.Fprintf(p.out, "%s: %s\n", p.safety(v.Safe), visible(v.Text))
+	for _, against := range v.Against {
+		fmt.Fprintf(p.out, "   %s\n", visible(against.What))
+		if against.Do != "" {
+			fmt.Fprintf(p.out, "      hint: %s\n", visible(against.Do))
+		}
+		if against.NotMine != "" {
+			fmt.Fprintf(p.out, "      if it does not send for you: --not-mine %s\n", shellWord(visible(against.NotMine)))
+		}
+	}
+	for _, lacking := range v.Lacking {
+		fmt.Fprintf(p.out, "   missing: %s\n", visible(lacking))
+	}
+	for _, note := range v.Notes {
+		fmt.Fprintf(p.out, "   note: %s\n", visible(note))
+	}
+	name := "_dmarc." + d.Domain
+	switch {
+	case d.Put != "" && p.c.Bool("dry-run"):
+		fmt.Fprintf(p.out, "   would be published at %s:\n%s\n", visible(name), visible(d.Put))
+	case d.Put != "":
+		fmt.Fprintf(p.out, "   published at %s:\n%s\n", visible(name), visible(d.Put))
+	case v.Record != "" && v.Next != "":
+		when := "the record of the next step"
+		if v.Safe != tally.Safe {
+			when += ", once that is safe"
+		}
+		fmt.Fprintf(p.out, "   %s:\n%s\n%s\n", when, visible(name), visible(v.Record))
+	}
+	if d.Refused != "" {
+		fmt.Fprintf(p.out, "   not published: %s\n", visible(d.Refused))
+	}
+}
+
+// summary is what the answer stands on.
+func (p *reportsPrinter) summary(d *reportsDomain) {
+	fmt.Fprintln(p.out)
+	policy := "p=" + cmp.Or(d.Policy.P, "none")
+	for _, tag := range [][2]string{{"sp", d.Policy.SP}, {"np", d.Policy.NP}} {
+		if tag[1] != "" {
+			policy += "; " + tag[0] + "=" + tag[1]
+		}
+	}
+	if d.Policy.Testing {
+		policy += "; t=y"
+	}
+	if d.Policy.Percent != 0 && d.Policy.Percent != 100 {
+		policy += fmt.Sprintf("; pct=%d", d.Policy.Percent)
+	}
+	fmt.Fprintf(p.out, "policy    %s, as last reported (%s)\n", visible(policy), day(d.Policy.Seen))
+	switch {
+	case d.Record != "":
+		fmt.Fprintf(p.out, "          in the DNS now: %s\n", visible(d.Record))
+	case d.NoRecord != "":
+		fmt.Fprintf(p.out, "          in the DNS now: not known: %s\n", visible(d.NoRecord))
+	}
+	reporters := counted(len(d.Reporters), "reporter") + " (" + p.few(d.Reporters, 5) + ")"
+	fmt.Fprintf(p.out, "reports   %s from %s\n", thousands(d.Reports), reporters)
+	fmt.Fprintf(p.out, "          %s to %s, %s with reports\n", day(d.First), day(d.Last), counted(d.Covered, "day"))
+	fmt.Fprintf(p.out, "messages  %s: %s passed, %s failed (%s)\n", thousands(d.Messages.Total()),
+		thousands(d.Messages.Passed), thousands(d.Messages.Failed), share(d.Messages.Failed, d.Messages.Total()))
+}
+
+func (p *reportsPrinter) days(d *reportsDomain) {
+	sums, each := columns(d.Answer.Days)
+	per := "a day"
+	if each > 1 {
+		per = fmt.Sprintf("in %d days", each)
+	}
+	for _, line := range []struct {
+		name, colour string
+		of           func(tally.Day) int
+	}{{"passed", "32", passedOf}, {"failed", "31", failedOf}} {
+		if bars, most := sparkline(sums, line.of); most > 0 {
+			fmt.Fprintf(p.out, "          %s  %s, at most %s %s\n", p.s.paint(line.colour, bars), line.name, thousands(most), per)
+		}
+	}
+}
+
+func (p *reportsPrinter) whatIf(d *reportsDomain) {
+	if len(d.WhatIf) == 0 {
+		return
+	}
+	p.heading("what would have become of them")
+	table := p.table()
+	fmt.Fprintln(table, "   POLICY\tDELIVERED\tTO SPAM\tREFUSED\tOF THOSE LEGITIMATE")
+	for _, w := range d.WhatIf {
+		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\n", visible(w.Policy), thousands(w.Delivered),
+			thousands(w.Quarantined), thousands(w.Rejected), thousands(w.Legitimate))
+	}
+	table.Flush()
+}
+
+func (p *reportsPrinter) sources(d *reportsDomain) {
+	shown := d.Sources
+	if most := p.c.Int("sources"); most > 0 && !p.all {
+		shown = shown[:min(len(shown), most)]
+	}
+	p.heading("where they came from")
+	for _, s := range shown {
+		from := s.Address.String()
+		if s.Name != "" {
+			from += " (" + visible(s.Name) + ")"
+		}
+		failed := fmt.Sprintf("%s failed", thousands(s.Failed))
+		if s.Failed > 0 && !s.Ignored {
+			failed = p.s.red(failed)
+		}
+		fmt.Fprintf(p.out, "   %-9s %s: %s passed, %s\n", s.Kind, from, thousands(s.Passed), failed)
+		why := visible(s.Why)
+		if s.Ignored {
+			why += "; not yours, as you said"
+		}
+		fmt.Fprintf(p.out, "             %s\n", why)
+	}
+	rest := d.Sources[len(shown):]
+	if len(rest) == 0 {
+		return
+	}
+	var sum tally.Count
+	for _, s := range rest {
+		sum.Passed += s.Passed
+		sum.Failed += s.Failed
+	}
+	fmt.Fprintf(p.out, "   and %s: %s passed, %s failed (--sources 0 shows them)\n", counted(len(rest), "more source"),
+		thousands(sum.Passed), thousands(sum.Failed))
+}
+
+func (p *reportsPrinter) subdomains(d *reportsDomain) {
+	if len(d.Subdomains) == 0 {
+		return
+	}
+	p.heading("subdomains in From")
+	shown := p.first(len(d.Subdomains))
+	for _, sub := range d.Subdomains[:shown] {
+		fmt.Fprintf(p.out, "   %s: %s passed, %s failed\n", visible(sub.Name), thousands(sub.Passed), thousands(sub.Failed))
+	}
+	p.more(len(d.Subdomains) - shown)
+}
+
+func (p *reportsPrinter) overrides(d *reportsDomain) {
+	if len(d.Overrides) == 0 {
+		return
+	}
+	p.heading("why receivers did otherwise than the policy says")
+	shown := p.first(len(d.Overrides))
+	for _, o := range d.Overrides[:shown] {
+		comment := ""
+		if o.Comment != "" {
+			comment = ": " + visible(o.Comment)
+		}
+		fmt.Fprintf(p.out, "   %s, %s%s\n", visible(o.Type), counted(o.Messages, "message"), comment)
+	}
+	p.more(len(d.Overrides) - shown)
+}
+
+func (p *reportsPrinter) selectors(d *reportsDomain) {
+	if len(d.Selectors) == 0 && len(d.Unseen) == 0 {
+		return
+	}
+	p.heading("keys that signed")
+	shown := p.first(len(d.Selectors))
+	for _, k := range d.Selectors[:shown] {
+		about := []string{counted(k.Passed, "message")}
+		if k.Failed > 0 {
+			about = append(about, thousands(k.Failed)+" failed")
+		}
+		if !k.Last.IsZero() {
+			about = append(about, "last on "+day(k.Last)+" by "+visible(k.Reporter))
+		}
+		name := p.s.bold(visible(k.Selector))
+		if k.Domain != d.Domain {
+			name += " of " + visible(k.Domain)
+		}
+		if k.Stage != "" {
+			about = append([]string{visible(k.Stage)}, about...)
+		}
+		fmt.Fprintf(p.out, "   %s: %s\n", name, strings.Join(about, ", "))
+		if k.What != "" {
+			fmt.Fprintf(p.out, "      %s\n", visible(k.What))
+		}
+	}
+	p.more(len(d.Selectors) - shown)
+	for _, selector := range d.Unseen {
+		fmt.Fprintf(p.out, "   %s: signs, and no report names it\n", p.s.bold(visible(selector)))
+	}
+	if !d.KeysKnown {
+		fmt.Fprintf(p.out, "   which of them are yours is not known: no key of the domain is at hand; --keys names where they are\n")
+	}
+}
+
+func (p *reportsPrinter) broken(d *reportsDomain) {
+	if len(d.Broken) == 0 {
+		return
+	}
+	p.heading("signatures of yours that failed")
+	shown := p.first(len(d.Broken))
+	for _, b := range d.Broken[:shown] {
+		fmt.Fprintf(p.out, "   %s: %s of %s, key %s: %s\n", day(b.Day), counted(b.Messages, "message"), b.Source,
+			visible(b.Selector), visible(b.What))
+		if b.Hint != "" {
+			fmt.Fprintf(p.out, "      hint: %s\n", visible(b.Hint))
+		}
+	}
+	p.more(len(d.Broken) - shown)
+}
+
+func (p *reportsPrinter) heading(text string) { fmt.Fprintf(p.out, "\n%s\n", p.s.bold(text)) }
+
+func (p *reportsPrinter) table() *tabwriter.Writer {
+	return tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+}
+
+// first is how many of a list are shown.
+func (p *reportsPrinter) first(n int) int {
+	if p.all {
+		return n
+	}
+	return min(n, usualRows)
+}
+
+func (p *reportsPrinter) more(n int) {
+	if n > 0 {
+		fmt.Fprintf(p.out, "   and %s more (--all shows them)\n", thousands(n))
+	}
+}
+
+// few names some of several.
+func (p *reportsPrinter) few(names []string, most int) string {
+	if p.all {
+		most = len(names)
+	}
+	shown := names[:min(len(names), most)]
+	texts := make([]string, len(shown))
+	for i, name := range shown {
+		texts[i] = visible(name)
+	}
+	text := strings.Join(texts, ", ")
+	if more := len(names) - len(shown); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// day is a date as we write it.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "no day"
+	}
+	return t.UTC().Format(time.DateOnly)
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/keystore/finding"
+	"signpost/milter/reports"
+)
+
+// read counts what all paths lead to.
+func (r *reportReader) read() error {
+	paths := r.c.Args().Slice()
+	fetched, dir, err := r.fetch()
+	if err != nil {
+		return err
+	}
+	if dir != "" {
+		paths = append(paths, dir)
+	}
+	if len(paths) == 0 && !fetched && r.settings.Path != "" {
+		paths = []string{r.settings.Path}
+	}
+	if len(paths) == 0 && !fetched {
+		return finding.WithHint(usageError("which reports?"), "name a file, a mailbox or a directory of them, "+
+			"or - for standard input: signpost reports /var/mail/dmarc")
+	}
+	if len(paths) > 0 {
+		err = r.reading(func(found func(reports.Found) bool) error {
+			return reports.Read(r.c.Context, paths, r.c.App.Reader, reports.DefaultLimits(), found)
+		})
+	}
+	slices.Sort(r.answer.Read.TLSReporters)
+	r.warnOfFailed()
+	switch {
+	case r.c.Context.Err() != nil:
+		return errStopped
+	case errors.Is(err, fs.ErrNotExist):
+		return exitError{exitUsage, err}
+	case err != nil:
+		return exitError{exitUnknown, err}
+	}
+	return nil
+}
+
+// reading shows how far it has come.
+func (r *reportReader) reading(all func(found func(reports.Found) bool) error) error {
+	p := newProgress(r.c, "read", "that cannot be read", unknownTotal)
+	defer p.end()
+	return all(func(found reports.Found) bool {
+		r.count(found)
+		p.add(found.Err != nil)
+		return r.c.Context.Err() == nil
+	})
+}
+
+func (r *reportReader) count(found reports.Found) {
+	read := &r.answer.Read
+	switch {
+	case found.Err != nil:
+		what, hint := finding.Split(found.Err)
+		read.Failed = append(read.Failed, failedReport{found.Where, what, hint})
+	case found.Report != nil:
+		if len(found.Report.Notes) > 0 {
+			read.Notes++
+		}
+		if r.tally.Add(found.Report) {
+			read.Reports++
+		} else {
+			read.Twice++
+		}
+	case found.TLS != "":
+		read.TLS++
+		if !slices.Contains(read.TLSReporters, found.TLS) {
+			read.TLSReporters = append(read.TLSReporters, found.TLS)
+		}
+	case found.Without == reports.Message:
+		read.WithoutMessages++
+	case found.Without != "":
+		read.WithoutFiles++
+	}
+}
+
+// warnOfFailed names the files that could not be read. Reading went on.
+func (r *reportReader) warnOfFailed() {
+	const most = 20
+	failed := r.answer.Read.Failed
+	for _, f := range failed[:min(len(failed), most)] {
+		err := errors.New(visible(f.Where + ": " + f.Error))
+		if f.Hint != "" {
+			err = finding.WithHint(err, "%s", visible(f.Hint))
+		}
+		warn(r.c, "%w", err)
+	}
+	if more := len(failed) - most; more > 0 {
+		warn(r.c, "%w", finding.WithHint(fmt.Errorf("and %d more that cannot be read", more), "--json names them all"))
+	}
+}
+
+// mailboxFlags are for reports that are still in a mailbox on a server.
+func mailboxFlags() []cli.Flag { return nil }
+
+// fetch reads the mailbox that --imap names. With --save that makes a directory to read.
+func (r *reportReader) fetch() (fetched bool, dir string, err error) { return false, "", nil }
