@@ -48,10 +48,45 @@ func (s *search) opened(path string, file *os.File, info fs.FileInfo) {
 // folder reads all that is in a folder and in those below it. Only the folder itself must be
 // readable.
 func (s *search) folder(root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if s.done() {
+	return walk(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case s.done():
+			return fs.SkipAll
+		case err != nil:
+			s.renew()
+			s.fail(path, err)
+		default:
+			s.entry(path, d)
+		}
+		return nil
+	})
+}
+
+// Files calls each for every file that Read opens of a path, with what a symlink leads to,
+// until that returns false. The error is for a path that cannot be opened.
+func Files(path string, each func(path string, info fs.FileInfo) bool) error {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		if err == nil {
+			each(path, info)
+		}
+		return err
+	}
+	return walk(path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() && d.Type() != fs.ModeSymlink {
+			return nil
+		}
+		info, err := os.Stat(path)
+		if err == nil && info.Mode().IsRegular() && !each(path, info) {
 			return fs.SkipAll
 		}
+		return nil
+	})
+}
+
+// walk goes through a folder and those below it, and tells of what is to be read.
+func walk(root string, each fs.WalkDirFunc) error {
+	m := &maildirs{}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		dir, name := filepath.Dir(path), filepath.Base(path)
 		hidden := strings.HasPrefix(name, ".") && path != root
 		switch {
@@ -60,15 +95,14 @@ func (s *search) folder(root string) error {
 		case errors.Is(err, fs.ErrNotExist):
 			// It was moved while we looked, as is usual in a maildir.
 		case err != nil:
-			s.renew()
-			s.fail(path, err)
+			return each(path, d, err)
 		case d.IsDir():
 			within := name == "tmp" && isMaildir(dir)
 			if path != root && (within || hidden && !isMaildir(path)) {
 				return fs.SkipDir
 			}
-		case !hidden && !s.inMaildir(dir):
-			s.entry(path, d)
+		case !hidden && !m.has(dir):
+			return each(path, d, nil)
 		}
 		return nil
 	})
@@ -97,12 +131,17 @@ func (s *search) entry(path string, d fs.DirEntry) {
 	}
 }
 
-// inMaildir remembers the last answer of isMaildir.
-func (s *search) inMaildir(dir string) bool {
-	if s.dir != dir {
-		s.dir, s.maildir = dir, isMaildir(dir)
+// maildirs remembers the last answer of isMaildir.
+type maildirs struct {
+	dir string
+	is  bool
+}
+
+func (m *maildirs) has(dir string) bool {
+	if m.dir != dir {
+		m.dir, m.is = dir, isMaildir(dir)
 	}
-	return s.maildir
+	return m.is
 }
 
 // isMaildir reports whether a folder is a maildir, where messages are only in cur and new.

@@ -89,8 +89,6 @@ type search struct {
 	found   func(Found) bool
 	count   int  // of calls of found
 	stopped bool // found wants no more
-	dir     string
-	maildir bool // dir is one
 
 	// Of the message or file at hand:
 	total   int64 // that may yet be unpacked

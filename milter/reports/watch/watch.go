@@ -1,0 +1,248 @@
+// Package watch keeps what the DMARC reports of a directory say, as they come and go. It
+// only reads, in the background and not all the time: no message waits for it, and a
+// directory that cannot be read leaves what was known.
+package watch
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"signpost/keystore/dns"
+	"signpost/keystore/finding"
+	"signpost/keystore/report/tally"
+	"signpost/milter/reports"
+)
+
+// Config says what to watch, and what the answers depend on.
+type Config struct {
+	Path  string        // of a directory, or of a mailbox
+	Every time.Duration // to look for changes, at the soonest
+	// Days to look back; 0 for all. Files that were last changed before are not read.
+	Days   int
+	Limits reports.Limits
+	Rows   int // of all reports, at the most; 0 for DefaultRows
+
+	// Known reports whether answers on a domain are wanted: anybody can send reports on any.
+	Known func(domain string) bool
+	// Question returns all that an answer depends on but for names, keys and the record.
+	Question func(now time.Time) tally.Question
+	// Keys returns the keys at hand of a domain, those above it and those below.
+	Keys func(domain string) []tally.Key
+	// Resolver is asked for the names of addresses and for the record; nil for no DNS.
+	Resolver *dns.Resolver
+	Log      *slog.Logger
+}
+
+// DefaultRows bounds the memory that reports take. It is some years of a busy domain.
+const DefaultRows = 500_000
+
+// State is how the reading goes.
+type State struct {
+	Path       string
+	Read       time.Time // when all was last read or found unchanged; zero before that
+	Files      int       // that were read
+	Reports    int       // in them, each counted once
+	Unreadable int       // reports, or files that should hold some
+	Left       int       // files that were not read, for there are too many rows
+	Err        error     // why the directory cannot be read now; what was known stays
+	Since      time.Time // when that began
+}
+
+// Summary is what the reports say of a domain.
+type Summary struct {
+	Last      time.Time // day of the last report
+	Reports   int
+	Reporters int
+	Messages  tally.Count
+	Policy    tally.Policy
+	Verdict   tally.Verdict
+}
+
+// Watch watches. Its methods may be called at any time, by several goroutines at once.
+type Watch struct {
+	Config
+
+	mu    sync.RWMutex
+	tally *tally.Tally
+
+	state   atomic.Pointer[State]
+	answers atomic.Pointer[map[string]*Summary]
+
+	// Of the goroutine that runs:
+	files   map[inode]*file
+	rows    int
+	dirty   map[string]bool // domains to be answered on anew
+	rebuilt time.Time       // when all was last read
+	took    time.Duration   // and how long that took
+	whole   time.Time       // when all domains were last answered on
+	names   map[netip.Addr]name
+	pace    pace
+}
+
+// New returns a watch that has read nothing yet.
+func New(c Config) *Watch {
+	if c.Rows == 0 {
+		c.Rows = DefaultRows
+	}
+	w := &Watch{Config: c, tally: tally.New(), files: make(map[inode]*file),
+		dirty: make(map[string]bool), names: make(map[netip.Addr]name)}
+	w.state.Store(&State{Path: c.Path})
+	w.answers.Store(&map[string]*Summary{})
+	return w
+}
+
+// State returns how the reading goes.
+func (w *Watch) State() State { return *w.state.Load() }
+
+// Of returns what the reports say of a domain; nil when there are none.
+func (w *Watch) Of(domain string) *Summary { return (*w.answers.Load())[domain] }
+
+// All returns that of all domains, not to be changed.
+func (w *Watch) All() map[string]*Summary { return *w.answers.Load() }
+
+// Seen is for rotation.Evidence.
+func (w *Watch) Seen(domain, selector string, stopped time.Time) tally.Sighting {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.tally.Sighting(domain, selector, stopped)
+}
+
+// idle is how many times longer than a look the pause after it is, so that a directory
+// with very many files does not keep the disk busy.
+const idle = 50
+
+// Run reads, and reads again what has changed, until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		start := time.Now()
+		w.look(ctx, start)
+		w.answer(ctx, start)
+		select {
+		case <-ctx.Done():
+		case <-time.After(max(w.Every, idle*w.pace.taken())):
+		}
+	}
+}
+
+// look reads what has changed.
+func (w *Watch) look(ctx context.Context, now time.Time) {
+	w.pace.begin()
+	found, err := w.list(now)
+	if err != nil {
+		w.failed(err, now)
+		return
+	}
+	ready, news, changed := w.compare(found, now)
+	w.pace.listed()
+	state := w.State()
+	if state.Err != nil {
+		w.Log.Info("the reports can be read again", "path", w.Path)
+	}
+	switch {
+	case changed && now.Sub(w.rebuilt) >= idle*w.took:
+		w.rebuild(ctx, ready, now)
+	default:
+		w.add(ctx, w.tally, news)
+	}
+	if ctx.Err() == nil {
+		w.done(now)
+	}
+}
+
+// rebuild reads everything into a new tally, for nothing can be taken out of one.
+func (w *Watch) rebuild(ctx context.Context, files []*file, now time.Time) {
+	fresh := tally.New()
+	before := w.files
+	w.files, w.rows = make(map[inode]*file), 0
+	w.add(ctx, fresh, files)
+	if ctx.Err() != nil {
+		w.files = before
+		return
+	}
+	w.mu.Lock()
+	for _, domain := range w.tally.Domains() {
+		w.dirty[domain] = true // it may have gone
+	}
+	w.tally = fresh
+	w.mu.Unlock()
+	w.rebuilt, w.took = now, time.Since(now)
+}
+
+// add reads files, the newest first, into a tally.
+func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file) {
+	unreadable := 0
+	var first reports.Found
+	for _, f := range files {
+		if ctx.Err() != nil {
+			return
+		}
+		w.files[f.inode] = f
+		if f.left = w.rows >= w.Rows; f.left {
+			continue
+		}
+		err := reports.Read(ctx, []string{f.path}, nil, w.Limits, func(found reports.Found) bool {
+			switch {
+			case found.Err != nil:
+				if f.unreadable++; unreadable == 0 {
+					first = found
+				}
+				unreadable++
+			case found.Report != nil:
+				w.mu.Lock()
+				added := to.Add(found.Report)
+				w.mu.Unlock()
+				if added {
+					f.reports++
+					w.rows += len(found.Report.Rows)
+					w.dirty[found.Report.Domain] = true
+				}
+			}
+			w.pace.rest(ctx)
+			return true
+		})
+		if err != nil && ctx.Err() == nil {
+			delete(w.files, f.inode) // it has gone, or comes to be readable
+		}
+	}
+	if unreadable > 0 {
+		text, _ := finding.Split(first.Err)
+		w.Log.Warn("reports cannot be read", "reports", unreadable, "first", first.Where, "err", text)
+	}
+}
+
+// done notes that all was read.
+func (w *Watch) done(now time.Time) {
+	before := w.State()
+	state := State{Path: w.Path, Read: now, Files: len(w.files)}
+	for _, f := range w.files {
+		state.Reports += f.reports
+		state.Unreadable += f.unreadable
+		if f.left {
+			state.Files--
+			state.Left++
+		}
+	}
+	if before.Read.IsZero() {
+		w.Log.Info("reports read", "path", w.Path, "files", state.Files, "reports", state.Reports)
+	}
+	if state.Left > 0 && before.Left == 0 {
+		w.Log.Warn("there are more reports than are kept in memory, and the oldest do not count",
+			"path", w.Path, "rows", w.Rows, "files", state.Left)
+	}
+	w.state.Store(&state)
+}
+
+// failed notes that the directory cannot be read. What was known stays.
+func (w *Watch) failed(err error, now time.Time) {
+	state := w.State()
+	if state.Err == nil {
+		state.Since = now
+		w.Log.Error("the reports cannot be read, and what they said before stays", finding.Attr(err))
+	}
+	state.Err = err
+	w.state.Store(&state)
+}
