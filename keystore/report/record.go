@@ -1,9 +1,6 @@
 package report
 
-import (
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // Bounds of what is read of one record. What is beyond them is left out with a note.
 const (
@@ -12,10 +9,10 @@ const (
 	maxReasons    = 10
 )
 
-// record reads a record, and adds its row.
+// record reads a record, and adds its row unless that makes no sense.
 func (p *parser) record() error {
 	line := p.line
-	p.row, p.rowLine, p.rowRead, p.evaluated = Row{}, 0, false, false
+	p.row, p.rowLine, p.evaluated = Row{}, 0, false
 	p.signatures, p.senders = p.signatures[:0], p.senders[:0]
 	err := p.each(func(name string) error {
 		switch name {
@@ -33,20 +30,15 @@ func (p *parser) record() error {
 		}
 		return nil
 	})
-	if err == nil || err == io.EOF && p.rowRead {
-		p.addRow(line)
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-// addRow adds the row of a record that began in a line, unless it makes no sense.
-func (p *parser) addRow(line int) {
 	switch {
 	case p.rowLine == 0:
 		p.leaveOut(line, "no row in the record")
-		return
+		return nil
 	case p.row.Count == 0 || !p.row.Source.IsValid():
-		return // said already
+		return nil // said already
 	}
 	if !p.evaluated {
 		// The raw results cannot stand in: whether they are aligned depends on the public suffix
@@ -57,6 +49,7 @@ func (p *parser) addRow(line int) {
 	p.row.Signatures = p.words.sameSignatures(p.signatures)
 	p.row.Senders = p.words.sameSenders(p.senders)
 	p.report.Rows = append(p.report.Rows, p.row)
+	return nil
 }
 
 // leaveOut notes why a record is left out.
@@ -96,7 +89,6 @@ func (p *parser) readRow() error {
 	if err != nil {
 		return err
 	}
-	p.rowRead = true
 	if !addressed {
 		p.leaveOut(line, "no source_ip")
 	} else if !counted {

@@ -33,6 +33,14 @@ type Status struct {
 	Reports Testimony
 }
 
+// Testimony returns what receivers report of the key; nil where no reports are read.
+func (s Status) Testimony() *Testimony {
+	if s.Reports.Text == "" {
+		return nil
+	}
+	return &s.Reports
+}
+
 // Next is what somebody has to do about a key.
 type Next string
 

@@ -3,7 +3,9 @@ package rotation
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"signpost/keystore/report/tally"
 )
@@ -31,12 +33,12 @@ const quietDays = 2
 // Testimony is what reports say of a key that no longer signs.
 type Testimony struct {
 	tally.Sighting
-	// Text is that in a sentence without a full stop; "" where no report was read. It has
-	// the name of a reporter in it as that gave it: what shows it makes it safe.
-	Text string
+	// Text is that in a sentence without a full stop, for a terminal too; "" where no reports
+	// are read.
+	Text string `json:"text"`
 	// Prolongs says that the key was seen after it stopped, so that its record must stay for
 	// longer.
-	Prolongs bool
+	Prolongs bool `json:"prolongs"`
 }
 
 // Weigh returns the status of a key with what reports say of it. They may end the time
@@ -130,13 +132,14 @@ func (w weighing) text(until time.Time, known bool) string {
 	case s.Last.IsZero():
 		head, since = "no report names "+w.selector, "since it stopped on "+w.date(w.stopped)
 	case w.used() && !w.proven:
-		head = w.selector + " is still used by " + source(s) + ", seen on " + w.date(s.Last) + " by " + s.Reporter
+		head = w.selector + " is still used by " + source(s) + ", seen on " + w.date(s.Last) + " by " + reporter(s)
 		since = "since then"
 	case w.after():
-		head = w.selector + " was still used after it stopped by " + source(s) + ", seen on " + w.date(s.Last) + " by " + s.Reporter
+		head = w.selector + " was still used after it stopped by " + source(s) + ", seen on " + w.date(s.Last) +
+			" by " + reporter(s)
 		since = "since then"
 	default:
-		head = w.selector + " was last seen on " + w.date(s.Last) + " by " + s.Reporter + " from " + source(s)
+		head = w.selector + " was last seen on " + w.date(s.Last) + " by " + reporter(s) + " from " + source(s)
 		since = "since it stopped on " + w.date(w.stopped)
 	}
 	told := "no report tells of a day " + since
@@ -169,6 +172,22 @@ func source(s tally.Sighting) string {
 		return "an unknown address"
 	}
 	return s.Source.String()
+}
+
+// reporter is the name of the reporter, which anybody can send us: nothing in it may steer
+// a terminal or fill it.
+func reporter(s tally.Sighting) string {
+	const most = 60
+	name := []rune(strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return '?'
+	}, s.Reporter))
+	if len(name) > most {
+		return string(name[:most]) + "…"
+	}
+	return string(name)
 }
 
 // counted is a number with commas between its thousands, and what is counted.

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +56,8 @@ func stamp(t time.Time) string {
 // domainRows are the rows of the table of domains.
 func domainRows(v *view.View) [][]string {
 	rows := [][]string{{"domain", "must_be_signed", "stage",
-		"signed", "unsigned", "deferred", "refused", "attention"}}
+		"signed", "unsigned", "deferred", "refused", "attention",
+		"dmarc_verdict", "dmarc_last_report", "dmarc_passed", "dmarc_failed", "dmarc_says"}}
 	for _, d := range v.Domains {
 		row := []string{cell(plain(d.Name)), strconv.FormatBool(d.Must), string(d.Stage)}
 		for _, result := range view.Results() {
@@ -69,24 +71,37 @@ func domainRows(v *view.View) [][]string {
 		for _, task := range d.Tasks {
 			texts = append(texts, strings.TrimPrefix(plain(task.Selector)+": ", ": ")+plain(task.Text))
 		}
-		rows = append(rows, append(row, cell(strings.Join(texts, "; "))))
+		rows = append(rows, slices.Concat(row, []string{cell(strings.Join(texts, "; "))}, dmarcCells(d.DMARC)))
 	}
 	return rows
+}
+
+// dmarcCells are what the reports say of a domain.
+func dmarcCells(d *view.DMARC) []string {
+	if d == nil {
+		return make([]string, 5)
+	}
+	return []string{string(d.Verdict.Safe), d.Last.UTC().Format(time.DateOnly), strconv.Itoa(d.Messages.Passed),
+		strconv.Itoa(d.Messages.Failed), cell(plain(d.Verdict.Text))}
 }
 
 // keyRows are the keys of the domains, with their records in one piece.
 func keyRows(v *view.View) [][]string {
 	rows := [][]string{{"domain", "selector", "algorithm", "bits", "file",
 		"stage", "since", "made", "evidence", "checked",
-		"next_check", "failure", "publish", "record_name", "record_value", "advice"}}
+		"next_check", "failure", "publish", "record_name", "record_value", "advice", "reports"}}
 	text := func(s string) string { return cell(plain(s)) }
 	for _, d := range v.Domains {
 		for _, k := range d.Keys {
+			reported := ""
+			if k.Reports != nil {
+				reported = k.Reports.Text
+			}
 			rows = append(rows, []string{
 				text(d.Name), text(k.Selector), text(k.Algorithm), strconv.Itoa(k.Bits), text(k.File),
 				string(k.Stage), stamp(k.Since), stamp(k.Made), text(k.Evidence), stamp(k.Checked),
 				stamp(k.Next), text(k.Failure), strconv.FormatBool(k.Publish), text(k.RecordName),
-				cell(k.RecordValue), text(k.Advice)})
+				cell(k.RecordValue), text(k.Advice), text(reported)})
 		}
 	}
 	return rows

@@ -13,6 +13,7 @@ import (
 	"signpost/keystore/record"
 	"signpost/keystore/rotation"
 	"signpost/milter"
+	"signpost/milter/reports/watch"
 	"signpost/milter/status/view"
 )
 
@@ -31,6 +32,9 @@ type Facts struct {
 	Checker *rotation.Checker // nil when the DNS is not asked
 	Server  *milter.Server
 	Serving atomic.Bool // between the start and the end of serving
+
+	Reports  *watch.Watch      // nil when none are read
+	Evidence rotation.Evidence // of them
 
 	mu       sync.Mutex
 	indexed  int64         // the revision that index and problems are of
@@ -59,6 +63,8 @@ func (f *Facts) Source() *Source {
 		Held:      f.Store.Held,
 		Answers:   f.Store.Answers,
 		AlsoSign:  f.alsoSign,
+		Reports:   f.reports,
+		Verdicts:  f.verdicts,
 	}
 	if f.Checker != nil {
 		source.Round, source.Findings = f.Checker.Round, f.Checker.WriteFindings
@@ -131,7 +137,7 @@ func (f *Facts) indexKeys(keys *keystore.Snapshot) {
 			}
 			_, _, err := f.Rules.Keys(name, f.Book.Signing)
 			sum := Summary{Name: name, Stages: stages[:0]}
-			for _, key := range f.Book.Status(name, now) {
+			for _, key := range f.status(name, now) {
 				sum.Stages = append(sum.Stages, key.Stage)
 				sum.Attention = max(sum.Attention, attention(key))
 			}
@@ -158,7 +164,7 @@ func attention(key rotation.Status) Attention {
 	switch {
 	case key.Next == rotation.Publish && key.Signs:
 		return Urgent
-	case key.Next == rotation.Publish, key.Next == rotation.Finish:
+	case key.Next == rotation.Publish, key.Next == rotation.Finish, key.Reports.Prolongs:
 		return Waits
 	}
 	return Fine
@@ -169,12 +175,12 @@ func (f *Facts) domain(name string) (view.Domain, bool) {
 	keys := f.Store.Snapshot()
 	must := f.Rules.MustSign[name]
 	_, _, err := f.Rules.Keys(name, f.Book.Signing)
-	d := view.Domain{Name: name, Must: must, Keys: []view.Key{}}
+	d := view.Domain{Name: name, Must: must, Keys: []view.Key{}, DMARC: f.dmarc(name)}
 	if err != nil && must {
 		d.Problems = append(d.Problems, finding.Text(fmt.Errorf("its mail is deferred: %w", err)))
 	}
 	said, next := f.said(name)
-	for _, key := range slices.Backward(f.Book.Status(name, time.Now())) {
+	for _, key := range slices.Backward(f.status(name, time.Now())) {
 		d.Keys = append(d.Keys, shownKey(key, said[key.Selector], next))
 	}
 	for _, p := range f.problemsOf(name, keys) {
@@ -211,6 +217,7 @@ func shownKey(key rotation.Status, said dns.KeyAnswer, next time.Time) view.Key 
 		RecordName: record.Name(key.Selector, key.Domain),
 		Publish:    key.Next == rotation.Publish,
 		Advice:     key.Advice(""),
+		Reports:    key.Testimony(),
 	}
 	switch {
 	case said.Presence == dns.Unknown:

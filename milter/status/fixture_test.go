@@ -74,6 +74,8 @@ func sourceOf(domains []view.Domain) *Source {
 		Version: "1.2.3", RSA: "crypto/rsa", Started: noon.Add(-50 * time.Hour), Listen: []string{"inet:127.0.0.1:8891"},
 		Readiness: func() Readiness { return Readiness{} },
 		AlsoSign:  func() *view.AlsoSign { return nil },
+		Reports:   func() *view.Reports { return nil },
+		Verdicts:  func(func(string, *view.DMARC) bool) {},
 		Signs: func(name string) error {
 			if _, ok := byName[name]; !ok {
 				return keystore.ErrNoKey

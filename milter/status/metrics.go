@@ -24,6 +24,7 @@ type collector struct {
 	open, begun, refused, reloads, failed      *prometheus.Desc
 	held, storeUp, storeAge, round, nodes      *prometheus.Desc
 	memory, memoryLimit                        *prometheus.Desc
+	reports                                    reportDescs
 	build                                      *prometheus.Desc
 }
 
@@ -42,7 +43,7 @@ func newCollector(source *Source, limit int) *collector {
 	}
 	key := []string{"domain", "selector", "algorithm"}
 	return &collector{
-		source: source, limit: limit,
+		source: source, limit: limit, reports: newReportDescs(desc),
 		keys:  desc("keys", "Keys in the key directory by stage, all of them.", "stage"),
 		stage: desc("key_stage", "1 for the stage that the key is in.", append(key, "stage")...),
 		made:  desc("key_made_timestamp_seconds", "Time of the key's file.", key...),
@@ -81,6 +82,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		c.reloads, c.failed, c.held, c.storeUp, c.storeAge, c.round, c.nodes, c.build} {
 		out <- desc
 	}
+	c.reports.describe(out)
 }
 
 // Collect reads them.
@@ -124,6 +126,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(c.round, round.Length.Seconds())
 		gauge(c.nodes, float64(len(round.Nodes)))
 	}
+
+	c.reports.collect(c.source, c.limit, gauge)
 
 	index := c.source.Index()
 	for _, stage := range rotation.Stages() {

@@ -41,11 +41,13 @@ func newPage() *page {
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", look.Hash(p.css), look.Hash(p.js))
 	p.template = template.Must(template.New("page").Funcs(template.FuncMap{
 		"plain": plain, "grouped": grouped, "symbol": symbol, "mark": mark, "reason": reasonMeaning,
+		"verdictClass": verdictClass, "verdictSymbol": verdictSymbol,
 		"stages": rotation.Stages, "stagesOf": stagesOf, "results": view.Results,
 		"relative": relative, "stamp": stamp,
 		"span":  func(from, to time.Time) string { return span(to.Sub(from)) },
 		"lasts": span,
 		"full":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
+		"date":  func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 		"hour":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04") },
 		"of":    func(s view.Step, result view.Result) uint64 { return *s.Of(result) },

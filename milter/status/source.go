@@ -52,6 +52,10 @@ type Source struct {
 	Answers func() []keystore.Answers
 	// AlsoSign returns what the relay's own domain signs; nil for nothing.
 	AlsoSign func() *view.AlsoSign
+	// Reports returns how the reading of DMARC reports goes, nil when none are read, and
+	// Verdicts yields what they say of each domain.
+	Reports  func() *view.Reports
+	Verdicts func(yield func(domain string, d *view.DMARC) bool)
 }
 
 // goVersion is that of the runtime, such as go1.26.0.

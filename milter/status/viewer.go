@@ -62,6 +62,7 @@ func (v *viewer) view(q question) *view.View {
 		Stores:    v.stores(),
 		AlsoSign:  v.source.AlsoSign(),
 		Round:     v.round(),
+		Reports:   v.source.Reports(),
 		Listen:    v.source.Listen,
 		Keys:      make(map[rotation.Stage]int),
 		Hour:      v.recorder.Hour(),
@@ -126,6 +127,9 @@ func tasks(d view.Domain) (all []view.Task) {
 			continue
 		case k.Publish, k.Stage == rotation.Retired:
 			all = append(all, view.Task{Selector: k.Selector, Urgent: k.Stage == rotation.Active, Text: k.Advice})
+		}
+		if k.Reports != nil && k.Reports.Prolongs {
+			all = append(all, view.Task{Selector: k.Selector, Text: k.Reports.Text})
 		}
 		if k.Failure != "" {
 			all = append(all, view.Task{Selector: k.Selector, Text: "the DNS gives no clear answer"})

@@ -30,6 +30,8 @@ type Key struct {
 	RecordValue string `json:"record_value,omitempty"` // of the TXT record, in one piece
 	Publish     bool   `json:"publish,omitempty"`      // that record should be, and is not
 	Advice      string `json:"advice,omitempty"`       // what to do next
+	// Reports is what receivers report of a key that no longer signs, where they are read.
+	Reports *rotation.Testimony `json:"reports,omitempty"`
 }
 
 // Domain is a domain that the key directory or a setting names.
@@ -43,6 +45,7 @@ type Domain struct {
 	Hour     Counts         `json:"last_hour"`
 	Day      Counts         `json:"last_day"`
 	Together bool           `json:"counted_together,omitempty"` // with other domains, so Hour and Day are empty
+	DMARC    *DMARC         `json:"dmarc,omitempty"`            // none without reports on it
 }
 
 // Task is what somebody should do for a domain, or know of it.
@@ -66,6 +69,7 @@ type View struct {
 	Stores   []Store                `json:"stores,omitempty"`      // of keys, that are reached over the network
 	AlsoSign *AlsoSign              `json:"also_sign,omitempty"`   // of the relay's own domain
 	Round    *Round                 `json:"dns_round,omitempty"`   // how the DNS is asked; none when it is not
+	Reports  *Reports               `json:"reports,omitempty"`     // none when no reports are read
 	Listen   []string               `json:"listen"`                // the milter sockets
 	Keys     map[rotation.Stage]int `json:"keys"`
 	Hour     Counts                 `json:"last_hour"` // of all domains, and of mail from others
