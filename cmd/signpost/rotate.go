@@ -52,6 +52,9 @@ func rotateCommand() *cli.Command {
 			&cli.StringFlag{Name: "publish-private",
 				Usage: "with --finish, copy the old private keys to `DIR` for all the world to " +
 					"see, so that old mail proves nothing"},
+			settings.Named("reports").Flag(),
+			settings.Named("min-reporters").Flag(),
+			settings.Named("min-messages").Flag(),
 			daemonFlag(),
 			resolverFlag(),
 			dnsRate().Flag(),
@@ -201,7 +204,8 @@ func newRotator(c *cli.Context, domains []string) (*rotator, error) {
 		Place: set.place, Mode: set.mode, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
 		Overlap: max(overlap, 1), // 0 stands for the usual one
 	}
-	return r, nil
+	r.Look.Evidence, err = readEvidence(c)
+	return r, err
 }
 
 func readSlots(c *cli.Context) (s step.Slots, err error) {

@@ -40,7 +40,7 @@ func rotatedOf(d view.Domain) *rotated {
 		}
 		r.Keys = append(r.Keys, rotatedKey{
 			Selector: key.Selector, Type: keystore.Algorithm(key.Algorithm), Bits: key.Bits, File: key.File,
-			Stage: key.Stage, Since: key.Since, DNS: key.DNS(),
+			Stage: key.Stage, Since: key.Since, DNS: key.DNS(), Reports: key.Reports,
 		})
 		if key.Advice != "" {
 			r.Next = append(r.Next, key.Selector+": "+key.Advice)

@@ -43,6 +43,8 @@ type rotatedKey struct {
 	Stage    rotation.Stage     `json:"stage"`
 	Since    time.Time          `json:"since,omitzero"`
 	DNS      string             `json:"dns"`
+	// Reports is what receivers report of a key that no longer signs, where they are read.
+	Reports *rotation.Testimony `json:"reports,omitempty"`
 }
 
 type cname struct {
@@ -107,6 +109,8 @@ func newRotated(r *rotator, result *step.Result) *rotated {
 // rotateHint adds to an error what the command line has for it.
 func rotateHint(r *rotator, err error) error {
 	switch {
+	case errors.As(err, new(step.UsedError)):
+		return finding.WithHint(err, "give the new key to what signs there, or finish with --now")
 	case errors.As(err, new(step.EarlyError)):
 		return finding.WithHint(err, "do it then, or with --now")
 	case errors.Is(err, keystore.ErrNoKey):
@@ -119,7 +123,7 @@ func rotateHint(r *rotator, err error) error {
 func (r *rotated) addKey(key rotation.Status, said, options string) {
 	r.Keys = append(r.Keys, rotatedKey{
 		Selector: key.Selector, Type: key.Algorithm, Bits: key.Bits, File: key.File,
-		Stage: key.Stage, Since: key.Since.UTC(), DNS: said,
+		Stage: key.Stage, Since: key.Since.UTC(), DNS: said, Reports: key.Testimony(),
 	})
 	if advice := key.Advice(options); advice != "" {
 		r.Next = append(r.Next, key.Selector+": "+advice)
@@ -155,6 +159,11 @@ func (r *rotated) print(c *cli.Context, more bool) {
 			key.Stage, since, cmp.Or(visible(key.DNS), "not known yet"))
 	}
 	table.Flush()
+	for _, key := range r.Keys {
+		if key.Reports != nil {
+			fmt.Fprintf(out, "   reports: %s\n", visible(key.Reports.Text))
+		}
+	}
 	for _, name := range r.Published {
 		fmt.Fprintf(out, "   published: %s\n", name)
 	}

@@ -45,6 +45,7 @@ func confined(s *settings.Daemon, sockets []milter.Address, domains int, backgro
 	reading := func() error {
 		places := slices.Concat(keyPlaces(&s.Keys), sharedPlaces(s.Shared),
 			cachePlaces(&s.Keys), confine.FilePlaces("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"))
+		places = append(places, reportPlaces(s)...)
 		for _, file := range s.Rules.Logins.Files() {
 			places = append(places, confine.FilePlaces(file)...)
 			if dir := filepath.Dir(file); dir == "/etc/postfix" || !confine.Shared(dir) { // where editors put a new one

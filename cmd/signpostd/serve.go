@@ -63,8 +63,12 @@ func serve(ctx context.Context, s *settings.Daemon, store keystore.Source, book 
 		Domains: s.Domains, Rules: s.Rules,
 		Store: store, Book: book,
 	}
+	watching := watchReports(s, store, book, log)
+	if watching != nil {
+		facts.Reports, facts.Evidence = watching, evidence(s, watching)
+	}
 	if s.Keys.Mode != rotation.Off {
-		facts.Checker = rotation.NewChecker(book, s.DNS)
+		facts.Checker = rotation.NewChecker(book, keyQueries(s))
 		facts.Checker.Share(s.State.Node, exchanges(s, book, facts.Checker, log)...)
 	}
 	var recorder *status.Recorder
@@ -103,6 +107,9 @@ func serve(ctx context.Context, s *settings.Daemon, store keystore.Source, book 
 	background.Go(func() { store.Watch(ctx, s.Rescan) })
 	background.Go(func() { s.Rules.Logins.Watch(ctx, log) })
 	background.Go(func() { watchAge(ctx, book, s.KeyAge, log) })
+	if watching != nil {
+		background.Go(func() { watching.Run(ctx) })
+	}
 	supervisor := newSupervised(manager, s, facts, log)
 	go reloadOnHangup(ctx, store, server.Counters(), supervisor, hurry, hangup, log)
 

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"signpost/cmd/internal/settings"
+	"signpost/keystore/finding"
+	"signpost/keystore/report/tally"
+	"signpost/keystore/rotation"
+	"signpost/milter/reports"
+)
+
+// readEvidence reads the reports that --reports names, if it does. Those that cannot be
+// read prove nothing; where none can be looked for, nothing is done.
+func readEvidence(c *cli.Context) (rotation.Evidence, error) {
+	s, err := settings.ReadReports(c)
+	if err != nil {
+		return rotation.Evidence{}, exitError{exitUsage, err}
+	}
+	if s.Path == "" {
+		return rotation.Evidence{}, nil
+	}
+	all := tally.New()
+	var unread int
+	var first reports.Found
+	err = reports.Read(c.Context, []string{s.Path}, c.App.Reader, reports.DefaultLimits(), func(f reports.Found) bool {
+		switch {
+		case f.Err != nil:
+			if unread++; unread == 1 {
+				first = f
+			}
+		case f.Report != nil:
+			all.Add(f.Report)
+		}
+		return true
+	})
+	if err != nil {
+		return rotation.Evidence{}, exitError{exitUnknown,
+			fmt.Errorf("the reports cannot be read, so nothing was done: %w", err)}
+	}
+	if unread > 0 {
+		text, _ := finding.Split(first.Err)
+		printError(c.App.ErrWriter, "warning", fmt.Errorf("%d reports cannot be read, and do not count; the first is %s: %s",
+			unread, visible(first.Where), visible(text)))
+	}
+	return rotation.Evidence{
+		Seen: func(domain, selector string, stopped time.Time) tally.Sighting {
+			return all.Sighting(domain, selector, stopped)
+		},
+		Reporters: s.Thresholds.Reporters, Messages: s.Thresholds.Messages,
+	}, nil
+}
