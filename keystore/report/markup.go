@@ -95,6 +95,7 @@ func (m *markup) begin() (token, error) {
 	}
 	m.name, m.pending = m.pending, ""
 	m.open = append(m.open, m.name)
+	m.keep = maxDepth
 	if m.empty {
 		m.keep, m.empty = len(m.open)-1, false
 	}

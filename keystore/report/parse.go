@@ -24,7 +24,8 @@ type parser struct {
 
 	// Of the record that is read.
 	row        Row
-	rowLine    int // 0 for no row yet
+	rowLine    int  // 0 for no row yet
+	rowRead    bool // to its end
 	evaluated  bool
 	signatures []Signature
 	senders    []Sender
@@ -77,20 +78,24 @@ func (p *parser) root() error {
 	}
 }
 
-// truncated tells whether a report that ends too early has all records. Who left out the last
-// end tag wrote them all; one that breaks off in a record had more, and these could be the
-// failures.
+// truncated tells what to do with a report that ends too early. A reporter that broke off wrote
+// some rows that are true, and among them may be failures; one that was damaged on its way to us
+// can be had whole.
 func (p *parser) truncated(err error) error {
+	in := p.open[len(p.open)-1]
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return p.errorf("the report breaks off: %w", err)
 	case err != io.EOF:
 		return err
-	case len(p.open) > 0 && p.open[len(p.open)-1] == "feedback" && (len(p.report.Rows) > 0 || p.skipped != nil):
+	case len(p.report.Rows) == 0 && p.skipped == nil:
+		return p.errorf("the report breaks off in <%s>", in)
+	case in == "feedback":
 		p.notes.add(p.line, "no </feedback> at the end")
-		return nil
+	default:
+		p.notes.add(p.line, "the report breaks off in <%s>: records may be missing", in)
 	}
-	return p.errorf("the report breaks off in <%s>", p.open[len(p.open)-1])
+	return nil
 }
 
 // each calls read for each element within the one that is open, up to its end. What read leaves

@@ -1,6 +1,9 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+)
 
 // Bounds of what is read of one record. What is beyond them is left out with a note.
 const (
@@ -9,10 +12,10 @@ const (
 	maxReasons    = 10
 )
 
-// record reads a record, and adds its row unless that makes no sense.
+// record reads a record, and adds its row.
 func (p *parser) record() error {
 	line := p.line
-	p.row, p.rowLine, p.evaluated = Row{}, 0, false
+	p.row, p.rowLine, p.rowRead, p.evaluated = Row{}, 0, false, false
 	p.signatures, p.senders = p.signatures[:0], p.senders[:0]
 	err := p.each(func(name string) error {
 		switch name {
@@ -30,15 +33,20 @@ func (p *parser) record() error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil || err == io.EOF && p.rowRead {
+		p.addRow(line)
 	}
+	return err
+}
+
+// addRow adds the row of a record that began in a line, unless it makes no sense.
+func (p *parser) addRow(line int) {
 	switch {
 	case p.rowLine == 0:
 		p.leaveOut(line, "no row in the record")
-		return nil
+		return
 	case p.row.Count == 0 || !p.row.Source.IsValid():
-		return nil // said already
+		return // said already
 	}
 	if !p.evaluated {
 		// The raw results cannot stand in: whether they are aligned depends on the public suffix
@@ -49,7 +57,6 @@ func (p *parser) record() error {
 	p.row.Signatures = p.words.sameSignatures(p.signatures)
 	p.row.Senders = p.words.sameSenders(p.senders)
 	p.report.Rows = append(p.report.Rows, p.row)
-	return nil
 }
 
 // leaveOut notes why a record is left out.
@@ -89,6 +96,7 @@ func (p *parser) readRow() error {
 	if err != nil {
 		return err
 	}
+	p.rowRead = true
 	if !addressed {
 		p.leaveOut(line, "no source_ip")
 	} else if !counted {

@@ -32,12 +32,13 @@ type Policy struct {
 
 // Row is some messages that are alike.
 type Row struct {
-	Source netip.Addr // that delivered them
-	Count  int
-	// Disposition is what became of them: none, quarantine or reject.
+	Source netip.Addr // that delivered them; valid, without a zone, and of IPv4 as such
+	Count  int        // above 0
+	// Disposition is what became of them: none, quarantine or reject; empty where not given.
 	Disposition string
 	// DKIM and SPF are the evaluated results (policy_evaluated): something that is
-	// authenticated so is aligned with From. They alone decide whether DMARC passed.
+	// authenticated so is aligned with From. They alone decide whether DMARC passed. Where the
+	// reporter gives neither, both are false, and a note says so.
 	DKIM, SPF bool
 	Reasons   []Reason // why the disposition is not that of the policy
 
@@ -46,7 +47,7 @@ type Row struct {
 	EnvelopeTo   string
 
 	// Signatures and Senders are raw results (auth_results): true of the domain they
-	// name, whatever From says.
+	// name, whatever From says. Rows share them: they must not be changed.
 	Signatures []Signature
 	Senders    []Sender
 }

@@ -32,7 +32,8 @@ func Sniff(prefix []byte) Kind {
 // text of UTF-16 is cut down to its ASCII, which is all that Sniff looks at.
 func plain(prefix []byte) []byte {
 	if _, ok := utf16Order(prefix); ok {
-		prefix = bytes.ReplaceAll(bytes.TrimLeft(prefix, "\xfe\xff"), []byte{0}, nil)
+		prefix = bytes.ReplaceAll(prefix, []byte{0}, nil)
+		prefix = bytes.TrimPrefix(bytes.TrimPrefix(prefix, []byte{0xfe, 0xff}), []byte{0xff, 0xfe})
 	}
 	return bytes.TrimLeft(bytes.TrimPrefix(prefix, []byte("\ufeff")), " \t\r\n\x00")
 }

@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"signpost/keystore"
@@ -25,7 +27,7 @@ func newWords() *words {
 	}
 }
 
-// text returns a text in valid UTF-8 and without white space around it.
+// text returns a text in valid UTF-8, without white space around it, and not too long.
 func (w *words) text(b []byte) string {
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 {
@@ -36,6 +38,9 @@ func (w *words) text(b []byte) string {
 	}
 	if !utf8.Valid(b) {
 		b = bytes.ToValidUTF8(b, []byte("\ufffd"))
+	}
+	if len(b) > maxText {
+		b = bytes.TrimSpace(bytes.ToValidUTF8(b[:maxText], nil))
 	}
 	s := string(b)
 	w.kept[s] = s
@@ -53,7 +58,9 @@ func (w *words) domain(b []byte) string {
 		return have
 	}
 	s := w.text(b)
-	name := strings.Trim(s[strings.LastIndexByte(s, '@')+1:], "<> ")
+	name := strings.TrimFunc(s[strings.LastIndexByte(s, '@')+1:], func(r rune) bool {
+		return r == '<' || r == '>' || unicode.IsSpace(r)
+	})
 	domain, err := keystore.Domain(name)
 	if err != nil {
 		domain = w.lower([]byte(name))
@@ -78,7 +85,7 @@ func (w *words) sameSignatures(list []Signature) []Signature {
 	have, ok := w.signatures[string(w.key)]
 	if !ok {
 		have = append(have, list...)
-		w.signatures[string(w.key)] = have[:len(have):len(have)]
+		w.signatures[string(w.key)] = have
 	}
 	return have[:len(have):len(have)]
 }
@@ -103,7 +110,7 @@ func (w *words) sameSenders(list []Sender) []Sender {
 // appendWords appends texts so that no others give the same.
 func appendWords(key []byte, list ...string) []byte {
 	for _, s := range list {
-		key = append(append(key, strings.ReplaceAll(s, "\x00", "")...), 0)
+		key = append(binary.AppendUvarint(key, uint64(len(s))), s...)
 	}
 	return key
 }

@@ -1,10 +1,24 @@
 // Package tally counts what aggregate reports say of a domain, and answers what follows:
 // who sends in its name, which keys are in use, and whether a stricter policy is safe.
 // It asks no DNS and reads no files.
+//
+// # What is trusted
+//
+// Reports come by mail, and anybody can send one. So no report can take away what another one
+// says: mail of which one reporter says that it failed stays failed, whatever others say. One
+// reporter counts for at most half of the messages that "safe" takes, it cannot make a sender
+// look small by telling of very many messages, and what it says of forwarding excuses only the
+// messages that it tells of itself. A report with the id of another one is no cause to drop rows
+// that the other one has not. One reporter can thus hold "safe" back, and cannot bring it about alone; somebody
+// who writes as several reporters can, and is to be kept out where the mail is received.
 package tally
 
 import (
+	"encoding/binary"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"signpost/keystore/report"
@@ -12,265 +26,253 @@ import (
 
 // Tally is the sum of reports. It is not safe for use by several goroutines at once while
 // reports are added; afterwards it is.
-type Tally struct{}
+type Tally struct {
+	words   table[string]
+	hosts   table[netip.Addr]
+	auths   table[string] // keys of results
+	results []results     // by number in auths
+	domains map[string]*told
+	signed  map[uint32][]*batch // reports with a signature of a domain (d=)
+}
+
+// told is what was told of one domain.
+type told struct {
+	batches []*batch
+	known   map[identity][]*batch
+	twice   []time.Time // ends of the reports that came again
+	differ  []time.Time // of those with other rows than the first
+}
+
+type identity struct {
+	reporter, id string
+	begin        int64
+}
+
+// batch is a report, packed.
+type batch struct {
+	reporter   string
+	email      string // domain of its address
+	begin, end time.Time
+	day        time.Time // of the middle of the period
+	policy     report.Policy
+	cells      []cell
+}
+
+// cell is a row, packed.
+type cell struct {
+	source, from, sender, auth uint32
+	count                      int
+	dkim, spf                  bool
+	forwarded                  bool // a reason is that somebody forwarded it
+	disposition                byte // first letter
+	reasons                    uint32
+}
+
+func (c *cell) passed() bool { return c.dkim || c.spf }
+
+// results are raw results.
+type results struct {
+	signatures []signature
+	senders    []sender
+}
+
+type signature struct {
+	key
+	result uint32
+	passed bool
+}
+
+// key names a key: d= and s=.
+type key struct{ domain, selector uint32 }
+
+type sender struct {
+	domain uint32
+	helo   bool
+	passed bool
+}
+
+// table numbers values.
+type table[V comparable] struct {
+	numbers map[V]uint32
+	values  []V
+}
+
+func (t *table[V]) number(v V) uint32 {
+	n, ok := t.numbers[v]
+	if !ok {
+		if t.numbers == nil {
+			t.numbers = make(map[V]uint32)
+		}
+		n = uint32(len(t.values))
+		t.numbers[v] = n
+		t.values = append(t.values, v)
+	}
+	return n
+}
 
 // New returns an empty tally.
-func New() *Tally { return &Tally{} }
+func New() *Tally {
+	t := &Tally{domains: make(map[string]*told), signed: make(map[uint32][]*batch)}
+	t.words.number("") // is 0
+	return t
+}
 
 // Add counts a report, and reports whether it is new: one with the same reporter, id,
-// domain and begin is counted once.
-func (t *Tally) Add(r *report.Report) (added bool) { return false }
+// domain and begin, and the same rows, is counted once. Some reporters give one id to several
+// reports (rspamd, for two days at once), so rows that the first has not are counted.
+func (t *Tally) Add(r *report.Report) (added bool) {
+	domain := strings.ToLower(strings.TrimSuffix(r.Domain, "."))
+	of := t.domains[domain]
+	if of == nil {
+		of = &told{known: make(map[identity][]*batch)}
+		t.domains[domain] = of
+	}
+	b := t.pack(r)
+	id := identity{strings.ToLower(r.Reporter), r.ID, r.Begin.Unix()}
+	if before := of.known[id]; before != nil {
+		b.without(before)
+		if len(b.cells) == 0 {
+			of.twice = append(of.twice, b.end)
+			return false
+		}
+		of.differ = append(of.differ, b.end)
+	}
+	of.known[id] = append(of.known[id], b)
+	of.batches = append(of.batches, b)
+	t.index(b)
+	return true
+}
+
+// without takes out the cells that others have.
+func (b *batch) without(others []*batch) {
+	had := make(map[cell]int)
+	for _, o := range others {
+		for _, c := range o.cells {
+			had[c]++
+		}
+	}
+	b.cells = slices.DeleteFunc(b.cells, func(c cell) bool {
+		had[c]--
+		return had[c] >= 0
+	})
+}
+
+// index notes for whom there are signatures in a batch.
+func (t *Tally) index(b *batch) {
+	var of []uint32
+	auths := make(map[uint32]bool)
+	for i := range b.cells {
+		auth := b.cells[i].auth
+		if auths[auth] {
+			continue
+		}
+		auths[auth] = true
+		for _, s := range t.results[auth].signatures {
+			of = append(of, s.domain)
+		}
+	}
+	slices.Sort(of)
+	for _, domain := range slices.Compact(of) {
+		t.signed[domain] = append(t.signed[domain], b)
+	}
+}
+
+// mostOfRow bounds the messages of one row, so that sums cannot overflow.
+const mostOfRow = 1_000_000_000
+
+func (t *Tally) pack(r *report.Report) *batch {
+	b := &batch{reporter: r.Reporter, begin: r.Begin.UTC(), end: r.End.UTC(), policy: r.Policy}
+	if _, domain, found := strings.Cut(r.Email, "@"); found {
+		b.email = strings.ToLower(domain)
+	}
+	if b.end.Before(b.begin) {
+		b.end = b.begin
+	}
+	b.day = dayOf(b.begin.Add(b.end.Sub(b.begin) / 2))
+	b.cells = make([]cell, 0, len(r.Rows))
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if row.Count <= 0 || !row.Source.IsValid() {
+			continue
+		}
+		c := t.cell(row)
+		if c.from == 0 {
+			c.from = t.words.number(strings.ToLower(r.Domain))
+		}
+		b.cells = append(b.cells, c)
+	}
+	return b
+}
+
+func (t *Tally) cell(row *report.Row) cell {
+	c := cell{
+		source: t.hosts.number(row.Source.Unmap().WithZone("")),
+		from:   t.words.number(strings.ToLower(row.From)),
+		sender: t.words.number(strings.ToLower(row.EnvelopeFrom)),
+		auth:   t.auth(row),
+		count:  min(row.Count, mostOfRow),
+		dkim:   row.DKIM,
+		spf:    row.SPF,
+	}
+	if row.Disposition != "" {
+		c.disposition = row.Disposition[0]
+	}
+	var reasons []string
+	for _, reason := range row.Reasons {
+		switch reason.Type {
+		case "forwarded", "mailing_list", "trusted_forwarder":
+			c.forwarded = true
+		}
+		reasons = append(reasons, reason.Type+"\x00"+reason.Comment)
+	}
+	c.reasons = t.words.number(strings.Join(reasons, "\x01"))
+	return c
+}
+
+// mostResults bounds the raw results of one row.
+const mostResults = 100
+
+func (t *Tally) auth(row *report.Row) uint32 {
+	var packed []byte
+	put := func(n uint32) { packed = binary.LittleEndian.AppendUint32(packed, n) }
+	var res results
+	for _, s := range row.Signatures[:min(len(row.Signatures), mostResults)] {
+		result := strings.ToLower(s.Result)
+		if s.Domain == "" || result == "none" {
+			continue // RFC 8601, section 2.7.1: there is no signature
+		}
+		sig := signature{
+			key:    key{t.words.number(strings.ToLower(s.Domain)), t.words.number(strings.ToLower(s.Selector))},
+			result: t.words.number(result),
+			passed: result == "pass",
+		}
+		res.signatures = append(res.signatures, sig)
+		put(sig.domain)
+		put(sig.selector)
+		put(sig.result)
+	}
+	put(uint32(len(res.signatures)) | 1<<31)
+	for _, s := range row.Senders[:min(len(row.Senders), mostResults)] {
+		snd := sender{domain: t.words.number(strings.ToLower(s.Domain)), helo: s.Scope == "helo",
+			passed: strings.EqualFold(s.Result, "pass")}
+		res.senders = append(res.senders, snd)
+		put(snd.domain)
+		if snd.helo {
+			packed = append(packed, 'h')
+		}
+		if snd.passed {
+			packed = append(packed, 'p')
+		}
+		packed = append(packed, 0)
+	}
+	n := t.auths.number(string(packed))
+	if int(n) == len(t.results) {
+		t.results = append(t.results, res)
+	}
+	return n
+}
+
+func dayOf(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
 
 // Domains returns the domains that published a policy that was reported on, sorted.
-func (t *Tally) Domains() []string { return nil }
-
-// Sources returns the addresses that Answer will tell of, those with most messages first.
-func (t *Tally) Sources(domain string, q Question) []netip.Addr { return nil }
-
-// Answer says what the reports say of a domain.
-func (t *Tally) Answer(domain string, q Question) *Answer { return &Answer{Domain: domain} }
-
-// Sighting returns when the key of a selector was last seen to sign for a domain (d=), and
-// what else was seen since, on later days than that of the time after, when the key stopped.
-// Without Last it never was seen.
-func (t *Tally) Sighting(domain, selector string, after time.Time) Sighting { return Sighting{} }
-
-// Question is what an answer depends on besides the reports.
-type Question struct {
-	Now  time.Time
-	Days int // to look back, by the ends of reports; 0 for all
-	// Published is the DMARC record of the domain as the DNS has it; empty where that is not
-	// known. Without it the policy is the one that was last reported.
-	Published string
-	// Own are the addresses of the sender's own hosts, OwnIs where they are from, such as
-	// "given" or "in the SPF record of example.org". Without any, a source whose mail passes
-	// both aligned SPF and DKIM is taken for one.
-	Own   []netip.Prefix
-	OwnIs string
-	// Name returns the name of an address (PTR), empty where it is not known. It may be nil.
-	Name func(netip.Addr) string
-	// Keys are the keys of the domain; KeysKnown says that there are no others.
-	Keys      []Key
-	KeysKnown bool
-	// Ignore are authenticated domains (such as crm.example) that do not send for the domain,
-	// and addresses of such senders: their failures are those of forgers.
-	Ignore     []string
-	Thresholds Thresholds // DefaultThresholds where zero
-}
-
-// Key is a key at hand.
-type Key struct {
-	Domain, Selector string
-	Stage            string // of rotation.Stage
-	Signs            bool
-}
-
-// Thresholds are what a verdict of "safe" takes.
-type Thresholds struct {
-	Days      int `json:"days"`      // with reports
-	Reporters int `json:"reporters"` // that differ
-	Messages  int `json:"messages"`  // that they tell of
-	// OwnFailures is how many messages of own hosts and known services may fail.
-	OwnFailures int `json:"own_failures"`
-}
-
-// DefaultThresholds returns what is asked for where nothing else is.
-func DefaultThresholds() Thresholds {
-	return Thresholds{Days: 14, Reporters: 3, Messages: 100, OwnFailures: 0}
-}
-
-// Kind is what a source is.
-type Kind string
-
-// Kinds of sources.
-const (
-	Own       Kind = "own"       // a host of the sender's
-	Relay     Kind = "relay"     // sends with authority: SPF or DKIM passes aligned
-	Forwarder Kind = "forwarder" // DKIM passes aligned, SPF does not
-	Modifier  Kind = "modifier"  // a forwarder that breaks signatures, as mailing lists do
-	Service   Kind = "service"   // authenticated as another domain: a service that is not set up, or a forger with a domain
-	Unknown   Kind = "unknown"   // nothing passes
-)
-
-// Answer is what the reports say of a domain, within the days that were asked for.
-type Answer struct {
-	Domain    string    `json:"domain"`
-	Reports   int       `json:"reports"`
-	Reporters []string  `json:"reporters"` // by name, sorted
-	Twice     int       `json:"duplicates"`
-	First     time.Time `json:"first,omitzero"` // day of the first and the last report
-	Last      time.Time `json:"last,omitzero"`
-	Days      []Day     `json:"days"` // from the first to the last, those without reports too
-	Covered   int       `json:"days_covered"`
-
-	Messages   Count       `json:"messages"`
-	Policy     Policy      `json:"policy"`     // as it was last reported
-	Subdomains []Subdomain `json:"subdomains"` // in From, other than the domain itself
-	Sources    []Source    `json:"sources"`    // those with most messages first
-	WhatIf     []WhatIf    `json:"what_if"`
-	Overrides  []Override  `json:"overrides"`
-
-	Selectors []Selector `json:"selectors"`
-	Broken    []Broken   `json:"broken"`     // own signatures that failed
-	Unseen    []string   `json:"never_seen"` // selectors of keys that sign and that no report names
-
-	Raw     Raw     `json:"raw"`
-	Verdict Verdict `json:"verdict"`
-}
-
-// Count counts messages by the evaluated result.
-type Count struct {
-	Passed int `json:"passed"`
-	Failed int `json:"failed"`
-}
-
-// Total returns all messages.
-func (c Count) Total() int { return c.Passed + c.Failed }
-
-// Day is one day, by the middle of the period of a report, in UTC.
-type Day struct {
-	Day time.Time `json:"day"`
-	Count
-	Reports int `json:"reports"`
-}
-
-// Policy is a policy as a reporter found it.
-type Policy struct {
-	P       string    `json:"p"`
-	SP      string    `json:"sp,omitempty"`
-	NP      string    `json:"np,omitempty"`
-	Testing bool      `json:"testing"`
-	Percent int       `json:"pct"`
-	Seen    time.Time `json:"seen"` // end of the report
-}
-
-// Subdomain is a domain in From below the one that published the policy.
-type Subdomain struct {
-	Name string `json:"name"`
-	Count
-}
-
-// Source is an address that delivered messages.
-type Source struct {
-	Address netip.Addr `json:"address"`
-	Name    string     `json:"name,omitempty"` // PTR
-	Network string     `json:"network"`        // its /24 or /48
-	Kind    Kind       `json:"kind"`
-	Why     string     `json:"why"`     // it is taken for that, as a phrase
-	Ignored bool       `json:"ignored"` // by Question.Ignore: what fails here is of forgers
-	Count
-	DKIM        int       `json:"dkim_aligned"` // messages with an aligned DKIM pass
-	SPF         int       `json:"spf_aligned"`
-	Quarantined int       `json:"quarantined"` // by their disposition
-	Rejected    int       `json:"rejected"`
-	As          []string  `json:"authenticated_as"` // domains of raw passes that are not aligned, most first
-	From        []string  `json:"from"`             // domains in From, most first
-	Reporters   []string  `json:"reporters"`
-	First       time.Time `json:"first"` // days
-	Last        time.Time `json:"last"`
-}
-
-// WhatIf is what would have become of the messages under a policy.
-type WhatIf struct {
-	Policy      string `json:"policy"` // none, quarantine or reject as p=, or "as published" with sp, np, t as they stand
-	Delivered   int    `json:"delivered"`
-	Quarantined int    `json:"quarantined"`
-	Rejected    int    `json:"rejected"`
-	// Legitimate is how many of those that are not delivered are not of forgers: of own hosts,
-	// relays, services and modifiers.
-	Legitimate int `json:"legitimate"`
-	// Unclear is how many are of subdomains that may not exist, so that np= may apply to them;
-	// they are counted by sp=.
-	Unclear int `json:"unclear"`
-}
-
-// Override is a reason that receivers gave for not applying the policy.
-type Override struct {
-	Type     string `json:"type"`
-	Comment  string `json:"comment,omitempty"` // the most frequent
-	Messages int    `json:"messages"`
-}
-
-// Unused reports whether the reports prove that the key is not in use any more: since it was
-// last seen, or ever if it never was, enough other mail of the domain was told of. It says
-// nothing of mail that is still in a queue.
-func (s Sighting) Unused(least Thresholds) bool { return false }
-
-// Selector is a key that signatures named.
-type Selector struct {
-	Domain   string `json:"domain"` // d=
-	Selector string `json:"selector"`
-	Stage    string `json:"stage,omitempty"` // of the key at hand
-	Foreign  bool   `json:"foreign"`         // not among the keys at hand, which are known
-	Sighting
-	What string `json:"what"` // that follows, in a sentence without a full stop
-}
-
-// Sighting is when the key of a selector was last seen.
-type Sighting struct {
-	First    time.Time  `json:"first,omitzero"` // days on which a signature passed
-	Last     time.Time  `json:"last,omitzero"`
-	Passed   int        `json:"passed"` // messages, by the raw result
-	Failed   int        `json:"failed"`
-	Reporter string     `json:"last_reporter,omitempty"`
-	Source   netip.Addr `json:"last_source,omitzero"` // with most messages on the last day
-	// Since are the reports on the same domain (d=) for days after Last, and after the day that
-	// was asked for: on how many days, by how many reporters, of how many messages.
-	SinceDays      int `json:"since_days"`
-	SinceReporters int `json:"since_reporters"`
-	SinceMessages  int `json:"since_messages"`
-}
-
-// Broken is signatures of ours that failed at a receiver.
-type Broken struct {
-	Selector  string     `json:"selector"`
-	Day       time.Time  `json:"day"`
-	Source    netip.Addr `json:"source"`
-	Kind      Kind       `json:"kind"`
-	Reporters []string   `json:"reporters"`
-	Messages  int        `json:"messages"`
-	What      string     `json:"what"` // that follows, in a sentence without a full stop
-	Hint      string     `json:"hint,omitempty"`
-}
-
-// Raw is what the raw results would have said in place of the evaluated ones.
-type Raw struct {
-	// Passed counts messages that failed DMARC though SPF or DKIM passed for some domain, Failed
-	// those that passed DMARC though one of the two failed.
-	Passed int `json:"passed_unaligned"`
-	Failed int `json:"failed_one"`
-}
-
-// Safety is the answer of a verdict.
-type Safety string
-
-// Answers of a verdict.
-const (
-	Safe      Safety = "safe"
-	NotYet    Safety = "not yet"
-	CannotSay Safety = "cannot say"
-)
-
-// Reason is a reason against the next step.
-type Reason struct {
-	What     string `json:"what"` // is wrong, with its count, in a sentence without a full stop
-	Do       string `json:"do"`   // about it, in the imperative; empty where there is only NotMine
-	Messages int    `json:"messages"`
-	// NotMine is what to add to Question.Ignore if this sender is not the domain's; empty where
-	// that cannot be.
-	NotMine string `json:"not_mine,omitempty"`
-}
-
-// Verdict says whether the next step of the policy is safe.
-type Verdict struct {
-	Safe    Safety   `json:"safe"`
-	Next    string   `json:"next,omitempty"` // quarantine or reject; empty when the policy is reject already
-	Text    string   `json:"text"`           // with its count, in a sentence without a full stop
-	Against []Reason `json:"against"`        // each reason why not, with what to do
-	Lacking []string `json:"lacking"`        // what is missing to say "safe", each a phrase
-	Notes   []string `json:"notes"`          // what does not change the verdict and should be known
-	// Record is the DMARC record of the next step, made from the one that is published; empty
-	// where that is not known.
-	Record     string     `json:"record,omitempty"`
-	Thresholds Thresholds `json:"thresholds"`
-}
+func (t *Tally) Domains() []string { return slices.Sorted(maps.Keys(t.domains)) }

@@ -1,0 +1,175 @@
+package tally
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Sighting is when the key of a selector was last seen.
+type Sighting struct {
+	First    time.Time  `json:"first,omitzero"` // days on which a signature passed
+	Last     time.Time  `json:"last,omitzero"`
+	Passed   int        `json:"passed"` // messages, by the raw result
+	Failed   int        `json:"failed"`
+	Reporter string     `json:"last_reporter,omitempty"`
+	Source   netip.Addr `json:"last_source,omitzero"` // with most messages on the last day
+	// Since are messages that passed with another selector of the same domain (d=), of days after
+	// Last and after the day that was asked for, and of reports that begin after the last one
+	// that saw this key: on how many days, by how many reporters, how many. Signatures without
+	// a selector prove nothing and are not counted.
+	SinceDays      int `json:"since_days"`
+	SinceReporters int `json:"since_reporters"`
+	SinceMessages  int `json:"since_messages"`
+}
+
+// quietDays is how many days must have been told of before a key counts as unused, where it is
+// not known when it stopped: Postfix may keep mail for five.
+const quietDays = 5
+
+// Unused reports whether the reports prove that the key is not in use any more: since it was
+// last seen, or ever if it never was, enough other mail of the domain was told of. It says
+// nothing of mail that is still in a queue.
+func (s Sighting) Unused(least Thresholds) bool {
+	if least == (Thresholds{}) {
+		least = DefaultThresholds()
+	}
+	return s.SinceDays >= quietDays && s.SinceReporters >= max(1, least.Reporters) &&
+		s.SinceMessages >= max(1, least.Messages)
+}
+
+// sighting is a Sighting at work.
+type sighting struct {
+	Sighting
+	end   time.Time // of the last report that saw the key
+	onDay counts[sight]
+}
+
+type sight struct {
+	source   uint32
+	reporter string
+}
+
+// signed is what a report tells of keys of a domain with names that passed.
+type signed struct {
+	*batch
+	messages int
+}
+
+// sightings are what all reports say of the keys of a domain (d=).
+type sightings struct {
+	t      *Tally
+	of     map[uint32]*sighting // by selector
+	signed []signed
+}
+
+// sightings reads all reports that name a domain in a signature, whatever domain they are on.
+// Reports of days to come are left out; a zero now leaves out none.
+func (t *Tally) sightings(domain uint32, now time.Time) *sightings {
+	all := &sightings{t: t, of: make(map[uint32]*sighting)}
+	for _, b := range t.signed[domain] {
+		if !now.IsZero() && b.begin.After(now.Add(skew)) {
+			continue
+		}
+		messages := 0
+		for i := range b.cells {
+			if all.add(domain, b, &b.cells[i]) {
+				messages += b.cells[i].count
+			}
+		}
+		if messages > 0 {
+			all.signed = append(all.signed, signed{b, messages})
+		}
+	}
+	return all
+}
+
+// add reports whether a key with a name passed.
+func (all *sightings) add(domain uint32, b *batch, c *cell) (named bool) {
+	for i, sig := range all.t.results[c.auth].signatures {
+		if sig.domain != domain {
+			continue
+		}
+		s := all.of[sig.selector]
+		if s == nil {
+			s = &sighting{}
+			all.of[sig.selector] = s
+		}
+		again := slices.ContainsFunc(all.t.results[c.auth].signatures[:i], func(o signature) bool {
+			return o.key == sig.key && o.passed == sig.passed
+		})
+		switch {
+		case again:
+		case sig.passed:
+			s.saw(b, c)
+			named = named || sig.selector != 0
+		default:
+			s.Failed += c.count
+		}
+	}
+	return named
+}
+
+func (s *sighting) saw(b *batch, c *cell) {
+	s.Passed += c.count
+	if s.First.IsZero() || b.day.Before(s.First) {
+		s.First = b.day
+	}
+	if b.day.After(s.Last) {
+		s.Last, s.onDay = b.day, counts[sight]{}
+	}
+	if b.day.Equal(s.Last) {
+		s.onDay.add(sight{c.source, b.reporter}, c.count)
+	}
+	if b.end.After(s.end) {
+		s.end = b.end
+	}
+}
+
+// sighting completes what is known of a selector.
+func (all *sightings) sighting(selector uint32, after time.Time) Sighting {
+	s := all.of[selector]
+	if s == nil {
+		s = &sighting{}
+	}
+	done := s.Sighting
+	if s.onDay.len() > 0 {
+		most := s.onDay.most(func(a, b sight) int {
+			return cmp.Or(all.t.hosts.values[a.source].Compare(all.t.hosts.values[b.source]),
+				strings.Compare(a.reporter, b.reporter))
+		})[0]
+		done.Source, done.Reporter = all.t.hosts.values[most.source], most.reporter
+	}
+	if !after.IsZero() {
+		after = dayOf(after)
+	}
+	days, reporters := make(map[time.Time]bool), make(map[string]bool)
+	for _, b := range all.signed {
+		if b.day.After(s.Last) && b.day.After(after) && !b.begin.Before(s.end) {
+			days[b.day] = true
+			reporters[strings.ToLower(b.reporter)] = true
+			done.SinceMessages += b.messages
+		}
+	}
+	done.SinceDays, done.SinceReporters = len(days), len(reporters)
+	return done
+}
+
+// Sighting returns when the key of a selector was last seen to sign for a domain (d=), and
+// what else was seen since, on later days than that of the time after, when the key stopped;
+// that is zero where it is not known. It goes by all reports but those of days to come.
+// Without Last the key never was seen.
+func (t *Tally) Sighting(domain, selector string, after, now time.Time) Sighting {
+	d, known := t.words.numbers[strings.ToLower(strings.TrimSuffix(domain, "."))]
+	if !known {
+		return Sighting{}
+	}
+	all := t.sightings(d, now)
+	s, known := t.words.numbers[strings.ToLower(selector)]
+	if !known {
+		s = ^uint32(0) // was never seen
+	}
+	return all.sighting(s, after)
+}

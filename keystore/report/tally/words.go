@@ -1,0 +1,77 @@
+package tally
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// number writes a number with commas: 41,203.
+func number(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// many writes a number of things.
+func many(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return number(n) + " " + several
+}
+
+func messages(n int) string { return many(n, "message", "messages") }
+
+// date writes a day, with the year where it is not this one.
+func date(day, now time.Time) string {
+	if day.Year() != now.Year() && !now.IsZero() {
+		return day.Format("2 January 2006")
+	}
+	return day.Format("2 January")
+}
+
+// when writes a day as it is said: today, yesterday, 12 November.
+func when(day, now time.Time) string {
+	switch dayOf(now).Sub(dayOf(day)) {
+	case 0:
+		return "today"
+	case 24 * time.Hour:
+		return "yesterday"
+	}
+	return date(day, now)
+}
+
+// on puts "on" before a date, and not before yesterday.
+func on(day, now time.Time) string {
+	if s := when(day, now); s == "today" || s == "yesterday" {
+		return s
+	}
+	return "on " + date(day, now)
+}
+
+// who writes an address with its name.
+func who(a netip.Addr, name string) string {
+	if name == "" {
+		return a.String()
+	}
+	return a.String() + " (" + name + ")"
+}
+
+// list joins what there is by commas and "and", and tells how many more there are.
+func list(items []string, most int) string {
+	if len(items) > most {
+		items = append(items[:most:most], many(len(items)-most, "more", "more"))
+	}
+	if len(items) < 2 {
+		return strings.Join(items, "")
+	}
+	return strings.Join(items[:len(items)-1], ", ") + " and " + items[len(items)-1]
+}
+
+func sameName(a, b string) bool {
+	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+}
