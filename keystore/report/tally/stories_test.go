@@ -102,12 +102,12 @@ func storiesOfSenders() []story {
 		}, names, NotYet, "5 messages of 198.51.100.80 (www.example.org), your host, are not signed", NotYet},
 		{"the same by its address, with what others forge on top", func(p *post) {
 			p.good()
-			forgery(p, 4000)
+			forgery(p, 1000)
 			p.every(5, 1, mail("198.51.100.80", 1))
 		}, hosts("192.0.2.0/24", "198.51.100.80/32"), NotYet, "5 messages of 198.51.100.80, your host", NotYet},
 		{"the own server is tiny beside forgery", func(p *post) {
 			p.every(28, 4, own(1))
-			forgery(p, 10000)
+			forgery(p, 2500)
 			p.every(4, 2, mail("198.51.100.80", 1))
 		}, nil, NotYet, "8 messages of 198.51.100.80", NotYet},
 		{"a domain of which only forgers send", func(p *post) { forgery(p, 1000) }, nil, CannotSay,
