@@ -48,7 +48,7 @@ func readEvidence(c *cli.Context) (rotation.Evidence, error) {
 	}
 	return rotation.Evidence{
 		Seen: func(domain, selector string, stopped time.Time) tally.Sighting {
-			return all.Sighting(domain, selector, stopped)
+			return all.Sighting(domain, selector, stopped, time.Now())
 		},
 		Reporters: s.Thresholds.Reporters, Messages: s.Thresholds.Messages,
 	}, nil

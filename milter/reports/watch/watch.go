@@ -108,7 +108,7 @@ func (w *Watch) All() map[string]*Summary { return *w.answers.Load() }
 func (w *Watch) Seen(domain, selector string, stopped time.Time) tally.Sighting {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	return w.tally.Sighting(domain, selector, stopped)
+	return w.tally.Sighting(domain, selector, stopped, time.Now())
 }
 
 // idle is how many times longer than a look the pause after it is, so that a directory
