@@ -24,8 +24,8 @@ type parser struct {
 
 	// Of the record that is read.
 	row        Row
-	rowLine    int  // 0 for no row yet
-	rowRead    bool // to its end
+	rowLine    int // 0 for no row yet
+	sourceErr  error
 	evaluated  bool
 	signatures []Signature
 	senders    []Sender
@@ -34,8 +34,9 @@ type parser struct {
 
 // Parse reads an aggregate report: by the schema of RFC 9990, that of RFC 7489, appendix C, or
 // a draft before it, in any namespace. What reporters get wrong is read as well as it can be,
-// with a note in the report; records that make no sense are left out with a note. Where nothing
-// is left, or the report is not whole, the error says what is wrong in which line.
+// with a note in the report; records that make no sense are left out with a note. The error says
+// what is wrong in which line where none of the records makes sense, or it is not known what the
+// report is about. A report without any messages is one, though; some reporters send them.
 //
 // Rows share their signatures and senders, so these must not be changed. The caller bounds the
 // size of the report; memory is at most some three times that, and 200 bytes a row.
@@ -52,6 +53,8 @@ func Parse(r io.Reader) (*Report, error) {
 		if err = p.truncated(err); err != nil {
 			return nil, err
 		}
+	} else {
+		p.behind()
 	}
 	if err := p.finish(); err != nil {
 		return nil, err
@@ -78,9 +81,9 @@ func (p *parser) root() error {
 	}
 }
 
-// truncated tells what to do with a report that ends too early. A reporter that broke off wrote
-// some rows that are true, and among them may be failures; one that was damaged on its way to us
-// can be had whole.
+// truncated tells whether a report that ends too early has all records. Who left out the last
+// end tag wrote them all; one that breaks off in a record had more, and these could be the
+// failures.
 func (p *parser) truncated(err error) error {
 	in := p.open[len(p.open)-1]
 	switch {
@@ -88,14 +91,27 @@ func (p *parser) truncated(err error) error {
 		return p.errorf("the report breaks off: %w", err)
 	case err != io.EOF:
 		return err
-	case len(p.report.Rows) == 0 && p.skipped == nil:
-		return p.errorf("the report breaks off in <%s>", in)
-	case in == "feedback":
+	case in == "feedback" && (len(p.report.Rows) > 0 || p.skipped != nil):
 		p.notes.add(p.line, "no </feedback> at the end")
-	default:
-		p.notes.add(p.line, "the report breaks off in <%s>: records may be missing", in)
+		return nil
 	}
-	return nil
+	return p.errorf("the report breaks off in <%s>", in)
+}
+
+// behind reads the records behind the end of the report. That may have been a value: some
+// reporters put in what senders choose as it is, and nobody shall hide records so.
+func (p *parser) behind() {
+	for {
+		switch kind, err := p.next(); {
+		case err != nil:
+			return // nothing that is part of the report
+		case kind == start && p.name == "record":
+			p.notes.add(p.line, "a record behind </feedback>")
+			if p.feedback(p.name) != nil {
+				return
+			}
+		}
+	}
 }
 
 // each calls read for each element within the one that is open, up to its end. What read leaves
@@ -289,11 +305,11 @@ func (p *parser) finish() error {
 	if err := p.period(); err != nil {
 		return err
 	}
-	switch {
-	case len(r.Rows) == 0 && p.skipped != nil:
-		return fmt.Errorf("no record that makes sense: %w", p.skipped)
-	case len(r.Rows) == 0:
-		return p.errorf("no <record> in <feedback>")
+	if len(r.Rows) == 0 {
+		if p.skipped != nil {
+			return fmt.Errorf("no record that makes sense: %w", p.skipped)
+		}
+		p.notes.add(0, "no messages: the report tells of none")
 	}
 	if r.Reporter == "" {
 		r.Reporter = p.words.domain([]byte(r.Email))

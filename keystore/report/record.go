@@ -1,8 +1,8 @@
 package report
 
 import (
+	"errors"
 	"fmt"
-	"io"
 )
 
 // Bounds of what is read of one record. What is beyond them is left out with a note.
@@ -15,7 +15,7 @@ const (
 // record reads a record, and adds its row.
 func (p *parser) record() error {
 	line := p.line
-	p.row, p.rowLine, p.rowRead, p.evaluated = Row{}, 0, false, false
+	p.row, p.rowLine, p.evaluated = Row{}, 0, false
 	p.signatures, p.senders = p.signatures[:0], p.senders[:0]
 	err := p.each(func(name string) error {
 		switch name {
@@ -33,7 +33,7 @@ func (p *parser) record() error {
 		}
 		return nil
 	})
-	if err == nil || err == io.EOF && p.rowRead {
+	if err == nil {
 		p.addRow(line)
 	}
 	return err
@@ -45,8 +45,11 @@ func (p *parser) addRow(line int) {
 	case p.rowLine == 0:
 		p.leaveOut(line, "no row in the record")
 		return
-	case p.row.Count == 0 || !p.row.Source.IsValid():
+	case p.row.Count < 1:
 		return // said already
+	case p.sourceErr != nil:
+		p.leaveOut(p.rowLine, p.sourceErr.Error())
+		return
 	}
 	if !p.evaluated {
 		// The raw results cannot stand in: whether they are aligned depends on the public suffix
@@ -69,7 +72,8 @@ func (p *parser) leaveOut(line int, why string) {
 
 // readRow reads the row of a record.
 func (p *parser) readRow() error {
-	line, counted, addressed := p.line, false, false
+	counted := false
+	p.sourceErr = errors.New("no source_ip")
 	err := p.each(func(name string) error {
 		switch name {
 		case "source_ip":
@@ -77,10 +81,7 @@ func (p *parser) readRow() error {
 			if err != nil {
 				return err
 			}
-			addressed = true
-			if p.row.Source, err = address(p.words.text(b)); err != nil {
-				p.leaveOut(p.line, err.Error())
-			}
+			p.row.Source, p.sourceErr = address(p.words.text(b))
 		case "count":
 			b, err := p.value()
 			if err != nil {
@@ -96,21 +97,18 @@ func (p *parser) readRow() error {
 	if err != nil {
 		return err
 	}
-	p.rowRead = true
-	if !addressed {
-		p.leaveOut(line, "no source_ip")
-	} else if !counted {
+	if !counted {
 		p.setCount("")
 	}
 	return nil
 }
 
-// setCount sets the number of messages. One of zero messages says nothing.
+// setCount sets the number of messages. A row without any says nothing, whatever its address.
 func (p *parser) setCount(s string) {
 	n, err := count(s)
 	p.row.Count = n
 	switch {
-	case n == 0:
+	case n < 0:
 		p.leaveOut(p.line, err.Error())
 	case err != nil:
 		p.notes.add(p.line, "%v", err)

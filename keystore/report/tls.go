@@ -77,5 +77,5 @@ func sessions(n json.Number) int {
 		return 0
 	}
 	v, _ := count(n.String())
-	return v
+	return max(v, 0)
 }

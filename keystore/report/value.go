@@ -15,7 +15,7 @@ import (
 const maxCount = 100_000_000
 
 // count reads a number of messages. The error says what it was read as instead: a row without
-// a number tells of one message at least, for otherwise it were not there.
+// a number tells of one message at least, for otherwise it were not there. One below zero is -1.
 func count(s string) (int, error) {
 	s = strings.TrimSpace(s)
 	whole, fraction, _ := strings.Cut(s, ".")
@@ -25,8 +25,10 @@ func count(s string) (int, error) {
 		return 1, errors.New("no count, read as 1")
 	case errors.Is(err, strconv.ErrRange) && whole[0] != '-', err == nil && n > maxCount:
 		return maxCount, fmt.Errorf("count %s is too large, read as %d", brief(s), maxCount)
-	case err == nil && n <= 0, errors.Is(err, strconv.ErrRange):
-		return 0, fmt.Errorf("count is %s", brief(s))
+	case err == nil && n == 0 && strings.Trim(fraction, "0") == "":
+		return 0, errors.New("a record of no messages")
+	case err == nil && n < 0, errors.Is(err, strconv.ErrRange):
+		return -1, fmt.Errorf("count is %s", brief(s))
 	case err != nil, strings.Trim(fraction, "0") != "":
 		return max(int(n), 1), fmt.Errorf("count is %s, read as %d", strconv.Quote(brief(s)), max(n, 1))
 	}

@@ -65,7 +65,7 @@ func (w *words) domain(b []byte) string {
 	if err != nil {
 		domain = w.lower([]byte(name))
 	}
-	if domain == "null" { // of a program that had none
+	if domain == "null" || domain == "not.evaluated" { // what AOL wrote for none
 		domain = ""
 	}
 	domain = w.text([]byte(domain))
