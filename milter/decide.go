@@ -39,6 +39,9 @@ type Client struct {
 	Addr  netip.Addr // invalid when the MTA did not tell
 	Local bool       // submitted on the host itself: sendmail(1), or a unix socket
 	Login string     // {auth_authen}, empty without SMTP AUTH
+	// Notice is a local one with the sender that Postfix gives to mail of its own: a bounce,
+	// or a notice to the postmaster.
+	Notice bool
 }
 
 // String names the client for the log.
@@ -108,6 +111,14 @@ type Verdict struct {
 // Decide applies the rules to a message with the values of its From fields: the
 // first reason that applies counts. No other header field is looked at.
 func (r *Rules) Decide(client Client, from []string, keys KeySource) Verdict {
+	v := r.decide(client, from, keys)
+	if client.Notice && v.lasts() {
+		v.Action = Accept
+	}
+	return v
+}
+
+func (r *Rules) decide(client Client, from []string, keys KeySource) Verdict {
 	author, reason, err := AuthorDomain(from)
 	if !r.trusts(client) {
 		return Verdict{Reason: UntrustedClient, Author: author}

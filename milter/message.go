@@ -19,6 +19,7 @@ type message struct {
 	headerBytes int
 	memory      *account
 	trusted     bool // the client is; known with the first field that is looked at
+	notice      bool // made by Postfix itself
 	dropped     dropped
 	decided     bool
 	verdict     Verdict
@@ -111,7 +112,7 @@ func (m *message) decide(s *Server, client Client) {
 	if m.decided {
 		return
 	}
-	m.decided = true
+	m.decided, m.notice = true, client.Notice
 	m.verdict = s.Rules.Decide(client, m.from, s.Keys)
 	if m.verdict.Keyless && s.Keyless != nil {
 		s.Keyless(m.verdict.Author)
@@ -176,7 +177,7 @@ func (m *message) sign(s *Server) []string {
 		return nil
 	}
 	m.longBody()
-	if m.long != nil && s.Rules.LongLines != Accept {
+	if m.long != nil && s.Rules.LongLines != Accept && !m.notice {
 		m.verdict = Verdict{Reason: LineTooLong, Action: s.Rules.LongLines, Author: m.verdict.Author, Err: m.long.err()}
 		return nil
 	}

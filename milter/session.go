@@ -54,6 +54,7 @@ func (s *session) handle(command byte, payload []byte) error {
 	case cmdMail:
 		s.forget()
 		s.client.Login, s.login = s.login, ""
+		s.client.Notice = s.client.Local && isNotice(payload)
 	case cmdHeader:
 		s.header(payload)
 	case cmdEndOfHead:

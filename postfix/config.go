@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"signpost/keystore/regular"
 )
@@ -208,6 +209,11 @@ func (c *Config) lookup(service Service, name string) (string, bool) {
 	}
 	if set, ok := c.settings[name]; ok {
 		return set.value, true
+	}
+	if host := c.settings["myhostname"].value; name == "mydomain" && !strings.Contains(host, "$") {
+		if _, domain, found := strings.Cut(host, "."); found {
+			return domain, true // as Postfix works it out
+		}
 	}
 	value, ok := c.defaults[name]
 	return value, ok

@@ -208,3 +208,41 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// TestOrigin: the domain that Postfix's own mail comes from.
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "mailname")
+	if err := os.WriteFile(file, []byte("Example.ORG \n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for main, want := range map[string]string{
+		"myhostname = mail.example.org":                                             "mail.example.org",
+		"myorigin = $mydomain\nmyhostname = mail.example.org":                       "example.org",
+		"myorigin = $mydomain\nmyhostname = mail.example.org\nmydomain = b.example": "b.example",
+		"myorigin = $mydomain\nmyhostname = box":                                    "localdomain",
+		"myorigin = bücher.example":                                                 "xn--bcher-kva.example",
+		"myorigin = box":                                                            "box",
+		"myorigin = " + file:                                                        "example.org",
+		"myorigin = " + file + "x":                                                  "",
+		"myorigin = example.org\nmasquerade_domains = example.org":                  "",
+		"myorigin = example.org\ncanonical_maps = hash:/x":                          "",
+		"myorigin =": "",
+	} {
+		config, err := ParseConfig("main.cf", []byte(main+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(main, file) {
+			if got, known := config.Origin(); known {
+				t.Errorf("%s: %q, of another machine perhaps", main, got)
+			}
+			if err := config.TakeDefaults([]byte("mail_version = 3.7.11\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, known := config.Origin(); got != want || known != (want != "") {
+			t.Errorf("%s: got %q %t, want %q", main, got, known, want)
+		}
+	}
+}

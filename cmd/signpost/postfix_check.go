@@ -49,11 +49,22 @@ func checkPostfix(c *cli.Context) error {
 	if also.WithoutKey {
 		also.Domain = "" // then it is never the second
 	}
+	hasKey, err := bounceKeys(c, config)
+	if err != nil {
+		return err
+	}
+	subdomains, err := settings.Parse(c, "subdomains", settings.ParseSwitch)
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	found := lint.Check(config, lint.Signer{
+		Address: c.String("milter"), Fields: signed, Also: also.Domain, HasKey: hasKey, Subdomains: subdomains,
+	})
 	report := postfixReport{
 		Config: config.Path, Version: config.Version(),
 		SMTPMilters:  nonNil(config.Milters(postfix.Service{Command: "smtpd"})),
 		LocalMilters: nonNil(config.Milters(postfix.Service{Command: "pickup"})),
-		Findings:     append([]finding.Finding{}, lint.Check(config, c.String("milter"), signed, also.Domain)...),
+		Findings:     append([]finding.Finding{}, found...),
 	}
 	if c.Bool("json") {
 		err = printJSON(c, report)

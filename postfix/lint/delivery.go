@@ -92,27 +92,6 @@ func (l *linter) mappings() {
 	}
 }
 
-// bounces are made by Postfix itself and meet no milter by default.
-func (l *linter) bounces() {
-	classes := l.config.Value("internal_mail_filter_classes")
-	if len(l.milters(l.pickup())) == 0 || postfix.HasWord(classes, "bounce") {
-		return
-	}
-	effect := "a receiver that wants a signature on all mail does not take them; mind that they " +
-		"come from MAILER-DAEMON@$myorigin, which then needs a key"
-	if myorigin := l.config.Value("myorigin"); myorigin != "" && !strings.Contains(myorigin, "$") {
-		effect = strings.Replace(effect, "$myorigin", myorigin, 1)
-	}
-	fix := "internal_mail_filter_classes = bounce"
-	if postfix.HasWord(classes, "notify") {
-		fix += ", notify"
-	}
-	l.add(finding.Finding{Code: "postfix-bounces-unsigned", Level: finding.Note, Name: "internal_mail_filter_classes",
-		What:   "bounces meet no milter, so they leave unsigned",
-		Effect: effect,
-		Fix:    fix})
-}
-
 // filter looks at content filters, which hand mail back to Postfix.
 func (l *linter) filter() {
 	way := delivery.PathOf(l.config)
@@ -166,19 +145,19 @@ func (l *linter) rewriting() {
 // relay looks at what a relay host does to mail.
 func (l *linter) relay() {
 	signs := func(name string) bool {
-		return slices.ContainsFunc(l.signed, func(field string) bool { return strings.EqualFold(field, name) })
+		return slices.ContainsFunc(l.Fields, func(field string) bool { return strings.EqualFold(field, name) })
 	}
 	for _, f := range delivery.Replaced(l.config, signs) {
 		f.Code = "postfix-relay-replaces"
 		l.add(f)
 	}
-	if l.also == "" {
+	if l.Also == "" {
 		return
 	}
 	for _, f := range delivery.Refused(l.config, 2, "let the relay's own domain sign only where there is no other "+
-		"signature\nSIGNPOST_ALSO_SIGN="+l.also+"=without-key") {
+		"signature\nSIGNPOST_ALSO_SIGN="+l.Also+"=without-key") {
 		f.Code = "postfix-relay-refuses"
-		f.What += ": that of the author domain and that of " + l.also
+		f.What += ": that of the author domain and that of " + l.Also
 		l.add(f)
 	}
 }

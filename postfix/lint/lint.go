@@ -14,16 +14,25 @@ import (
 // anyMilter stands in advice where no address is known.
 const anyMilter = "inet:signpostd:8891"
 
+// A Signer is what is known of signpostd.
+type Signer struct {
+	// Address is where it listens, as smtpd_milters has it; empty for not known: then the
+	// milter that the configuration names is assumed to be signpostd, and of those that differ
+	// from one listener to the other the one for submission.
+	Address string
+	Fields  []string // header fields that it signs
+	Also    string   // domain that signs beside that of the author, empty for none
+	// HasKey reports whether there is a key for a domain; nil where the keys are not known.
+	HasKey func(domain string) bool
+	// Subdomains lets the key of a domain sign for what is below it.
+	Subdomains bool
+}
+
 // Check returns the findings, the gravest first, then in the order of a message's
-// way: what is read, who gets in, the milter, what comes after it. signpostd is
-// where that listens, as smtpd_milters has it; empty for not known: then the
-// milter that the configuration names is assumed to be signpostd, and of those that differ
-// from one listener to the other the one for submission. signed are the header
-// fields that it signs, and also the domain that signs beside that of the author, empty
-// for none.
-func Check(config *postfix.Config, signpostd string, signed []string, also string) []finding.Finding {
-	l := &linter{config: config, signpostd: signpostd, signed: signed, also: also}
-	if signpostd == "" {
+// way: what is read, who gets in, the milter, what comes after it.
+func Check(config *postfix.Config, signer Signer) []finding.Finding {
+	l := &linter{config: config, Signer: signer, signpostd: signer.Address}
+	if l.signpostd == "" {
 		l.signpostd = l.splitSigner()
 	}
 	for _, rule := range []func(){
@@ -44,10 +53,9 @@ func Check(config *postfix.Config, signpostd string, signed []string, also strin
 }
 
 type linter struct {
-	config    *postfix.Config
+	config *postfix.Config
+	Signer
 	signpostd string // its address, or empty
-	signed    []string
-	also      string // the relay's own domain, where that signs too
 	findings  []finding.Finding
 }
 

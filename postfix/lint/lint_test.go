@@ -66,7 +66,7 @@ func found(t *testing.T, mainCF, master, signpostd string) []string {
 		}
 	}
 	var out []string
-	for _, f := range Check(config, signpostd, dkim.DefaultSign(), "") {
+	for _, f := range Check(config, Signer{Address: signpostd, Fields: dkim.DefaultSign()}) {
 		out = append(out, string(f.Level)+" "+f.Code+" "+f.Name)
 		if f.What == "" || f.Effect == "" || f.Fix == "" || strings.HasSuffix(f.What, ".") {
 			t.Errorf("%+v lacks something", f)
@@ -92,7 +92,7 @@ func TestRelayThatReplacesFields(t *testing.T) {
 		{[]string{"From", "Subject"}, ""},
 	} {
 		got := ""
-		for _, f := range Check(config, ours, test.signed, "") {
+		for _, f := range Check(config, Signer{Address: ours, Fields: test.signed}) {
 			if f.Code == "postfix-relay-replaces" && f.Level == finding.Fault && f.Name == "relayhost" {
 				_, got, _ = strings.Cut(f.Fix, "\nSIGNPOST_SIGN_HEADERS=")
 			}
@@ -171,7 +171,7 @@ func TestMisspeltForPostconf(t *testing.T) {
 		t.Fatalf("no postconf: %v; hint: run make setup", err)
 	}
 	var got []string
-	for _, f := range Check(config, "", dkim.DefaultSign(), "") {
+	for _, f := range Check(config, Signer{Fields: dkim.DefaultSign()}) {
 		if f.Code == "postfix-unknown-parameter" {
 			got = append(got, f.Name+" -> "+f.Fix)
 		}
@@ -281,9 +281,10 @@ func TestMaster(t *testing.T) {
 			want: []string{"note postfix-no-mappings receive_override_options"}},
 		{name: "no_address_mappings, nothing to map", service: "588 inet n - n - - smtpd -o receive_override_options=no_address_mappings"},
 		{name: "no_header_body_checks", main: []string{"header_checks = pcre:/x"}, service: "588 inet n - n - - smtpd -o receive_override_options=no_header_body_checks",
-			want: []string{"note postfix-no-mappings receive_override_options"}},
+			want: []string{"note postfix-bounces-filtered header_checks", "note postfix-no-mappings receive_override_options"}},
 
 		{name: "bounces", main: []string{"internal_mail_filter_classes = notify"}, want: []string{"note postfix-bounces-unsigned internal_mail_filter_classes"}},
+		{name: "bounces that are filtered", main: []string{"header_checks = pcre:/x"}, want: []string{"note postfix-bounces-filtered header_checks"}},
 	})
 }
 
@@ -300,7 +301,7 @@ func TestAfterSigning(t *testing.T) {
 		{name: "8BITMIME hidden, no conversion", main: []string{"smtp_discard_ehlo_keywords = 8bitmime"}},
 		{name: "other keyword hidden", main: []string{"smtp_discard_ehlo_keywords = chunking"}},
 		{name: "rewriting of one service", service: "relay unix - - n - - smtp -o smtp_header_checks=pcre:/x", want: []string{"warning postfix-rewrites-after smtp_header_checks"}},
-		{name: "before the milter", main: []string{"header_checks = pcre:/x", "body_checks = pcre:/x", "canonical_maps = hash:/x", "masquerade_domains = example.org",
+		{name: "before the milter", main: []string{"internal_mail_filter_classes = notify, bounce", "header_checks =", "body_checks =", "canonical_maps = hash:/x", "masquerade_domains = example.org",
 			"always_add_missing_headers = yes", "message_drop_headers = bcc", "local_header_rewrite_clients = static:all", "remote_header_rewrite_domain = example.org", "smtp_quote_rfc821_envelope = no"}},
 	}
 	for _, name := range []string{"smtp_header_checks", "smtp_mime_header_checks", "smtp_nested_header_checks", "smtp_body_checks", "smtp_generic_maps"} {
@@ -415,7 +416,7 @@ func FuzzCheck(f *testing.F) {
 		if err != nil || config.AddMaster("master.cf", []byte(master)) != nil {
 			return
 		}
-		for _, found := range Check(config, milter, dkim.DefaultSign(), "") {
+		for _, found := range Check(config, Signer{Address: milter, Fields: dkim.DefaultSign()}) {
 			if found.Code == "" || found.Level == "" || found.Name == "" || found.What == "" || found.Effect == "" || found.Fix == "" {
 				t.Fatalf("%+v lacks something", found)
 			}

@@ -11,10 +11,7 @@ import (
 )
 
 // milter hands all mail to signpostd. While it cannot be reached mail is
-// deferred and not sent unsigned. Bounces are not handed over
-// (internal_mail_filter_classes stays empty): they come from MAILER-DAEMON at
-// the host's own name, which has no key, they go to senders of our own, and a
-// milter that is down must not hold them up.
+// deferred and not sent unsigned.
 func (p *plan) milter() error {
 	address := p.request.Milter
 	settings, err := MilterParameters(address)

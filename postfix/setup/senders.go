@@ -47,7 +47,8 @@ func (p *plan) restrictions() error {
 	}
 	p.Senders.Content = senders
 	table := "texthash:" + filepath.Join(p.request.Dir, sendersFile)
-	p.set("smtpd_sender_restrictions", "check_sender_access "+table+
+	// A sender without a domain would get that of myorigin, which may send. From: would not.
+	p.set("smtpd_sender_restrictions", "reject_non_fqdn_sender, check_sender_access "+table+
 		", check_sender_access static:{REJECT domain is not in ALLOWED_SENDER_DOMAINS}, reject")
 	// By default a domain in an access map stands for its subdomains too. The
 	// signer goes by the name alone, so they would be let through unsigned.

@@ -110,9 +110,9 @@ func testRestrictions(t *testing.T) {
 		{25, "a@example.com", "b@example.net", "554 5.7.1 "},
 		{587, "a@sub.example.org", "b@example.net", "554 5.7.1 "},
 		{587, "a@badexample.org", "b@example.net", "554 5.7.1 "},
-		{587, "a@org", "b@example.net", "554 5.7.1 "},
+		{587, "a@org", "b@example.net", "504 5.5.2 "},
 		{587, "example.org@evil.example", "b@example.net", "554 5.7.1 "},
-		{587, "a", "b@example.net", "554 5.7.1 "},
+		{587, "a", "b@example.net", "504 5.5.2 "},
 		{587, "a@example.org", "b@nowhere.example", "450 4.1.2 "},
 		{587, "a@example.org", "b", "504 5.5.2 "},
 	})
@@ -147,7 +147,7 @@ func testSubdomains(t *testing.T) {
 		{587, "a@sub.example.org", "b@example.net", "250 2.0.0 Ok: queued as"},
 		{587, "a@deep.sub.example.org", "b@example.net", "250 2.0.0 Ok: queued as"},
 		{587, "a@badexample.org", "b@example.net", "554 5.7.1 "},
-		{587, "a@org", "b@example.net", "554 5.7.1 "},
+		{587, "a@org", "b@example.net", "504 5.5.2 "},
 	})
 }
 

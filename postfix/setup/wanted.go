@@ -62,7 +62,7 @@ func FromVariables(vars map[string]string, main *postfix.MainCF, request Request
 	}
 	steps := []func() error{
 		p.sendOnly, p.host, p.networks, p.restrictions, p.limits, p.relay, p.clientTLS,
-		p.serverTLS, p.debugging, p.masquerade, p.milter, p.overrides, p.notDone,
+		p.serverTLS, p.debugging, p.masquerade, p.milter, p.bounces, p.overrides, p.notDone,
 	}
 	if err := checkDir(request.Dir); err != nil {
 		return nil, err

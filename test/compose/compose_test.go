@@ -26,6 +26,9 @@ func TestCompose(t *testing.T) {
 		t.Errorf("the key that root copied in is of user and mode %s", got)
 	}
 
+	if got := p.docker("exec", p.container("mail"), "postconf", "-h", "myorigin", "internal_mail_filter_classes"); got != "example.org\nbounce" {
+		t.Errorf("the domain of Postfix's own mail, and what of it meets the milter: %q", got)
+	}
 	swaksFrom(p, "example.org", "example.net")
 	locksTheDaemonIn(p)
 	showsKeys(p, "example.net")

@@ -169,6 +169,7 @@ func TestOneContainer(t *testing.T) {
 	t.Logf("received %v after docker run", time.Since(began).Round(10*time.Millisecond))
 	s.verifies(delivery)
 	s.passesPolicy(delivery, address)
+	s.signsBounces()
 
 	for _, want := range []string{"unknown[" + s.gateway + "]: RCPT TO:<to@reader.example>", "]: 250 2.0.0 Ok: queued as ",
 		": DKIM-Signature field added (s=mail, d=feedsubscription.com)", "status=sent "} {
@@ -183,6 +184,20 @@ func TestOneContainer(t *testing.T) {
 	s.reapsZombies()
 	s.until("it is healthy", func() bool { return s.inspect(s.name, "{{.State.Health.Status}}") == "healthy" })
 	s.watchesBoth()
+}
+
+// signsBounces: Postfix's own mail is of a domain that has a key, whatever the container is
+// called. Only sendmail(1) takes mail for a domain that does not exist.
+func (s *single) signsBounces() {
+	s.t.Helper()
+	mail := s.command(s.engine.docker, "exec", "-i", s.name, "sendmail", "-f", "to@reader.example", "nobody@nowhere.example")
+	mail.Stdin = strings.NewReader("From: news@feedsubscription.com\nSubject: comes back\n\nHello!\n")
+	s.output(mail)
+	bounce := s.arrives("Subject: Undelivered Mail Returned to Sender")
+	if from := "\r\nFrom: Mail Delivery System <MAILER-DAEMON@feedsubscription.com>\r\n"; bounce.From != "" || !bytes.Contains(bounce.Data, []byte(from)) {
+		s.t.Errorf("a bounce with the sender %q:\n%s", bounce.From, bounce.Data)
+	}
+	s.verifies(bounce)
 }
 
 // printedRecords takes the records out of a log.

@@ -167,7 +167,7 @@ func lintOf(t *testing.T, p *postfix, service string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range lint.Check(alone, "", nil, "") {
+	for _, f := range lint.Check(alone, lint.Signer{}) {
 		switch f.Code {
 		case "postfix-open-relay", "postfix-relay-by-map", "postfix-relay-unguarded", "postfix-mynetworks-open":
 			if f.Level != finding.Note {

@@ -47,24 +47,3 @@ func TestSmuggling(t *testing.T) {
 		})
 	}
 }
-
-// TestBounces: a bounce meets the milter only when internal_mail_filter_classes
-// says so, and then needs a key for the domain of its sender.
-func TestBounces(t *testing.T) {
-	t.Parallel()
-	for classes, want := range map[string]string{"": unsigned, "bounce": good, "notify": unsigned} {
-		t.Run(classes, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.addKey("rsa", "mta.test.private", rsaSignature("mta.test", "mail"))
-			w.startDaemon()
-			p := w.startPostfix(w.milterAddr(), "internal_mail_filter_classes = "+classes)
-			p.mustSubmit("reader@rcpt.test", "nobody@nowhere.test", letter("a@example.org", "x"))
-			const mark = "Undelivered Mail Returned to Sender"
-			await(t, "the bounce", func() bool { return len(w.sink.Find(mark)) > 0 })
-			if got := w.fate(w.sink.Find(mark)[0].Data); got != want {
-				t.Errorf("%s, want %s", got, want)
-			}
-		})
-	}
-}

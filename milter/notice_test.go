@@ -1,0 +1,78 @@
+package milter
+
+import (
+	"fmt"
+	"testing"
+
+	"signpost/keystore"
+)
+
+// Postfix tries a bounce again whatever the answer is, so one that time does not help is sent
+// unsigned, and one that waits for a key to work again is deferred.
+func TestDecideNotice(t *testing.T) {
+	known := keysFor(t, "example.org", "!broken.example").Signing
+	keys := func(domain string) ([]*keystore.Key, error) {
+		if domain == "unknown.example" {
+			return nil, fmt.Errorf("store: %w", keystore.ErrNoAnswer)
+		}
+		return known(domain)
+	}
+	rules := Rules{MustSign: map[string]bool{"must.example": true}, Subdomains: true}
+	also, deferring := rules, rules
+	also.Also, deferring.DeferUnsignable = Also{Domain: "none.example"}, true
+	for from, test := range map[string]struct {
+		rules   Rules
+		reason  Reason
+		notice  Action
+		another Action // for a message of sendmail(1)
+	}{
+		"a@host.example.org":          {rules, Signed, Accept, Accept},
+		"a@must.example":              {rules, NoKey, Accept, TempFail},
+		"a@host.must.example":         {rules, NoKey, Accept, TempFail},
+		"a@other.example":             {rules, NoKey, Accept, Accept},
+		"a@else.example":              {also, RelayKey, Accept, TempFail},
+		"a@broken.example":            {rules, KeyBroken, TempFail, TempFail},
+		"a@unknown.example":           {rules, KeyUnknown, TempFail, TempFail},
+		"a@must.example, b@x.example": {rules, FromMultiple, Accept, Reject},
+		"a@example.org, b@x.example":  {deferring, FromMultiple, Accept, TempFail},
+	} {
+		for _, notice := range []bool{true, false} {
+			want := map[bool]Action{true: test.notice, false: test.another}[notice]
+			got := test.rules.Decide(Client{Local: true, Notice: notice}, []string{" " + from}, keys)
+			if got.Reason != test.reason || got.Action != want {
+				t.Errorf("%s, notice %t: got %+v, want %s and %d", from, notice, got, test.reason, want)
+			}
+		}
+	}
+}
+
+// A notice is told by its sender, and only when it comes from the host itself.
+func TestNoticeBySession(t *testing.T) {
+	for _, c := range []struct {
+		family, sender string
+		want           bool
+	}{
+		{"4\x00\x00127.0.0.1", "", true},
+		{"4\x00\x00127.0.0.1", "<>", true},
+		{"4\x00\x00127.0.0.1", "double-bounce@mail.example.org", true},
+		{"L\x00\x00", "<>", true},
+		{"4\x00\x00127.0.0.1", "a@example.org", false},
+		{"4\x00\x00127.0.0.1", "<double-bounces@example.org>", false},
+		{"4\x04\x01127.0.0.1", "<>", false},
+		{"4\x04\x0110.0.0.1", "<>", false},
+		{"U", "<>", false},
+	} {
+		s := &session{conn: &conn{server: &Server{}}, terms: terms{version: 6, protocol: wantedProtocol}}
+		for _, frame := range []struct {
+			command byte
+			payload string
+		}{{cmdConnect, "host\x00" + c.family + "\x00"}, {cmdMail, c.sender + "\x00"}} {
+			if err := s.handle(frame.command, []byte(frame.payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.client.Notice != c.want {
+			t.Errorf("%q from %q: %t, want %t", c.sender, c.family, s.client.Notice, c.want)
+		}
+	}
+}
