@@ -207,7 +207,12 @@ func (e *explainer) explain(c *cli.Context, name string, text *message.Text) (ex
 	// Postfix makes a bare LF a line end before the milter sees it.
 	body := []byte(crlf(string(text.Body)))
 	e.domain = ""
-	verdict, values := server.Try(e.client, header, body, e.queueID)
+	client, bounce := e.client, mail.IsBounce()
+	if bounce && !c.IsSet("client") && client.Login == "" {
+		client, mail.Local = milter.Client{Local: true}, true // Postfix makes it
+	}
+	client.Notice = bounce && client.Local
+	verdict, values := server.Try(client, header, body, e.queueID)
 	if e.failed != nil {
 		return explained{}, e.failed
 	}
@@ -225,7 +230,7 @@ func (e *explainer) explain(c *cli.Context, name string, text *message.Text) (ex
 		Keys:       append([]explainedKey{}, how.keys...),
 		Findings:   append([]finding.Finding{}, how.findings...),
 	}
-	reason := explainReason(verdict, e.client, e.signing, e.keys)
+	reason := explainReason(verdict, client, e.signing, e.keys)
 	answer.Why, answer.Hint = reason.why, reason.hint
 	if reason.setting != "" {
 		setting := settings.Named(reason.setting)

@@ -46,7 +46,7 @@ func explainReason(v milter.Verdict, client milter.Client, signing *settings.Sig
 	case milter.FromAmbiguous:
 		return explainUnsignable("programs would show different author domains", v)
 	case milter.NoKey:
-		return explainNoKey(v, signing, keys)
+		return explainNoKey(v, client.Notice, signing, keys)
 	case milter.KeyBroken:
 		what, hint := finding.Split(v.Err)
 		return explanation{fmt.Sprintf("the key of %s cannot be used: %s", v.Author, what), "keys",
@@ -74,6 +74,8 @@ func explainReason(v milter.Verdict, client milter.Client, signing *settings.Sig
 func explainSigned(v milter.Verdict, client milter.Client, also milter.Also) explanation {
 	e := explanation{why: "the client is local: the message is handed in on the host itself"}
 	switch {
+	case client.Notice:
+		e.why = "Postfix makes this message itself"
 	case client.Login != "":
 		e.why = fmt.Sprintf("the client logged in as %s", client.Login)
 	case !client.Local:
@@ -123,7 +125,7 @@ func explainUnsignable(what string, v milter.Verdict) explanation {
 	return e
 }
 
-func explainNoKey(v milter.Verdict, signing *settings.Signing, keys *keystore.Snapshot) explanation {
+func explainNoKey(v milter.Verdict, notice bool, signing *settings.Signing, keys *keystore.Snapshot) explanation {
 	e := explanation{
 		why:     fmt.Sprintf("there is no key for the author domain %s in %s", v.Author, settings.WithoutPasswords(signing.Keys.Text)),
 		setting: "keys",
@@ -133,6 +135,12 @@ func explainNoKey(v milter.Verdict, signing *settings.Signing, keys *keystore.Sn
 		e.why += fmt.Sprintf(", and the one of %s does not sign for names below it", parent)
 		e.setting = "subdomains"
 		e.hint = "set --subdomains, or make a key with signpost keygen" + keysOption(signing.Keys.Text) + " " + v.Author
+	}
+	if notice {
+		if v.Err != nil {
+			e.why += "; its mail must be signed, but a bounce is not deferred for that"
+		}
+		e.hint += ", or have bounces come from a domain that has a key, by myorigin in main.cf"
 	}
 	if v.Action == milter.TempFail {
 		e.why += "; its mail must be signed, so it is deferred (451 4.7.1) and not sent unsigned"

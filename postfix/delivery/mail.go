@@ -46,7 +46,7 @@ type Field struct {
 // installed.
 func Predict(ctx context.Context, c *postfix.Config, m Mail) []finding.Finding {
 	path := PathOf(c)
-	findings := slices.Concat(m.arrival(c), m.lines(c, path), m.controls())
+	findings := slices.Concat(m.bounce(c), m.arrival(c), m.lines(c, path), m.controls())
 	if len(m.Signed) > 0 {
 		findings = slices.Concat(findings, m.eightBit(c, path), m.missing(c), m.relayAdds(c, path),
 			m.others(), m.rewriting(ctx, c, path), Replaced(c, m.signs), m.signatures(c))
