@@ -130,7 +130,7 @@ func (s *Sink) Find(text string) []Delivery {
 	return found
 }
 
-// serve speaks as much SMTP as Postfix needs to deliver.
+// serve speaks as much SMTP as Postfix and rspamd need to deliver.
 func (s *Sink) serve(conn net.Conn) {
 	defer conn.Close()
 	in := bufio.NewReaderSize(conn, 64<<10)
@@ -149,6 +149,9 @@ func (s *Sink) serve(conn net.Conn) {
 		case "EHLO":
 			helo = argument
 			say(s.extensions())
+		case "HELO":
+			helo = argument
+			say("250 sink")
 		case "MAIL":
 			d = Delivery{Client: client, Helo: helo, From: address(argument)}
 			say("250 ok")

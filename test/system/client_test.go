@@ -19,8 +19,15 @@ type client struct {
 }
 
 // dial connects to Postfix and says EHLO.
-func (p *postfix) dial() (*client, error) {
-	conn, err := net.Dial("tcp", p.addr)
+func (p *postfix) dial() (*client, error) { return p.dialFrom("") }
+
+// dialFrom is dial from an address of this host.
+func (p *postfix) dialFrom(source string) (*client, error) {
+	var dialer net.Dialer
+	if source != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
+	}
+	conn, err := dialer.Dial("tcp", p.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -10,5 +10,6 @@
 // Postfix instances and daemons as it needs.
 //
 // Needed: root, and the packages postfix, opendkim, opendkim-tools, miltertest,
-// python3-dkim, python3-dnspython, python3-nacl, libmail-dkim-perl, iproute2.
+// python3-dkim, python3-dnspython, python3-nacl, libmail-dkim-perl, rspamd,
+// redis-tools, iproute2.
 package system
