@@ -56,8 +56,9 @@ func (w *Watch) answer(ctx context.Context, now time.Time) {
 	}
 	answers, shown := maps.Clone(w.All()), time.Now()
 	show := func() {
-		w.answers.Store(&answers)
-		answers, shown = maps.Clone(answers), time.Now()
+		done := answers
+		w.answers.Store(&done)
+		answers, shown = maps.Clone(done), time.Now()
 	}
 	for domain := range w.dirty {
 		summary := w.summary(ctx, domain, now)

@@ -155,7 +155,7 @@ func (w *Watch) look(ctx context.Context, now time.Time) {
 
 // rebuild reads everything into a new tally, for nothing can be taken out of one.
 func (w *Watch) rebuild(ctx context.Context, files []*file, now time.Time) {
-	fresh := tally.New()
+	start, fresh := time.Now(), tally.New()
 	before := w.files
 	w.files, w.rows = make(map[inode]*file), 0
 	w.add(ctx, fresh, files)
@@ -169,7 +169,7 @@ func (w *Watch) rebuild(ctx context.Context, files []*file, now time.Time) {
 	}
 	w.tally = fresh
 	w.mu.Unlock()
-	w.rebuilt, w.took = now, time.Since(now)
+	w.rebuilt, w.took = now, time.Since(start)
 }
 
 // add reads files, the newest first, into a tally.
