@@ -17,7 +17,9 @@ func (v *view) against() []Reason {
 	}
 	all = append(all, v.reasons(service, v.serviceReason)...)
 	all = append(all, v.reasons(nobody, v.nobodyReason)...)
-	all = append(all, v.reasons(changed, v.changedReason)...)
+	for _, f := range []fault{mangled, changed, relayed} {
+		all = append(all, v.reasons(f, v.changedReason)...)
+	}
 	return append(all, v.deadKeys()...)
 }
 
@@ -116,7 +118,11 @@ func (v *view) ownReason(g *blame) Reason {
 
 func (v *view) serviceReason(g *blame) Reason {
 	name := v.word(g.group.domain)
-	r := Reason{Messages: g.hit, NotMine: name, Do: "set up DKIM for " + v.domain + " there"}
+	r := Reason{Messages: g.hit, NotMine: name}
+	if c := g.main(); c.what == elsewhere {
+		name = v.word(c.domain)
+	}
+	r.Do = "set up DKIM for " + v.domain + " there"
 	what := "pass SPF as " + name + ", unaligned"
 	if g.byDKIM {
 		what = "are signed with d=" + name + ", unaligned"
@@ -134,11 +140,8 @@ func (v *view) serviceReason(g *blame) Reason {
 }
 
 func (v *view) nobodyReason(g *blame) Reason {
-	r := Reason{Messages: g.hit, NotMine: g.group.network.String(),
+	r := Reason{Messages: g.hit, NotMine: v.networkOf(g),
 		Do: "find out who sends there: if you do, sign that mail and add the address to the SPF record"}
-	if g.hosts.len() == 1 {
-		r.NotMine = v.addressOf(g.hosts.keys[0]).String()
-	}
 	r.What = fmt.Sprintf("%s, on %s, are not authenticated at all", v.from(g), many(g.days.len(), "day", "days"))
 	if c := g.main(); c.what == brokenKey {
 		r.What = fmt.Sprintf("%s, on %s, have a signature of %s that fails, and nothing else", v.from(g),
@@ -150,18 +153,39 @@ func (v *view) nobodyReason(g *blame) Reason {
 	return r
 }
 
+// changedReason is of mail that came by others.
 func (v *view) changedReason(g *blame) Reason {
 	r := Reason{Messages: g.hit, NotMine: v.word(g.group.domain),
-		Do: "stay with p=quarantine, or ask the list to write its own address into From"}
+		Do: "if your mail comes that way, stay with p=quarantine, or ask the list to write its own address into From"}
 	if g.group.domain == 0 {
-		r.NotMine = g.group.network.String()
-		if g.hosts.len() == 1 {
-			r.NotMine = v.addressOf(g.hosts.keys[0]).String()
-		}
+		r.NotMine = v.networkOf(g)
 	}
-	r.What = v.from(g) + " came by a mailing list or a forwarder that breaks signatures, and would be rejected" +
-		v.toldBy(g)
+	what := "came by a mailing list or a forwarder that breaks signatures"
+	switch g.fault {
+	case mangled:
+		what = "have a signature of " + v.domain + " that fails, as those that a mailing list or a forwarder changed"
+		if v.nextIsReject() {
+			break
+		}
+		r.Do = "if a host of yours sends them, find out what breaks the signature; if a list does, ask it to write " +
+			"its own address into From"
+	case relayed:
+		what = "came unsigned by a forwarder"
+		r.Do = "find out who sends them: if you do, sign them with d=" + v.domain
+	}
+	if g.group.domain != 0 {
+		what += " (" + v.word(g.group.domain) + ")"
+	}
+	r.What = v.from(g) + " " + what + v.toldBy(g)
 	return r
+}
+
+// networkOf returns what says that the senders of a network are not ours.
+func (v *view) networkOf(g *blame) string {
+	if g.hosts.len() == 1 {
+		return v.addressOf(g.hosts.keys[0]).String()
+	}
+	return g.group.network.String()
 }
 
 // deadKeys are keys that sign at hosts with authority and pass nowhere, though SPF lets the

@@ -11,10 +11,11 @@ import (
 type fault uint8
 
 const (
-	forged  fault = iota // or as good as that: a forwarder of what was forged
-	ignored              // by Question.Ignore
+	ignored fault = iota // by Question.Ignore
 	ours                 // of own hosts, and of others that have authority
-	changed              // on the way, by mailing lists and forwarders
+	changed              // on the way, as the receiver says, by mailing lists and forwarders
+	mangled              // on the way, as it looks: a signature broke, and another domain passes
+	relayed              // by a forwarder that authenticates as itself, unsigned: it may have been forged
 	service              // of a service that authenticates as itself
 	nobody               // nothing passes, and nothing tells who it is
 )
@@ -80,9 +81,7 @@ func (v *view) judge(next rule) {
 		g.reporters.add(b.reporter, c.count)
 		g.days.add(b.day.Unix(), c.count)
 		g.causes.add(v.causeOf(c), c.count)
-		if _, byDKIM := v.foreign(c); byDKIM {
-			g.byDKIM = true
-		}
+		g.byDKIM = g.byDKIM || v.foreign(c).byDKIM
 	})
 	v.passed = v.passes.sum()
 	if v.passes.len() > 0 {
@@ -92,7 +91,7 @@ func (v *view) judge(next rule) {
 
 func (v *view) faultOf(b *batch, c *cell) blameKey {
 	s := v.sources[c.source]
-	other, _ := v.foreign(c)
+	other := v.foreign(c).domain
 	own, _ := v.unaligned(c)
 	group := v.groupOf(c)
 	as := func(f fault) blameKey { return blameKey{fault: f, group: group} }
@@ -110,10 +109,9 @@ func (v *view) faultOf(b *batch, c *cell) blameKey {
 	case s.kind == Own || s.kind == Relay || v.signsInVain(b, c):
 		return blameKey{fault: ours, host: c.source}
 	case other != 0 && v.brokenOnTheWay(b, c, group):
-		return as(changed)
-	case other != 0 && s.kind == Forwarder && len(v.broken(c)) == 0 &&
-		s.passedBy.of(b.reporter) >= s.failedBy.of(b.reporter):
-		return blameKey{fault: forged} // it forwards what others forged, too
+		return as(mangled)
+	case other != 0 && s.kind == Forwarder && len(v.broken(c)) == 0 && s.passedBy.of(b.reporter) > 0:
+		return as(relayed)
 	case other != 0:
 		return as(service)
 	}
@@ -172,8 +170,8 @@ func (v *view) causeOf(c *cell) cause {
 	if failed := v.broken(c); len(failed) > 0 {
 		return cause{what: brokenKey, key: failed[0].key}
 	}
-	if domain, _ := v.foreign(c); domain != 0 {
-		return cause{what: elsewhere, domain: domain}
+	if f := v.foreign(c); f.domain != 0 {
+		return cause{what: elsewhere, domain: f.domain}
 	}
 	res := &v.t.results[c.auth]
 	if c.sender == 0 && len(res.senders) > 0 &&
@@ -197,9 +195,10 @@ func compareKeys(a, b key) int {
 // How much is not a chance any more.
 const (
 	perMille       = 10 // over 1 % of the messages that pass
-	serviceLeast   = 10 // messages of a service
+	fewest         = 10 // messages that come in one go
 	steadyDays     = 3  // with two reporters
-	steadyDaysOnly = 7  // with one
+	steadyDaysOnly = 4  // with one
+	mass           = 50 // messages that come in one go and say nothing of who sends
 )
 
 // large reports whether messages are over one per cent of those that passed, with or without
@@ -215,7 +214,7 @@ func (v *view) large(g *blame) bool {
 // steady reports whether messages come as those of a sender that belongs there do, not as
 // those of who tries once.
 func (g *blame) steady() bool {
-	return g.days.len() >= steadyDays && g.reporters.len() >= 2
+	return g.days.len() >= steadyDays && g.reporters.len() >= 2 || g.days.len() >= steadyDaysOnly
 }
 
 // counts reports whether messages stand against the next policy.
@@ -224,13 +223,21 @@ func (v *view) counts(g *blame) bool {
 	case ours:
 		return g.hit > 0
 	case service:
-		return g.hit >= serviceLeast && (v.large(g) || g.steady())
-	case nobody:
-		return v.large(g) && (g.steady() || g.days.len() >= steadyDaysOnly)
+		return g.hit >= fewest && (g.steady() || v.large(g)) || g.steady() && v.large(g)
+	case mangled, relayed:
+		return v.large(g) && (g.steady() || g.hit >= fewest && v.nextIsReject())
 	case changed:
-		return v.nextIsReject() && g.hit >= serviceLeast && v.large(g)
+		return v.large(g) && g.hit >= fewest && v.nextIsReject()
+	case nobody:
+		return v.large(g) && (g.steady() || g.massive(v))
 	}
 	return false
+}
+
+// massive reports whether messages are so many beside those that passed that they may be a
+// newsletter of the domain's own.
+func (g *blame) massive(v *view) bool {
+	return g.hit >= mass && g.hit*10 > v.passed && g.reporters.len() >= 2
 }
 
 // sorted returns the blames of one fault, those with most messages first.

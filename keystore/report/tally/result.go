@@ -118,7 +118,9 @@ func (v *view) rows(a *Answer) {
 			}
 			s.Count.add(c)
 		}
-		v.overrides(c, types, comments)
+		if v.overridden(b, c) {
+			v.overrides(c, types, comments)
+		}
 		v.raw(c, &a.Raw)
 	})
 	for _, s := range below {
@@ -139,10 +141,24 @@ func (v *view) rows(a *Answer) {
 	})
 }
 
-func (v *view) overrides(c *cell, types map[string]int, comments map[string]*counts[string]) {
-	if c.reasons == 0 {
-		return
+// overridden reports whether a receiver did less than the policy says. Some give reasons for
+// all messages (OpenDMARC: "arc=fail").
+func (v *view) overridden(b *batch, c *cell) bool {
+	if c.passed() || c.reasons == 0 {
+		return false
 	}
+	done := 0
+	switch c.disposition {
+	case 'q':
+		done = 1
+	case 'r':
+		done = 2
+	}
+	r := rule{p: b.policy.P, sp: b.policy.SP}
+	return c.forwarded || done < strength(r.of(v.below(c.from), false))
+}
+
+func (v *view) overrides(c *cell, types map[string]int, comments map[string]*counts[string]) {
 	said := make(map[string]bool)
 	for reason := range strings.SplitSeq(v.word(c.reasons), "\x01") {
 		kind, comment, _ := strings.Cut(reason, "\x00")

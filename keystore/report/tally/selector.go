@@ -16,8 +16,10 @@ const mostSelectors = 100
 // A key counts as seen by all reports, not only those of the days that are asked for.
 func (v *view) selectors() (all []Selector, unseen []string) {
 	domains := v.signers()
+	namelessOf := make(map[uint32]bool)
 	for _, d := range domains {
 		keys := v.t.sightings(d, v.q.Now)
+		namelessOf[d] = keys.nameless()
 		name := v.word(d)
 		var others []Selector
 		for _, at := range v.q.Keys {
@@ -27,7 +29,7 @@ func (v *view) selectors() (all []Selector, unseen []string) {
 					s = ^uint32(0)
 				}
 				all = append(all, v.selector(Selector{Domain: name, Selector: at.Selector, Stage: at.Stage,
-					Sighting: keys.sighting(s, time.Time{})}, at))
+					Sighting: keys.sighting(s, time.Time{})}, at, keys.nameless()))
 			}
 		}
 		for s, seen := range keys.of {
@@ -43,17 +45,18 @@ func (v *view) selectors() (all []Selector, unseen []string) {
 		})
 		for _, o := range others[:min(len(others), mostSelectors)] {
 			o.Sighting = keys.sighting(v.t.words.numbers[o.Selector], time.Time{})
-			all = append(all, v.selector(o, Key{}))
+			all = append(all, v.selector(o, Key{}, false))
 		}
 	}
 	for _, at := range v.q.Keys {
 		d, named := v.t.words.numbers[strings.ToLower(at.Domain)]
 		if !named || !slices.Contains(domains, d) {
-			all = append(all, v.selector(Selector{Domain: at.Domain, Selector: at.Selector, Stage: at.Stage}, at))
+			all = append(all, v.selector(Selector{Domain: at.Domain, Selector: at.Selector, Stage: at.Stage}, at, false))
 		}
 	}
 	for _, s := range all {
-		if at, known := v.named(s); known && at.Signs && s.Passed == 0 && s.Failed == 0 {
+		d := v.t.words.numbers[s.Domain]
+		if at, known := v.named(s); known && at.Signs && s.Passed == 0 && s.Failed == 0 && !namelessOf[d] {
 			unseen = append(unseen, s.Selector)
 		}
 	}
@@ -122,7 +125,7 @@ func (v *view) knowsKeysOf(domain string) bool {
 const recent = 3 * 24 * time.Hour
 
 // selector adds the sentence.
-func (v *view) selector(s Selector, at Key) Selector {
+func (v *view) selector(s Selector, at Key, nameless bool) Selector {
 	seen := "by " + s.Reporter + " from " + s.Source.String()
 	last := "last seen " + on(s.Last, v.q.Now) + " " + seen
 	since := "since then " + many(s.SinceReporters, "reporter", "reporters") + " told of " + messages(s.SinceMessages)
@@ -136,8 +139,12 @@ func (v *view) selector(s Selector, at Key) Selector {
 		s.What = "in use, " + last
 	case at.Signs && s.Failed > 0:
 		s.What = failing + ": its record may be wrong, or receivers do not know its algorithm"
+	case at.Signs && nameless:
+		s.What = "signs, and the reports name no selectors"
 	case at.Signs:
 		s.What = "signs, and no report names it"
+	case s.Selector == "" && s.Passed > 0:
+		s.What = "the reporters name no selector: " + messages(s.Passed) + ", " + last
 	case at.Selector == "" && s.Passed > 0:
 		s.What = last
 	case at.Selector == "":

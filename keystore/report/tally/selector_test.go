@@ -147,3 +147,37 @@ func TestBroken(t *testing.T) {
 		t.Errorf("a key of an unknown algorithm beside one that passes: %+v", a.Broken)
 	}
 }
+
+// rspamd and others name no selectors: their reports say nothing of which key is in use.
+func TestNoSelectors(t *testing.T) {
+	t.Parallel()
+	a := answer(t, func(p *post) {
+		p.every(20, 4, mail("192.0.2.10", 5, dkim("example.org", ""), spf))
+	}, func(q *Question) {
+		q.KeysKnown = true
+		q.Keys = []Key{{"example.org", "s2", "active", true}, {"example.org", "s1", "retiring", false}}
+	})
+	var got []string
+	for _, s := range a.Selectors {
+		got = append(got, s.Selector+": "+s.What)
+	}
+	want := []string{"s2: signs, and the reports name no selectors", "s1: never seen",
+		": the reporters name no selector: 400 messages, last seen yesterday by Yahoo from 192.0.2.10"}
+	if !slices.Equal(got, want) || len(a.Unseen) > 0 || a.Verdict.Safe != Safe {
+		t.Errorf("got %q, unseen %q, %s", got, a.Unseen, said(a.Verdict))
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	t.Parallel()
+	a := answer(t, func(p *post) {
+		p.policy.P = "quarantine"
+		done := func(d string) func(*report.Row) { return func(r *report.Row) { r.Disposition = d } }
+		p.on(1, "Yahoo", mail("192.0.2.10", 1, spf, reason("local_policy")),
+			mail("203.0.113.1", 2, reason("local_policy")), mail("203.0.113.1", 4, reason("local_policy"), done("quarantine")),
+			mail("203.0.113.1", 8, reason("mailing_list"), done("quarantine")), mail("203.0.113.1", 16, reason("other"), done("reject")))
+	}, nil)
+	if want := []Override{{"mailing_list", "", 8}, {"local_policy", "", 2}}; !slices.Equal(a.Overrides, want) {
+		t.Errorf("got %+v", a.Overrides)
+	}
+}

@@ -128,6 +128,19 @@ func (s *sighting) saw(b *batch, c *cell) {
 	}
 }
 
+// nameless reports whether most of the mail that passed came without the name of a selector, so
+// that a key which is not named may well be in use.
+func (all *sightings) nameless() bool {
+	without, named := 0, 0
+	if s := all.of[0]; s != nil {
+		without = s.Passed
+	}
+	for _, b := range all.signed {
+		named += b.messages
+	}
+	return without > 0 && without >= named
+}
+
 // sighting completes what is known of a selector.
 func (all *sightings) sighting(selector uint32, after time.Time) Sighting {
 	s := all.of[selector]

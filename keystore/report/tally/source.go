@@ -40,8 +40,8 @@ type use struct {
 	seenBy map[string]*counts[group]
 }
 
-// group is what sources have in common: a domain that they authenticate as besides, or else
-// their network.
+// group is what sources have in common: the registered domain of what they authenticate as
+// besides, or else their network.
 type group struct {
 	domain  uint32
 	network netip.Prefix
@@ -52,8 +52,8 @@ func compareGroups(a, b group) int {
 }
 
 func (v *view) groupOf(c *cell) group {
-	if domain, _ := v.foreign(c); domain != 0 {
-		return group{domain: domain}
+	if f := v.foreign(c); f.domain != 0 {
+		return group{domain: f.org}
 	}
 	return group{network: networkOf(v.t.hosts.values[c.source])}
 }
@@ -79,7 +79,7 @@ func (v *view) sum() {
 func (s *source) add(v *view, b *batch, c *cell) {
 	s.reporters.add(b.reporter, c.count)
 	s.from.add(c.from, c.count)
-	other, _ := v.foreign(c)
+	other := v.foreign(c).domain
 	if other == 0 {
 		other, _ = v.unaligned(c)
 	}
@@ -227,7 +227,7 @@ func (v *view) asText(s *source) string {
 func (v *view) origin(s *source) bool {
 	here := []group{{network: networkOf(s.address)}}
 	for _, domain := range s.as.keys {
-		here = append(here, group{domain: domain})
+		here = append(here, group{domain: v.t.orgs[domain]})
 	}
 	for _, k := range s.keys.keys {
 		u := v.uses[k]

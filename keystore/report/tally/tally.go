@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/publicsuffix"
+
 	"signpost/keystore/report"
 )
 
@@ -28,6 +30,7 @@ import (
 // reports are added; afterwards it is.
 type Tally struct {
 	words   table[string]
+	orgs    map[uint32]uint32 // of domains, their registered one
 	hosts   table[netip.Addr]
 	auths   table[string] // keys of results
 	results []results     // by number in auths
@@ -78,6 +81,7 @@ type results struct {
 
 type signature struct {
 	key
+	org    uint32 // the registered domain of d=
 	result uint32
 	passed bool
 }
@@ -87,6 +91,7 @@ type key struct{ domain, selector uint32 }
 
 type sender struct {
 	domain uint32
+	org    uint32
 	helo   bool
 	passed bool
 }
@@ -112,7 +117,7 @@ func (t *table[V]) number(v V) uint32 {
 
 // New returns an empty tally.
 func New() *Tally {
-	t := &Tally{domains: make(map[string]*told), signed: make(map[uint32][]*batch)}
+	t := &Tally{domains: make(map[string]*told), orgs: make(map[uint32]uint32), signed: make(map[uint32][]*batch)}
 	t.words.number("") // is 0
 	return t
 }
@@ -246,6 +251,7 @@ func (t *Tally) auth(row *report.Row) uint32 {
 			result: t.words.number(result),
 			passed: result == "pass",
 		}
+		sig.org = t.org(sig.domain)
 		res.signatures = append(res.signatures, sig)
 		put(sig.domain)
 		put(sig.selector)
@@ -255,6 +261,7 @@ func (t *Tally) auth(row *report.Row) uint32 {
 	for _, s := range row.Senders[:min(len(row.Senders), mostResults)] {
 		snd := sender{domain: t.words.number(strings.ToLower(s.Domain)), helo: s.Scope == "helo",
 			passed: strings.EqualFold(s.Result, "pass")}
+		snd.org = t.org(snd.domain)
 		res.senders = append(res.senders, snd)
 		put(snd.domain)
 		if snd.helo {
@@ -270,6 +277,20 @@ func (t *Tally) auth(row *report.Row) uint32 {
 		t.results = append(t.results, res)
 	}
 	return n
+}
+
+// org returns the registered domain of one, by which the domains of a service are put
+// together: many have one for each customer or message.
+func (t *Tally) org(domain uint32) uint32 {
+	org, known := t.orgs[domain]
+	if !known {
+		org = domain
+		if name, err := publicsuffix.EffectiveTLDPlusOne(t.words.values[domain]); err == nil {
+			org = t.words.number(name)
+		}
+		t.orgs[domain] = org
+	}
+	return org
 }
 
 func dayOf(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }

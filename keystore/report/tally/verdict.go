@@ -229,6 +229,8 @@ func (v *view) faultNotes(add func(string, ...any)) {
 		text string
 	}{
 		{changed, "came by mailing lists or forwarders that break signatures"},
+		{mangled, "have a broken signature, as those that came by a mailing list or a forwarder"},
+		{relayed, "came unsigned by forwarders"},
 		{service, "are authenticated as other domains, too few to be a service of yours"},
 		{nobody, "are not authenticated, and their senders are neither steady nor large: they count as forged"},
 		{ignored, "are of senders that you said are not yours"},

@@ -94,21 +94,28 @@ func atOrBelow(name, of string) bool {
 	return of != "" && (name == of || strings.HasSuffix(name, "."+of))
 }
 
-// foreign returns the domain that messages are authenticated as besides, or in place of, an
-// aligned one, and whether by DKIM. SPF of HELO does not count: it says nothing of an author.
-func (v *view) foreign(c *cell) (domain uint32, byDKIM bool) {
+// foreigner is a domain that messages are authenticated as besides, or in place of, an aligned
+// one.
+type foreigner struct {
+	domain uint32
+	org    uint32 // the registered domain
+	byDKIM bool
+}
+
+// foreign returns it. SPF of HELO does not count: it says nothing of an author.
+func (v *view) foreign(c *cell) foreigner {
 	res := &v.t.results[c.auth]
 	for _, s := range res.signatures {
 		if s.passed && !v.ours(s.domain) {
-			return s.domain, true
+			return foreigner{s.domain, s.org, true}
 		}
 	}
 	for _, s := range res.senders {
 		if s.passed && !s.helo && s.domain != 0 && !c.spf && !v.ours(s.domain) {
-			return s.domain, false
+			return foreigner{s.domain, s.org, false}
 		}
 	}
-	return 0, false
+	return foreigner{}
 }
 
 // unaligned returns our own domain that passed, of messages that did not: so strict alignment

@@ -15,7 +15,7 @@ func (v *view) whatIf(reported Policy) []WhatIf {
 			return
 		}
 		f := v.faultOf(b, c).fault
-		legitimate := f == ours || f == changed || f == service
+		legitimate := f != ignored && f != relayed && f != nobody
 		for i := range all {
 			disposition := all[i].Policy
 			if disposition == "as published" {
