@@ -36,11 +36,15 @@ func limited(ctx context.Context, limit *rate.Limiter, server string, question d
 func exchange(ctx context.Context, server string, question dns.Question, recurse bool,
 	patience time.Duration) (*response, *failure) {
 	query := new(dns.Msg)
-	query.Id = dns.Id()
 	query.RecursionDesired = recurse
 	query.Question = []dns.Question{question}
 	query.SetEdns0(udpSize, false)
+	return carry(ctx, server, query, patience)
+}
 
+// carry is exchange for a query that is made. Its id is set here.
+func carry(ctx context.Context, server string, query *dns.Msg, patience time.Duration) (*response, *failure) {
+	query.Id = dns.Id()
 	reply, fail := transmit(ctx, "udp", server, query, patience)
 	if fail == nil && reply.Rcode == dns.RcodeFormatError && reply.IsEdns0() == nil {
 		// It does not know EDNS (RFC 6891, section 7).
