@@ -38,6 +38,13 @@ type Options struct {
 	Helo   string       // what the sending host calls itself; empty when not known
 	// MailFrom is the domain in MAIL FROM, empty when it is the domain itself.
 	MailFrom string
+
+	// Lists are the zones of DNSBLs, which are asked about the senders.
+	Lists []string
+	// ListsGiven says that somebody wants to know of those lists: that one gives no
+	// answer is unknown, not a note.
+	ListsGiven bool
+	Sender     Sender
 }
 
 // Report is what was found out about a domain.
@@ -48,6 +55,9 @@ type Report struct {
 
 	Good     []Good            `json:"good"`
 	Findings []finding.Finding `json:"findings"`
+	// Bulk is what Gmail and Yahoo ask; nil for a domain that sends nothing, or of
+	// which nothing is known.
+	Bulk *Bulk `json:"bulk,omitempty"`
 }
 
 // Good is one thing that was checked and is as it should be.
@@ -88,6 +98,10 @@ type audit struct {
 	keys   []keyState
 	spf    []spfState
 	policy policyState
+
+	absent  bool                   // there is no such name
+	bogus   string                 // why the zone's signatures are not good
+	reverse map[netip.Addr]Outcome // of the public senders: a name leads back to it
 }
 
 // Domain checks one domain, given in A-labels. It always returns a report: what
@@ -109,7 +123,8 @@ func Domain(ctx context.Context, options Options, domain string) *Report {
 	a.checkMX(ctx, &exchangers)
 	a.chooseSenders(ctx, &exchangers)
 
-	checks := []func(context.Context, *section){a.checkKeys, a.checkSPF, a.checkPolicy, a.checkHosts}
+	checks := []func(context.Context, *section){a.checkKeys, a.checkSPF, a.checkPolicy, a.checkHosts,
+		a.checkListings, a.checkTransport, a.checkDNSSEC}
 	sections := make([]section, len(checks))
 	var running sync.WaitGroup
 	for i, check := range checks {
@@ -119,8 +134,10 @@ func Domain(ctx context.Context, options Options, domain string) *Report {
 	var alignment, servers section
 	a.checkAlignment(ctx, &alignment)
 	a.checkServers(ctx, &servers)
-	return a.report(ctx, &start, &sections[0], &sections[1], &sections[2], &alignment, &exchangers,
-		&sections[3], &servers)
+	r := a.report(ctx, &start, &sections[0], &sections[1], &sections[2], &alignment, &exchangers,
+		&sections[3], &sections[4], &sections[5], &servers, &sections[6])
+	r.Bulk = a.bulk(ctx, r.Passes)
+	return r
 }
 
 // start checks whether the DNS answers at all, so that a dead resolver is reported
@@ -131,11 +148,13 @@ func (a *audit) start(ctx context.Context, s *section) bool {
 		a.resolver, err = a.resolver.Direct(ctx, a.domain, a.Port)
 	}
 	if err != nil {
-		s.failed(a.domain, err, "nothing can be said about the domain")
 		a.policy.err = err
+		if !a.isBogus(ctx, s, err) {
+			s.failed(a.domain, err, "nothing can be said about the domain")
+		}
 		return false
 	}
-	if answer.NXDomain {
+	if a.absent = answer.NXDomain; a.absent {
 		s.add(finding.Fault, "dns-no-domain", a.domain, "the domain does not exist in the DNS",
 			"nothing can be found below it, and receivers refuse mail from a domain that does not exist",
 			"register the domain, or have the zone above it delegate it or hold its records")

@@ -83,7 +83,7 @@ func TestFailuresAreNotMissing(t *testing.T) {
 					t.Errorf("got %q", got)
 				}
 				for _, f := range report.Findings {
-					if f.Level != finding.Unknown {
+					if f.Level != finding.Unknown && f.Code != "dnssec-unsigned" {
 						t.Errorf("%s is a %s", f.Code, f.Level)
 					}
 				}

@@ -15,8 +15,13 @@ import (
 // checkHosts looks at the hosts that send: large receivers refuse those whose
 // address has no name, or a name that does not lead back to it.
 func (a *audit) checkHosts(ctx context.Context, s *section) {
+	a.reverse = make(map[netip.Addr]Outcome)
 	for _, addr := range a.senders {
+		before := len(s.findings)
 		a.checkPTR(ctx, s, addr)
+		if IsPublic(addr) {
+			a.reverse[addr] = outcomeOf(s.findings[before:])
+		}
 	}
 	a.checkHelo(ctx, s)
 }
@@ -147,4 +152,18 @@ func (a *audit) checkHelo(ctx context.Context, s *section) {
 func isAddress(s string) bool {
 	_, err := netip.ParseAddr(s)
 	return err == nil
+}
+
+// outcomeOf is Yes without faults, and without what could not be found out.
+func outcomeOf(findings []finding.Finding) Outcome {
+	outcome := Yes
+	for _, f := range findings {
+		switch f.Level {
+		case finding.Fault:
+			return No
+		case finding.Unknown:
+			outcome = NotKnown
+		}
+	}
+	return outcome
 }

@@ -50,6 +50,11 @@ func (a *audit) aligned(ctx context.Context, s *section, kind, tag, what, domain
 
 // judge writes the last sentence.
 func (a *audit) judge(ctx context.Context, r *Report) {
+	if a.bogus != "" {
+		r.Passes = No
+		r.Verdict = fmt.Sprintf("mail from %s will not pass DMARC where the DNS is validated because %s", a.domain, a.bogus)
+		return
+	}
 	if a.policy.policy == nil {
 		a.unknown(r, "the DMARC policy cannot be looked up: "+a.policy.err.Error())
 		return

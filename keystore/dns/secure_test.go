@@ -27,7 +27,7 @@ func TestSecurity(t *testing.T) {
 			Link: nameserver.GoodLink},
 		"early.test": {Text: zone, Sign: []string{"-s", "21000101000000", "-e", "21010201000000"},
 			Link: nameserver.GoodLink},
-	}, nil)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

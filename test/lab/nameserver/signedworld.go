@@ -1,8 +1,6 @@
 package nameserver
 
-import (
-	"net"
-)
+import "net"
 
 // SignedZone is a zone to serve with its parent, the root.
 type SignedZone struct {
@@ -30,15 +28,12 @@ type SignedWorld struct {
 	stop              []func() (log string)
 }
 
-// StartSigned starts NSD with a root that delegates the zones, by name, and with more
-// zones that are not delegated, and a validating resolver that asks it. Files are in dir.
-func StartSigned(dir string, zones map[string]SignedZone, more map[string]string) (*SignedWorld, error) {
+// StartSigned starts NSD with a root that delegates the zones, by name, and a validating
+// resolver that asks it. Files are in dir.
+func StartSigned(dir string, zones map[string]SignedZone) (*SignedWorld, error) {
 	const soa = "@ SOA ns.test. root.test. 1 7200 900 1209600 60\n@ NS ns.test.\n"
 	texts := make(map[string]string)
 	root := soa + "ns.test. A 127.0.0.1\n"
-	for name, text := range more {
-		texts[name] = text
-	}
 	for name, zone := range zones {
 		texts[name] = zone.Text
 		root += name + ". NS ns.test.\n"
