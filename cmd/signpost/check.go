@@ -21,7 +21,7 @@ func checkCommand() *cli.Command {
 		Name:      "check",
 		Usage:     "compare the DNS with the keys, and say whether mail will pass DMARC",
 		UsageText: "signpost check [options] DOMAIN... | --all",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			keysFlag(),
 			selectorFlag(),
 			allFlag(),
@@ -38,7 +38,7 @@ func checkCommand() *cli.Command {
 				Usage: "`DOMAIN` in MAIL FROM, where it is another one"},
 			timeoutFlag(5 * time.Second),
 			jsonFlag(),
-		},
+		}, bulkFlags()...),
 		Action: checkDomains,
 	}
 }
@@ -52,6 +52,7 @@ func checkDomains(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	one := len(domains) == 1
 	if c.Bool("all") {
 		if options.KeysErr != nil {
 			return options.KeysErr
@@ -72,11 +73,14 @@ func checkDomains(c *cli.Context) error {
 		return report, good
 	}) {
 		maps.Copy(levels, levelsOf(report.Findings))
+		if c.Bool("bulk") {
+			maps.Copy(levels, bulkLevels(report.Bulk))
+		}
 		if c.Bool("json") {
 			err = errors.Join(err, list.add(report))
 			continue
 		}
-		printReport(c, report, list.n > 0)
+		printReport(c, report, list.n > 0, one || c.Bool("bulk"))
 		list.n++
 	}
 	if c.Bool("json") {
@@ -88,7 +92,7 @@ func checkDomains(c *cli.Context) error {
 	return verdictOf(levels)
 }
 
-func printReport(c *cli.Context, report *check.Report, more bool) {
+func printReport(c *cli.Context, report *check.Report, more, bulk bool) {
 	s, out := styleOf(c), c.App.Writer
 	if more {
 		io.WriteString(out, "\n")
@@ -98,6 +102,9 @@ func printReport(c *cli.Context, report *check.Report, more bool) {
 		fmt.Fprintf(out, "%s: %s: %s\n", s.green("good"), s.bold(visible(good.Name)), visible(good.What))
 	}
 	printFindings(c, report.Findings)
+	if bulk && report.Bulk != nil {
+		printBulk(c, report.Bulk)
+	}
 	verdict := visible(report.Verdict)
 	switch report.Passes {
 	case check.Yes:
@@ -132,7 +139,10 @@ func checkOptions(c *cli.Context, domains []string) (check.Options, error) {
 		return options, err
 	}
 	if running != nil {
-		options.Stages = running.stages
+		options.Stages, options.Sender.Signed = running.stages, running.signed
+	}
+	if err := bulkOptions(c, &options, domains); err != nil {
+		return options, err
 	}
 	// Without keys there is still much to check, so that is a finding.
 	var above []string

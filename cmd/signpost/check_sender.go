@@ -34,7 +34,7 @@ func senderOptions(c *cli.Context, options *check.Options) error {
 		options.From, options.FromIs = publicAddresses(),
 			"the public addresses of this host; name others with --from-ip"
 		if len(options.From) > 0 {
-			options.Helo = postfixHelo(c.Context)
+			options.Helo, options.Sender.TLS = postfixSends(c.Context)
 		}
 	}
 	if helo := c.String("helo"); helo != "" {
@@ -81,14 +81,31 @@ func isExample(addr netip.Addr) bool {
 	return false
 }
 
-// postfixHelo asks this host's Postfix how it calls itself; nothing when there
-// is none.
-func postfixHelo(ctx context.Context) string {
+// postfixSends asks this host's Postfix how it calls itself, and whether it uses TLS when
+// it sends; nothing when there is none.
+func postfixSends(ctx context.Context) (helo, tls string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "postconf", "-xh", "smtp_helo_name").Output()
+	out, err := exec.CommandContext(ctx, "postconf", "-xh", "smtp_helo_name", "smtp_tls_security_level",
+		"smtp_enforce_tls", "smtp_use_tls").Output()
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return strings.ToLower(strings.TrimSpace(string(out)))
+	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	helo = strings.ToLower(strings.TrimSpace(lines[0]))
+	if len(lines) != 4 {
+		return helo, ""
+	}
+	// An empty level leaves it to the old parameters (postconf(5)).
+	switch level := strings.TrimSpace(lines[1]); {
+	case level != "":
+		tls = level
+	case lines[2] == "yes":
+		tls = "encrypt"
+	case lines[3] == "yes":
+		tls = "may"
+	default:
+		tls = "none"
+	}
+	return helo, tls
 }

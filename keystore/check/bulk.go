@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"signpost/keystore/policy"
@@ -32,10 +31,10 @@ type Ask struct {
 	Do   string  `json:"do,omitempty"` // what to do, where it is not met or not known
 }
 
-// BulkMessages is how many messages a day, to its accounts and from everything under one
+// bulkMessages is how many messages a day, to its accounts and from everything under one
 // organizational domain, make a bulk sender in Gmail's eyes, once and for all. Yahoo names
 // no number.
-const BulkMessages = 5000
+const bulkMessages = 5000
 
 // Sender is what is known of a sending host beside the DNS.
 type Sender struct {
@@ -59,10 +58,10 @@ func (a *audit) bulk(ctx context.Context, passes Outcome) *Bulk {
 	return b
 }
 
-const asAbove = "do what is said above"
+const asAbove = "see above"
 
 func (a *audit) askSPF() Ask {
-	ask := Ask{Code: "spf", Name: "SPF", Met: Yes, What: "SPF passes for every sending address"}
+	ask := Ask{Code: "spf", Name: "SPF", Met: Yes, What: "it passes for every sending address"}
 	if len(a.spf) == 0 {
 		ask.Met, ask.What = NotKnown, "no sending address is known"
 		ask.Do = "name the public address of the sending host with --from-ip"
@@ -70,10 +69,10 @@ func (a *audit) askSPF() Ask {
 	for _, state := range a.spf {
 		switch {
 		case state.result.Result == policy.TempError && ask.Met == Yes:
-			ask.Met, ask.What, ask.Do = NotKnown, "the DNS does not say whether SPF passes for "+state.addr.String(), asAbove
+			ask.Met, ask.What, ask.Do = NotKnown, "the DNS does not say whether it passes for "+state.addr.String(), asAbove
 		case state.result.Result != policy.Pass && state.result.Result != policy.TempError:
 			ask.Met, ask.Do = No, asAbove
-			ask.What = fmt.Sprintf("SPF does not pass for %s (%s)", state.addr, state.result.Result)
+			ask.What = fmt.Sprintf("it does not pass for %s (%s)", state.addr, state.result.Result)
 		}
 	}
 	return ask
@@ -131,18 +130,19 @@ func (a *audit) askReverse() Ask {
 func (a *audit) askTLS() Ask {
 	ask := Ask{Code: "tls", Name: "TLS when sending"}
 	const may = "smtp_tls_security_level = may"
-	if m := a.Sender.Message; m != nil && m.With != "" && slices.Contains(a.senders, m.Client) {
-		ask.Met, ask.What = Yes, fmt.Sprintf("%s came from %s with %s", m.File, m.Client, m.With)
-		if !overTLS(m.With) {
+	if m := a.Sender.Message; m != nil && (m.TLS || m.With != "") && slices.Contains(a.senders, m.Client) {
+		ask.Met, ask.What = Yes, fmt.Sprintf("%s came from %s over TLS", m.File, m.Client)
+		if !m.TLS {
 			ask.Met, ask.Do = No, "have Postfix use TLS where it is offered: "+may
+			ask.What = fmt.Sprintf("%s came from %s without TLS (with %s)", m.File, m.Client, m.With)
 		}
 		return ask
 	}
 	switch level := a.Sender.TLS; level {
 	case "":
-		ask.Met, ask.What = NotKnown, "how the sending host is set up is not known"
-		ask.Do = "see that postconf -xh smtp_tls_security_level says may there, or more, or give a message as " +
-			"it was received with --message"
+		ask.Met, ask.What = NotKnown, "the settings of the sending host are not known"
+		ask.Do = "have postconf -xh smtp_tls_security_level say may or more there, or give a received message " +
+			"with --message"
 	case "none":
 		ask.Met, ask.What = No, "Postfix sends without TLS (smtp_tls_security_level)"
 		ask.Do = "set " + may + " in main.cf"
@@ -150,13 +150,6 @@ func (a *audit) askTLS() Ask {
 		ask.Met, ask.What = Yes, "Postfix sends over TLS (smtp_tls_security_level = "+level+")"
 	}
 	return ask
-}
-
-// overTLS reports whether a protocol in a Received field is one over TLS (RFC 3848).
-func overTLS(with string) bool {
-	with = strings.ToUpper(with)
-	return strings.HasSuffix(with, "SMTPS") || strings.HasSuffix(with, "SMTPSA") || strings.HasSuffix(with, "LMTPS") ||
-		strings.HasSuffix(with, "LMTPSA")
 }
 
 // volume asks signpostd how much is sent.
@@ -170,14 +163,14 @@ func (a *audit) volume(ctx context.Context, b *Bulk) {
 		return
 	}
 	b.Signed = &count
-	time := "in the last 24 hours"
+	when := "in the last 24 hours"
 	if !since.IsZero() {
-		b.Since, time = since.UTC(), "since "+since.UTC().Format("2006-01-02 15:04 MST")
+		b.Since, when = since.UTC(), "since "+since.UTC().Format("2006-01-02 15:04 MST")
 	}
-	b.Volume = fmt.Sprintf("signpostd signed %d messages of %s %s, to all receivers together: ", count, a.domain, time)
-	if count < BulkMessages {
-		b.Volume += fmt.Sprintf("fewer than the %d to Gmail alone that make a bulk sender", BulkMessages)
+	b.Volume = fmt.Sprintf("signpostd signed %d messages of %s %s, to all receivers together: ", count, a.domain, when)
+	if count < bulkMessages {
+		b.Volume += "fewer than the 5,000 to Gmail alone that make a bulk sender"
 	} else {
-		b.Volume += fmt.Sprintf("with %d a day of them to Gmail the domain is a bulk sender", BulkMessages)
+		b.Volume += "with 5,000 a day of them to Gmail, the domain is a bulk sender"
 	}
 }

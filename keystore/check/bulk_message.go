@@ -13,9 +13,11 @@ type Message struct {
 	File string // where it was read from
 	From string // the author domain, in A-labels; empty where there is not one
 	// Client and With are from the Received field of the host that took it from outside:
-	// the address that it came from, and the protocol. Without one they are zero.
+	// the address that it came from, the protocol, and whether that was over TLS. Without
+	// such a field they are zero.
 	Client netip.Addr
 	With   string
+	TLS    bool
 
 	Unsubscribe     []string // the values of List-Unsubscribe fields
 	UnsubscribePost []string // those of List-Unsubscribe-Post
@@ -64,7 +66,7 @@ func (a *audit) askUnsubscribe() Ask {
 	m := a.Sender.Message
 	if m == nil {
 		ask.Met, ask.What = NotKnown, "no message was given"
-		ask.Do = "give a newsletter as it was received with --message; receipts and the like need none"
+		ask.Do = "give a received newsletter with --message; receipts and the like need none"
 		return ask
 	}
 	if len(m.Unsubscribe) == 0 && len(m.UnsubscribePost) == 0 {
