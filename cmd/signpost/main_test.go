@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"signpostd":  signpostd,   // health_test.go
 			"redis":      redisServer, // store_test.go
 			"vault":      vaultServer, // store_test.go
+			"aggregate":  aggregate,   // reports_test.go
 		},
 	})
 }

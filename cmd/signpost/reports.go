@@ -147,5 +147,13 @@ func (r *reportReader) domain(name string) *reportsDomain {
 	}
 	d.KeysKnown = q.KeysKnown
 	d.Answer = r.tally.Answer(name, q)
+	// In JSON a list is a list, be it empty.
+	a := d.Answer
+	a.Reporters, a.Unseen = append([]string{}, a.Reporters...), append([]string{}, a.Unseen...)
+	a.Selectors, a.WhatIf = append([]tally.Selector{}, a.Selectors...), append([]tally.WhatIf{}, a.WhatIf...)
+	for i := range a.Sources {
+		s := &a.Sources[i]
+		s.As, s.From = append([]string{}, s.As...), append([]string{}, s.From...)
+	}
 	return d
 }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 
+	"signpost/cmd/internal/settings"
 	"signpost/keystore"
 	"signpost/keystore/dns"
+	"signpost/keystore/finding"
 	"signpost/keystore/place"
 	"signpost/keystore/report/tally"
 	"signpost/keystore/rotation"
@@ -31,8 +36,15 @@ func (r *reportReader) loadKeys() {
 	case len(names) == 0:
 		return // nothing to tell of
 	}
-	if r.keys, r.keysErr = loadMore(r.c, nil, names); r.keysErr != nil {
-		warn(r.c, "the selectors are not compared with keys at hand: %w", r.keysErr)
+	r.keys, r.keysErr = loadMore(r.c, nil, names)
+	usual := settings.Named("keys")
+	switch {
+	case r.keysErr == nil:
+	case r.c.String("keys") == usual.Default && errors.Is(r.keysErr, fs.ErrNotExist):
+		// Who reads reports on another host has none, and the answer says so.
+	default:
+		warn(r.c, "%w", finding.WithHint(fmt.Errorf("the selectors are not compared with keys at hand: %s", r.keysErr),
+			"--keys says where they are"))
 	}
 }
 

@@ -46,7 +46,7 @@ func writePage(file string, answer *reportsAnswer, now time.Time) error {
 // policy in the page allows no script, and nothing is loaded.
 func reportsHTML(answer *reportsAnswer, now time.Time) ([]byte, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"plain": plainText, "thousands": thousands, "count": counted, "day": day,
+		"plain": plainText, "selector": func(s string) string { return plainText(selectorName(s)) }, "thousands": thousands, "count": counted, "day": day,
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"full":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
 		"class": verdictClass, "mark": verdictMark, "plot": newReportsPlot,

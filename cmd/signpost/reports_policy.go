@@ -45,7 +45,7 @@ func (d *reportsDomain) askPolicy(r *reportReader, domain string, q *tally.Quest
 	}
 }
 
-// openPublisher returns what --publish names; nil without it.
+// openPublisher returns what --publish names; nil when nothing is to be published.
 func (r *reportReader) openPublisher() (publish.Publisher, error) {
 	c := r.c
 	if c.Bool("dry-run") && c.String("publish") == "" {
@@ -67,52 +67,46 @@ func (r *reportReader) openPublisher() (publish.Publisher, error) {
 // policyTTL is that of a DMARC record that we publish: short, to be taken back soon.
 const policyTTL = time.Hour
 
-// publish puts the record of the next step into the DNS, for each domain that is safe.
+// publish puts the record of the next step into the DNS, for each domain that is safe. The
+// error is for those that are and where it was not done.
 func (r *reportReader) publish(publisher publish.Publisher) error {
 	var failed error
 	for _, d := range r.answer.Domains {
-		name := "_dmarc." + d.Domain
-		if d.Refused = d.whyNot(); d.Refused != "" {
+		if d.Verdict.Safe != tally.Safe {
+			d.Refused = "the verdict is: " + string(d.Verdict.Safe)
 			continue
 		}
-		if !r.c.Bool("dry-run") {
+		if d.Verdict.Next == "" {
+			d.Refused = "there is no next step after p=" + d.Policy.P
+			continue
+		}
+		err := d.mayBeReplaced()
+		if err == nil && !r.c.Bool("dry-run") {
 			// A change that has begun is taken to its end.
 			ctx := context.WithoutCancel(r.c.Context)
-			if err := publisher.Replace(ctx, name, d.Record, d.Verdict.Record, policyTTL); err != nil {
-				d.Refused = err.Error()
-				failed = errors.Join(failed, err)
-				continue
-			}
+			err = publisher.Replace(ctx, "_dmarc."+d.Domain, d.Record, d.Verdict.Record, policyTTL)
+		}
+		if err != nil {
+			d.Refused = err.Error()
+			failed = errors.Join(failed, err)
+			continue
 		}
 		d.Put = d.Verdict.Record
 	}
 	return failed
 }
 
-// whyNot says why no record of a next step may be published; empty when it may.
-func (d *reportsDomain) whyNot() string {
+// mayBeReplaced says why the record that is in the DNS may not be replaced.
+func (d *reportsDomain) mayBeReplaced() error {
 	switch {
-	case d.Verdict.Safe != tally.Safe:
-		return "the verdict is: " + string(d.Verdict.Safe)
-	case d.Verdict.Next == "":
-		return "there is no next step: the policy is " + d.Policy.P
 	case d.Record == "":
-		return d.NoRecord
+		return exitError{exitUnknown, finding.WithHint(fmt.Errorf("%s: no record is published in place of one that is not known: %s",
+			d.Domain, d.NoRecord), "signpost dns %s prints a first one", d.Domain)}
 	case d.Alias != "":
-		return "its name is an alias of " + d.Alias + ": have the record changed there"
+		return finding.WithHint(fmt.Errorf("%s: _dmarc.%s is an alias of %s", d.Domain, d.Domain, d.Alias),
+			"have the record changed there")
 	case d.Verdict.Record == "":
-		return "the record of the next step is not known"
-	case d.Verdict.Record == d.Record:
-		return "it is in the DNS already"
+		return fmt.Errorf("%s: the record of the next step is not known", d.Domain)
 	}
-	return ""
-}
-
-// refusedHint is an error for what was not published, with its reason.
-func (d *reportsDomain) refusedHint() error {
-	err := fmt.Errorf("%s: the record of the next step is not published: %s", d.Domain, d.Refused)
-	if d.Verdict.Safe != tally.Safe {
-		return finding.WithHint(err, "do first what stands above, or change the record yourself")
-	}
-	return err
+	return nil
 }

@@ -90,18 +90,28 @@ func (p *reportsPrinter) domain(d *reportsDomain) {
 
 func (p *reportsPrinter) verdict(d *reportsDomain) {
 	v := &d.Verdict
-	fmt.Fprintf(p.out, "%s: %s\n", p.safety(v.Safe), visible(v.Text))
-	for _, against := range v.Against {
-		fmt.Fprintf(p.out, "   %s\n", visible(against.What))
+	reasons := v.Against
+	if v.Safe == tally.NotYet && len(reasons) > 0 { // the text says the first once more
+		fmt.Fprintf(p.out, "%s: %s\n", p.safety(v.Safe), visible(reasons[0].What))
+	} else {
+		text := strings.TrimPrefix(strings.TrimPrefix(v.Text, string(v.Safe)), ":") // as in "cannot say whether"
+		fmt.Fprintf(p.out, "%s: %s\n", p.safety(v.Safe), visible(strings.TrimSpace(text)))
+	}
+	for i, against := range reasons {
+		if i > 0 || v.Safe != tally.NotYet {
+			fmt.Fprintf(p.out, "and: %s\n", visible(against.What))
+		}
 		if against.Do != "" {
-			fmt.Fprintf(p.out, "      hint: %s\n", visible(against.Do))
+			fmt.Fprintf(p.out, "   hint: %s\n", visible(against.Do))
 		}
 		if against.NotMine != "" {
-			fmt.Fprintf(p.out, "      if it does not send for you: --not-mine %s\n", shellWord(visible(against.NotMine)))
+			fmt.Fprintf(p.out, "   if it does not send for you: --not-mine %s\n", shellWord(visible(against.NotMine)))
 		}
 	}
-	for _, lacking := range v.Lacking {
-		fmt.Fprintf(p.out, "   missing: %s\n", visible(lacking))
+	if v.Safe != tally.CannotSay || len(reasons) > 0 { // else the text has them
+		for _, lacking := range v.Lacking {
+			fmt.Fprintf(p.out, "   missing: %s\n", visible(lacking))
+		}
 	}
 	for _, note := range v.Notes {
 		fmt.Fprintf(p.out, "   note: %s\n", visible(note))
@@ -118,6 +128,8 @@ func (p *reportsPrinter) verdict(d *reportsDomain) {
 			when += ", once that is safe"
 		}
 		fmt.Fprintf(p.out, "   %s:\n%s\n%s\n", when, visible(name), visible(v.Record))
+	case v.Next != "" && v.Safe == tally.Safe:
+		fmt.Fprintf(p.out, "   in the record at %s, set p=%s\n", visible(name), v.Next)
 	}
 	if d.Refused != "" {
 		fmt.Fprintf(p.out, "   not published: %s\n", visible(d.Refused))
@@ -260,7 +272,7 @@ func (p *reportsPrinter) selectors(d *reportsDomain) {
 		if !k.Last.IsZero() {
 			about = append(about, "last on "+day(k.Last)+" by "+visible(k.Reporter))
 		}
-		name := p.s.bold(visible(k.Selector))
+		name := p.s.bold(selectorName(k.Selector))
 		if k.Domain != d.Domain {
 			name += " of " + visible(k.Domain)
 		}
@@ -277,7 +289,7 @@ func (p *reportsPrinter) selectors(d *reportsDomain) {
 		fmt.Fprintf(p.out, "   %s: signs, and no report names it\n", p.s.bold(visible(selector)))
 	}
 	if !d.KeysKnown {
-		fmt.Fprintf(p.out, "   which of them are yours is not known: no key of the domain is at hand; --keys names where they are\n")
+		fmt.Fprintf(p.out, "   which of them are yours is not known: no key of the domain is at hand; --keys says where they are\n")
 	}
 }
 
@@ -289,7 +301,7 @@ func (p *reportsPrinter) broken(d *reportsDomain) {
 	shown := p.first(len(d.Broken))
 	for _, b := range d.Broken[:shown] {
 		fmt.Fprintf(p.out, "   %s: %s of %s, key %s: %s\n", day(b.Day), counted(b.Messages, "message"), b.Source,
-			visible(b.Selector), visible(b.What))
+			selectorName(b.Selector), visible(b.What))
 		if b.Hint != "" {
 			fmt.Fprintf(p.out, "      hint: %s\n", visible(b.Hint))
 		}
@@ -332,6 +344,14 @@ func (p *reportsPrinter) few(names []string, most int) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// selectorName is a selector for people: not all reporters name it.
+func selectorName(selector string) string {
+	if selector == "" {
+		return "(no selector named)"
+	}
+	return visible(selector)
 }
 
 // day is a date as we write it.

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/urfave/cli/v2"
-
 	"signpost/keystore/finding"
 	"signpost/milter/reports"
 )
@@ -100,9 +98,3 @@ func (r *reportReader) warnOfFailed() {
 		warn(r.c, "%w", finding.WithHint(fmt.Errorf("and %d more that cannot be read", more), "--json names them all"))
 	}
 }
-
-// mailboxFlags are for reports that are still in a mailbox on a server.
-func mailboxFlags() []cli.Flag { return nil }
-
-// fetch reads the mailbox that --imap names. With --save that makes a directory to read.
-func (r *reportReader) fetch() (fetched bool, dir string, err error) { return false, "", nil }

@@ -124,6 +124,20 @@ func serverAddress(text, mode string) (address, host string, err error) {
 	return net.JoinHostPort(host, port), host, nil
 }
 
+// passwordOf returns the password from the first line of a file, or without one from the
+// environment.
+func passwordOf(file string) (string, error) {
+	if file == "" {
+		return os.Getenv("SIGNPOST_PASSWORD"), nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", exitError{exitUsage, fmt.Errorf("--password-file: %w", err)}
+	}
+	password, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimSuffix(password, "\r"), nil
+}
+
 // readPassword takes the password from where nobody else sees it: the command
 // line is open to all users of a host.
 func (p *sending) readPassword(c *cli.Context) error {
@@ -134,14 +148,9 @@ func (p *sending) readPassword(c *cli.Context) error {
 		}
 		return nil
 	}
-	p.password = os.Getenv("SIGNPOST_PASSWORD")
-	if file != "" {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return exitError{exitUsage, fmt.Errorf("--password-file: %w", err)}
-		}
-		p.password, _, _ = strings.Cut(string(data), "\n")
-		p.password = strings.TrimSuffix(p.password, "\r")
+	var err error
+	if p.password, err = passwordOf(file); err != nil {
+		return err
 	}
 	if p.password == "" {
 		return finding.WithHint(usageError("no password for --user %s", p.user),
