@@ -46,6 +46,7 @@ func checkPostfix(c *cli.Context) error {
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
+	instead := also.Domain
 	if also.WithoutKey {
 		also.Domain = "" // then it is never the second
 	}
@@ -58,7 +59,8 @@ func checkPostfix(c *cli.Context) error {
 		return exitError{exitUsage, err}
 	}
 	found := lint.Check(config, lint.Signer{
-		Address: c.String("milter"), Fields: signed, Also: also.Domain, HasKey: hasKey, Subdomains: subdomains,
+		Address: c.String("milter"), Fields: signed, Also: also.Domain, Instead: instead,
+		HasKey: hasKey, Subdomains: subdomains,
 	})
 	report := postfixReport{
 		Config: config.Path, Version: config.Version(),

@@ -21,10 +21,13 @@ func (l *linter) bounces() {
 	covered := !known || l.HasKey == nil || l.covers(origin) != ""
 	if postfix.HasWord(classes, "bounce") {
 		if !covered {
+			what := "is " + origin + ", and no key covers that, so bounces leave unsigned"
+			if l.Instead != "" {
+				what = "is " + origin + ", and no key covers that, so bounces are signed by " + l.Instead + " alone"
+			}
 			l.add(finding.Finding{Code: "postfix-bounces-no-key", Level: finding.Warning, Name: "myorigin",
-				What:   "is " + origin + ", and no key covers that, so bounces leave unsigned",
-				Effect: "they come from MAILER-DAEMON@" + origin + "; " + unsignedBounces,
-				Fix:    l.coverBounces(origin)})
+				What: what, Effect: "they come from MAILER-DAEMON@" + origin + "; " + unsignedBounces,
+				Fix: l.coverBounces(origin)})
 		}
 		l.bouncesFiltered()
 		return
@@ -33,10 +36,10 @@ func (l *linter) bounces() {
 	if postfix.HasWord(classes, "notify") {
 		line += ", notify"
 	}
-	effect, fix := unsignedBounces+"; they come from MAILER-DAEMON@"+origin, line
+	effect, fix := "they come from MAILER-DAEMON@"+origin, line
 	switch {
 	case !known:
-		effect = unsignedBounces + "; they come from MAILER-DAEMON at the domain of myorigin, which then needs a key"
+		effect = "they come from MAILER-DAEMON at the domain of myorigin, which then needs a key"
 	case l.HasKey == nil:
 		effect += ", which then needs a key"
 	case covered && l.covers(origin) == origin:
@@ -48,10 +51,10 @@ func (l *linter) bounces() {
 		fix = l.coverBounces(origin) + "\n" + line
 	}
 	l.add(finding.Finding{Code: "postfix-bounces-unsigned", Level: finding.Note, Name: name,
-		What: "bounces meet no milter, so they leave unsigned", Effect: effect, Fix: fix})
+		What: "bounces meet no milter, so they leave unsigned", Effect: effect + "; " + unsignedBounces, Fix: fix})
 }
 
-const unsignedBounces = "a receiver that wants a signature on all mail of the domain (DMARC) does not take them"
+const unsignedBounces = "a receiver that wants mail of this domain signed by it (DMARC) does not take them"
 
 // covers returns the domain whose key signs for a name: itself or, with Subdomains, the
 // nearest above it that has one; "" for none.

@@ -22,6 +22,7 @@ type Signer struct {
 	Address string
 	Fields  []string // header fields that it signs
 	Also    string   // domain that signs beside that of the author, empty for none
+	Instead string   // domain that signs where that of the author has no key, empty for none
 	// HasKey reports whether there is a key for a domain; nil where the keys are not known.
 	HasKey func(domain string) bool
 	// Subdomains lets the key of a domain sign for what is below it.
