@@ -50,7 +50,11 @@ func zipped(members ...string) string {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for pair := range slices.Chunk(members, 2) {
-		m, err := w.Create(pair[0])
+		header := &zip.FileHeader{Name: pair[0], Method: zip.Deflate}
+		if pair[1] == "" {
+			header.Method = zip.Store
+		}
+		m, err := w.CreateHeader(header)
 		if err != nil {
 			panic(err)
 		}
