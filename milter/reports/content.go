@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"signpost/keystore/report"
-	"signpost/milter/message"
 )
 
 // file looks for reports in a file.
@@ -79,27 +78,22 @@ func isKnown(content []byte) bool {
 	return isGzip(start) || isZip(start) || report.Sniff(start) != report.Other
 }
 
-// usual are fields of which every message has some.
-var usual = []string{"from", "received", "return-path", "delivered-to", "date", "subject", "to", "message-id",
-	"mime-version", "content-type", "dkim-signature", "authentication-results", "x-original-to"}
-
-// isMessage reports whether a text begins with the header of a message.
+// isMessage reports whether a text begins with a header field, as a message does. It may be one of
+// any name, and longer than the start of the text. Other text that does so does no harm.
 func isMessage(start []byte) bool {
-	m := message.Reader{Lenient: true}
-	m.ReadHeader(bytes.NewReader(start)) // of a long header, the start will do
-	for _, name := range usual {
-		if len(message.Named(m.Fields, name)) > 0 {
-			return true
-		}
-	}
-	return false
+	start = bytes.TrimPrefix(start, []byte("\ufeff"))
+	name, value, found := bytes.Cut(start, []byte(":"))
+	return found && len(name) > 0 && !bytes.HasPrefix(value, []byte("//")) &&
+		!bytes.ContainsFunc(bytes.TrimRight(name, " \t"), func(c rune) bool {
+			return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+		})
 }
 
 // label makes a name from outside fit for Where.
 func label(name string) string {
 	name = strings.ToValidUTF8(strings.TrimSpace(name), "\ufffd")
-	if utf8.RuneCountInString(name) > 100 {
-		name = string([]rune(name)[:100]) + "…"
+	if utf8.RuneCountInString(name) > 200 {
+		name = string([]rune(name)[:200]) + "…"
 	}
 	return name
 }

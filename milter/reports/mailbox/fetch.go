@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -50,38 +49,38 @@ func (s *session) list(last imap.UID) ([]imap.UID, error) {
 	return uids, nil
 }
 
-// fetch gets messages, until each returns false or an error. One that was deleted meanwhile is
-// passed over.
-func (s *session) fetch(uids []imap.UID, each func(message) (bool, error)) error {
+// fetch gets messages, until each returns false or an error. After a batch of them, done is told
+// of the last one. A message that was deleted meanwhile is passed over.
+func (s *session) fetch(
+	uids []imap.UID, each func(message) (bool, error), done func(last imap.UID) error,
+) error {
 	for some := range slices.Chunk(uids, batch) {
 		sizes, err := s.sizes(some)
 		if err != nil {
 			return err
 		}
-		gone := 0
+		var wanted imap.UIDSet
 		for _, uid := range some {
-			size, there := sizes[uid]
-			if !there {
-				continue
-			}
-			m := message{uid: uid, size: size, where: fmt.Sprintf("%s: message %d", s.server.name(), uid)}
-			if size <= s.limits.Message {
-				if m.data, err = s.content(uid); errors.Is(err, errGone) {
-					gone++
-					continue
-				} else if err != nil {
-					return s.because(fmt.Errorf("%s: %s", m.where, said(err)))
+			if size, there := sizes[uid]; there && size <= s.limits.Message {
+				wanted.AddNum(uid)
+			} else if there {
+				if goOn, err := each(message{where: s.where(uid), size: size}); err != nil || !goOn {
+					return err
 				}
 			}
-			if goOn, err := each(m); err != nil || !goOn {
-				return err
-			}
 		}
-		if gone > 0 && gone == len(sizes) {
-			return fmt.Errorf("%s: the server sends none of the messages that it lists", s.server.name())
+		if goOn, err := s.contents(wanted, each); err != nil || !goOn {
+			return err
+		}
+		if err := done(some[len(some)-1]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (s *session) where(uid imap.UID) string {
+	return fmt.Sprintf("%s: message %d", s.server.name(), uid)
 }
 
 // sizes asks for the sizes of messages.
@@ -97,23 +96,52 @@ func (s *session) sizes(uids []imap.UID) (map[imap.UID]int64, error) {
 	return sizes, nil
 }
 
-var errGone = errors.New("no such message")
-
-// content gets a message without marking it as seen. The size that the server told of is not
-// relied upon.
-func (s *session) content(uid imap.UID) (data []byte, err error) {
-	command := s.client.Fetch(imap.UIDSetNum(uid),
+// contents gets messages without marking them as seen, one at a time. The size that the server
+// told of is not relied upon.
+func (s *session) contents(uids imap.UIDSet, each func(message) (bool, error)) (goOn bool, err error) {
+	if len(uids) == 0 {
+		return true, nil
+	}
+	command := s.client.Fetch(uids,
 		&imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
-	err = errGone
-	for m := command.Next(); m != nil; m = command.Next() {
-		for item := m.Next(); item != nil; item = m.Next() {
-			if section, ok := item.(imapclient.FetchItemDataBodySection); ok && section.Literal != nil {
-				data, err = io.ReadAll(io.LimitReader(section.Literal, s.limits.Message))
+	got := 0
+	for answer := command.Next(); answer != nil; answer = command.Next() {
+		m, err := s.content(answer)
+		if err != nil {
+			break // command says it better
+		}
+		if m.data == nil {
+			continue // another change was told of, such as of flags
+		}
+		got++
+		if goOn, err := each(m); err != nil || !goOn {
+			// More is on the way, which ends with the connection. The client must hear of it.
+			s.conn.Close()
+			command.Close()
+			return false, err
+		}
+	}
+	if err := command.Close(); err != nil {
+		return false, s.because(fmt.Errorf("reading %s: %s", s.server.name(), said(err)))
+	}
+	if got == 0 {
+		return false, fmt.Errorf("%s: the server sends none of the messages that it lists", s.server.name())
+	}
+	return true, nil
+}
+
+// content reads one message of an answer.
+func (s *session) content(answer *imapclient.FetchMessageData) (m message, err error) {
+	for item := answer.Next(); item != nil && err == nil; item = answer.Next() {
+		switch item := item.(type) {
+		case imapclient.FetchItemDataUID:
+			m.uid, m.where = item.UID, s.where(item.UID)
+		case imapclient.FetchItemDataBodySection:
+			if item.Literal != nil {
+				m.data, err = io.ReadAll(io.LimitReader(item.Literal, s.limits.Message))
+				m.size = int64(len(m.data))
 			}
 		}
 	}
-	if failed := command.Close(); failed != nil {
-		err = failed
-	}
-	return data, err
+	return m, err
 }

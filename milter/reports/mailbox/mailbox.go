@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"signpost/keystore/finding"
 	"signpost/milter/reports"
 )
@@ -69,7 +71,7 @@ func Read(ctx context.Context, c Config, found func(reports.Found) bool) error {
 			return goOn
 		})
 		return goOn, err
-	})
+	}, func(imap.UID) error { return nil })
 }
 
 // server is a URL taken apart.

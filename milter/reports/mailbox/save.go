@@ -49,18 +49,12 @@ func Save(ctx context.Context, c Config, dir string) (Saved, error) {
 	if err != nil {
 		return saved, err
 	}
-	unsaved := 0
 	err = s.fetch(uids, func(m message) (bool, error) {
 		saved.New++
-		if err := store.keep(ctx, m, s.limits, &saved); err != nil {
-			return false, err
-		}
-		store.state.Last = m.uid
-		if unsaved++; unsaved < batch {
-			return true, nil
-		}
-		unsaved = 0
-		return true, store.write()
+		return true, store.keep(ctx, m, s.limits, &saved)
+	}, func(last imap.UID) error {
+		store.state.Last = last
+		return store.write()
 	})
 	if err == nil && s.uidNext > store.state.Last {
 		store.state.Last = s.uidNext - 1

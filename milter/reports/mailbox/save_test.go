@@ -150,32 +150,42 @@ func TestSaveFails(t *testing.T) {
 	}
 }
 
-// Wherever the connection breaks, the next run fetches the rest, and that once.
+// Wherever the connection breaks, the next run goes on there, and nothing is lost or there twice.
 func TestSaveGoesOn(t *testing.T) {
 	t.Parallel()
 	s := start(t, true)
-	for _, id := range []string{"1", "2", "3", "4", "5"} {
-		s.add(t, "INBOX", reported(id), time.Now())
+	var want []string
+	for i := range batch + 10 {
+		id := strconv.Itoa(1000 + i)
+		want = append(want, id)
+		padding := ""
+		if i >= batch {
+			padding = "X-Padding: " + strings.Repeat("x", 5000) + "\r\n"
+		}
+		s.add(t, "INBOX", padding+reported(id), time.Now())
 	}
-	partly := 0
-	for bytes := int64(2500); bytes < 9000; bytes += 700 {
+	again, rest := 0, 0
+	for bytes := int64(15_000); bytes < 100_000; bytes += 25_000 {
 		dir := t.TempDir()
 		c := s.config("imaps", "INBOX")
 		c.URL = "imaps://dmarc@example.org@" + cutting(t, s.port, bytes) + "/INBOX"
 		first, err := Save(t.Context(), c, dir)
-		if err == nil && first.Kept < 5 {
+		if err == nil && first.Kept < len(want) {
 			t.Errorf("cut after %d bytes: no error with %+v", bytes, first)
 		}
-		if first.Kept > 0 && first.Kept < 5 {
-			partly++
+		second, err := Save(t.Context(), c, dir)
+		if got := kept(t, dir); err != nil || !slices.Equal(got, want) {
+			t.Errorf("cut after %d bytes: kept %q, %v", bytes, got, err)
 		}
-		save(t, c, dir, 5-first.Kept, 5-first.Kept, 0)
-		if got := kept(t, dir); !slices.Equal(got, []string{"1", "2", "3", "4", "5"}) {
-			t.Errorf("cut after %d bytes: kept %q", bytes, got)
+		switch {
+		case first.Kept > 0 && second.New == len(want):
+			again++ // in the first batch
+		case second.New == 10:
+			rest++
 		}
 	}
-	if partly == 0 {
-		t.Error("it was never cut within the messages")
+	if again == 0 || rest == 0 {
+		t.Errorf("%d times all were fetched again, %d times only the rest", again, rest)
 	}
 }
 

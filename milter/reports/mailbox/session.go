@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ import (
 type session struct {
 	ctx         context.Context
 	server      *server
+	conn        net.Conn
 	client      *imapclient.Client
 	stop        func() bool // stops the context from closing the connection
 	limits      reports.Limits
@@ -48,12 +50,11 @@ func open(ctx context.Context, c Config) (*session, error) {
 	if s.limits == (reports.Limits{}) {
 		s.limits = reports.DefaultLimits()
 	}
-	conn, err := s.connect(c)
-	if err != nil {
+	if s.conn, err = s.connect(c); err != nil {
 		return nil, s.because(err)
 	}
-	s.stop = context.AfterFunc(ctx, func() { conn.Close() })
-	if err := s.begin(conn, c); err != nil {
+	s.stop = context.AfterFunc(ctx, func() { s.conn.Close() })
+	if err := s.begin(s.conn, c); err != nil {
 		s.close()
 		return nil, s.because(err)
 	}
@@ -139,6 +140,9 @@ func (s *session) greet(conn net.Conn, config *tls.Config, plain bool) error {
 		var refused *imap.Error
 		if errors.As(err, &refused) {
 			return finding.WithHint(fmt.Errorf("%w: the server refuses STARTTLS: %s", ErrTLS, said(err)), "try imaps://")
+		} else if errors.Is(err, io.ErrUnexpectedEOF) {
+			return finding.WithHint(fmt.Errorf("%w: the server hangs up", ErrTLS),
+				"where the port begins with TLS, as 993 does, use imaps://")
 		} else if err != nil {
 			return tlsError(err)
 		}
@@ -223,7 +227,7 @@ func (s *session) noFolder(err error) error {
 func said(err error) string {
 	var answer *imap.Error
 	if errors.As(err, &answer) && answer.Text != "" {
-		return answer.Text
+		return strings.TrimSuffix(answer.Text, ".")
 	}
 	return err.Error()
 }
