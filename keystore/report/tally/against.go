@@ -210,7 +210,7 @@ func (v *view) deadKeys() []Reason {
 		if p := passed[k]; p != nil && (p.len() > 1 || by.of(p.keys[0]) > 0) {
 			continue
 		}
-		if k.selector == 0 || by.len() < 2 || by.sum()*1000 <= v.passed*perMille {
+		if k.selector == 0 || by.len() < 2 || !v.over(by, onePercent) {
 			continue
 		}
 		all = append(all, Reason{Messages: by.sum(),

@@ -194,21 +194,26 @@ func compareKeys(a, b key) int {
 
 // How much is not a chance any more.
 const (
-	perMille       = 10 // over 1 % of the messages that pass
-	fewest         = 10 // messages that come in one go
-	steadyDays     = 3  // with two reporters
-	steadyDaysOnly = 4  // with one
-	mass           = 50 // messages that come in one go and say nothing of who sends
+	onePercent     = 10  // over 1 % of the messages that pass
+	tenPercent     = 100 // over 10 %
+	fewest         = 10  // messages that come in one go
+	steadyDays     = 3   // with two reporters
+	steadyDaysOnly = 4   // with one
+	mass           = 50  // messages that come in one go and say nothing of who sends
 )
 
-// large reports whether messages are over one per cent of those that passed, with or without
-// the reporter that tells of most, so that nobody makes a sender small by large numbers.
-func (v *view) large(g *blame) bool {
-	if g.hit*1000 > v.passed*perMille {
+// large reports whether messages are over one per cent of those that passed.
+func (v *view) large(g *blame) bool { return v.over(&g.reporters, onePercent) }
+
+// over reports whether messages, by reporter, are over a share of those that passed, with or
+// without the reporter that tells of most, so that nobody makes a sender small by large numbers.
+func (v *view) over(by *counts[string], perMille int) bool {
+	all := by.sum()
+	if all*1000 > v.passed*perMille {
 		return true
 	}
 	rest := v.passed - v.passes.of(v.loudest)
-	return v.passes.len() > 1 && (g.hit-g.reporters.of(v.loudest))*1000 > rest*perMille
+	return v.passes.len() > 1 && (all-by.of(v.loudest))*1000 > rest*perMille
 }
 
 // steady reports whether messages come as those of a sender that belongs there do, not as
@@ -237,7 +242,7 @@ func (v *view) counts(g *blame) bool {
 // massive reports whether messages are so many beside those that passed that they may be a
 // newsletter of the domain's own.
 func (g *blame) massive(v *view) bool {
-	return g.hit >= mass && g.hit*10 > v.passed && g.reporters.len() >= 2
+	return g.hit >= mass && v.over(&g.reporters, tenPercent) && g.reporters.len() >= 2
 }
 
 // sorted returns the blames of one fault, those with most messages first.

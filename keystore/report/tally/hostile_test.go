@@ -1,0 +1,82 @@
+package tally
+
+import (
+	"testing"
+
+	"signpost/keystore/report"
+)
+
+// Whatever one reporter makes up, a reason against that others give stays one.
+func TestOneReporterCannotMakeSafe(t *testing.T) {
+	t.Parallel()
+	for _, s := range stories() {
+		if s.want != NotYet {
+			continue
+		}
+		for name, lie := range lies() {
+			p := newPost()
+			s.tell(p)
+			rows := []report.Row{}
+			for _, r := range p.reports {
+				rows = append(rows, r.Rows...)
+			}
+			for d := 1; d <= 28; d++ {
+				p.on(d, "evil.example", lie(rows)...)
+			}
+			if v := p.tally(false).Answer(p.domain, ask(s.q)).Verdict; v.Safe != NotYet {
+				t.Errorf("%s: %s: %s", s.name, name, said(v))
+			}
+		}
+	}
+}
+
+// lies are what somebody may make of the rows that others tell of.
+func lies() map[string]func([]report.Row) []report.Row {
+	each := func(change func(*report.Row)) func([]report.Row) []report.Row {
+		return func(rows []report.Row) []report.Row {
+			seen := make(map[string]bool)
+			var all []report.Row
+			for _, r := range rows {
+				if len(all) < 20 && !r.Passed() && !seen[r.Source.String()] {
+					seen[r.Source.String()] = true
+					r.Count = 900_000
+					change(&r)
+					all = append(all, r)
+				}
+			}
+			return all
+		}
+	}
+	pass := func(r *report.Row) {
+		r.DKIM = true
+		sigs := []report.Signature{{Domain: "example.org", Selector: "s1", Result: "pass"}}
+		for _, s := range r.Signatures {
+			s.Result = "pass"
+			sigs = append(sigs, s)
+		}
+		r.Signatures = sigs
+	}
+	return map[string]func([]report.Row) []report.Row{
+		"very much mail of the domain": func([]report.Row) []report.Row { return []report.Row{own(900_000)} },
+		"DKIM passes there":            each(pass),
+		"both pass there": each(func(r *report.Row) {
+			pass(r)
+			spf(r)
+		}),
+		"it was all forwarded": each(reason("forwarded")),
+		"the keys pass elsewhere": each(func(r *report.Row) {
+			pass(r)
+			r.Source = own(1).Source.Next()
+		}),
+		"the keys pass at hosts with SPF": each(func(r *report.Row) {
+			pass(r)
+			spf(r)
+			r.Source = own(1).Source.Next()
+		}),
+		"a list of forwarders": each(func(r *report.Row) {
+			pass(r)
+			through("forwarder.example")(r)
+		}),
+		"another policy": func([]report.Row) []report.Row { return nil },
+	}
+}
