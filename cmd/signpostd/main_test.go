@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 // know
 //
 //	key rsa:2048|ed25519 FILE          make a private key
+//	report FILE DOMAIN REPORTER COUNT  write a DMARC report of yesterday on messages that passed
 //	waitfor FILE [TEXT]                wait until a file is there, with the text in it
 //	http SOCKET PATH CODE              get a page, which has the code, as standard output
 //	waithttp SOCKET PATH CODE [TEXT]   the same as soon as it has the code, and the text
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"key":     makeKey,
+			"report":  makeReport,
 			"waitfor": waitFor,
 			"http":    func(ts *testscript.TestScript, _ bool, args []string) { getHTTP(ts, args, 0) },
 			"waithttp": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -75,6 +77,24 @@ func makeKey(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[1])
 	ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
 	ts.Check(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+}
+
+func makeReport(ts *testscript.TestScript, _ bool, args []string) {
+	begin := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
+	file := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
+	text := fmt.Sprintf(`<feedback><report_metadata><org_name>%s</org_name><report_id>%s</report_id>
+<date_range><begin>%d</begin><end>%d</end></date_range></report_metadata>
+<policy_published><domain>%s</domain><p>none</p></policy_published>
+<record><row><source_ip>192.0.2.10</source_ip><count>%s</count>
+<policy_evaluated><disposition>none</disposition><dkim>pass</dkim><spf>pass</spf></policy_evaluated></row>
+<identifiers><header_from>%[5]s</header_from></identifiers>
+<auth_results><dkim><domain>%[5]s</domain><selector>mail</selector><result>pass</result></dkim>
+<spf><domain>%[5]s</domain><result>pass</result></spf></auth_results></record></feedback>`,
+		args[2], filepath.Base(file), begin.Unix(), begin.Add(24*time.Hour-time.Second).Unix(), args[1], args[3])
+	ts.Check(os.WriteFile(file, []byte(text), 0o644))
+	// It came a while ago, and so is complete.
+	ts.Check(os.Chtimes(file, time.Time{}, time.Now().Add(-time.Minute)))
 }
 
 func getHTTP(ts *testscript.TestScript, args []string, patience time.Duration) {
