@@ -204,7 +204,10 @@ func newRotator(c *cli.Context, domains []string) (*rotator, error) {
 		Place: set.place, Mode: set.mode, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
 		Overlap: max(overlap, 1), // 0 stands for the usual one
 	}
-	r.Look.Evidence, err = readEvidence(c)
+	if r.Look.Evidence, err = readEvidence(c); err != nil && rotateAction(c) == step.Start {
+		printError(c.App.ErrWriter, "warning", err) // a new key rests on no report
+		err = nil
+	}
 	return r, err
 }
 

@@ -39,12 +39,15 @@ func readEvidence(c *cli.Context) (rotation.Evidence, error) {
 	})
 	if err != nil {
 		return rotation.Evidence{}, exitError{exitUnknown,
-			fmt.Errorf("the reports cannot be read, so nothing was done: %w", err)}
+			fmt.Errorf("the reports cannot be read, so no key is archived: %w", err)}
 	}
 	if unread > 0 {
 		text, _ := finding.Split(first.Err)
-		printError(c.App.ErrWriter, "warning", fmt.Errorf("%d reports cannot be read, and do not count; the first is %s: %s",
-			unread, visible(first.Where), visible(text)))
+		which := "1 of the reports cannot be read, and does not count"
+		if unread > 1 {
+			which = fmt.Sprintf("%d of the reports cannot be read, and do not count; the first", unread)
+		}
+		printError(c.App.ErrWriter, "warning", fmt.Errorf("%s: %s: %s", which, visible(first.Where), visible(text)))
 	}
 	return rotation.Evidence{
 		Seen: func(domain, selector string, stopped time.Time) tally.Sighting {
