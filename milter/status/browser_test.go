@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	dmarc "signpost/keystore/report/tally"
 	"signpost/keystore/rotation"
 	"signpost/milter"
 	"signpost/milter/status/view"
@@ -30,7 +31,9 @@ func hostile() []view.Domain {
 	long := strings.Repeat("verylonglabel", 60) + ".example"
 	return []view.Domain{
 		{Name: script, Problems: []string{script}, Keys: []view.Key{{Selector: script, Algorithm: script, File: script, Stage: rotation.Broken,
-			Evidence: script, Failure: script + "\u202egnitirw esrever\u202c", Advice: script, RecordName: script, RecordValue: script}}},
+			Evidence: script, Failure: script + "\u202egnitirw esrever\u202c", Advice: script, RecordName: script, RecordValue: script, Reports: &rotation.Testimony{Text: script}}},
+			DMARC: &view.DMARC{Policy: script, Verdict: dmarc.Verdict{Safe: dmarc.NotYet, Text: script, Lacking: []string{long}, Record: long,
+				Against: []dmarc.Reason{{What: script, Do: long, NotMine: long}}, Notes: []string{script}}}},
 		{Name: "\u202emoc.elpmaxe", Keys: []view.Key{{Selector: "\u2066x\x1b[31m", Stage: rotation.Pending, Evidence: strings.Repeat("\u202e<b>", 3000),
 			RecordName: "\"onmouseover=alert(1) ", RecordValue: strings.Repeat("A", 5000)}}},
 		{Name: long, Keys: []view.Key{{Selector: strings.Repeat("s", 300), Stage: rotation.Active, Algorithm: "rsa", Bits: 4096,
@@ -59,7 +62,7 @@ func TestBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	source := sourceOf(someDomains())
+	source := withReports(sourceOf(reportedOn()), reportedOn())
 	source.unready([]string{"it stops"}, Unsignable{"missing.example", "no key"})
 	source.Invalid = func() []string {
 		return []string{`key /etc/opendkim/keys/a b.private: "a b" is no domain; hint: name the file <domain>.private`}
@@ -68,7 +71,7 @@ func TestBrowser(t *testing.T) {
 	someMail(recorder)
 	recorder.Observe(&milter.Outcome{Verdict: milter.Verdict{Reason: milter.FromMultiple, Action: milter.Reject, Author: "example.org"}})
 	some := serve(t, source, recorder).URL
-	bad := sourceOf(hostile())
+	bad := withReports(sourceOf(hostile()), hostile())
 	bad.unready([]string{hostile()[0].Name}, Unsignable{hostile()[2].Name, hostile()[0].Name})
 	bad.Invalid = func() []string { return []string{hostile()[0].Name} }
 	badMail := recorderOf(bad, 0)
@@ -89,6 +92,7 @@ func TestBrowser(t *testing.T) {
 		{"phone", some, 390, false, false},
 		{"narrow", some, 320, true, false},
 		{"domain", some + "/?domain=example.org", 1280, true, false},
+		{"domain-not-yet", some + "/?domain=quiet.example", 390, true, false},
 		{"domain-phone", some + "/?domain=example.org", 390, false, false},
 		{"no-script", some, 1280, false, true},
 		{"hostile", hurt, 1280, false, false},

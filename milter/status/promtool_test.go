@@ -29,7 +29,7 @@ func promtool(t *testing.T, input string, args ...string) {
 
 // metricsOf is a whole scrape.
 func metricsOf(t *testing.T) string {
-	source := sourceOf(someDomains())
+	source := withReports(sourceOf(reportedOn()), reportedOn())
 	source.unready(nil, Unsignable{"missing.example", "no key"})
 	recorder := recorderOf(source, 0)
 	someMail(recorder)
