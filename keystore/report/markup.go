@@ -140,7 +140,7 @@ func (m *markup) add(s []byte) {
 // readTag reads what follows a "<", be it a tag or not.
 func (m *markup) readTag() error {
 	m.inTag = false
-	s, err := m.peek('>')
+	s, err := m.peek()
 	switch {
 	case bytes.HasPrefix(s, []byte("!--")):
 		m.discard(len("!--"))
@@ -154,17 +154,13 @@ func (m *markup) readTag() error {
 		return m.errorf("a tag of more than %d bytes", window)
 	case err != nil && err != io.EOF:
 		return err
-	case len(s) > 0 && (s[0] == '!' || s[0] == '?') && err == nil:
+	case len(s) > 1 && (s[0] == '!' || s[0] == '?') && s[len(s)-1] == '>':
 		m.discard(len(s))
 		return nil
 	}
-	// A tag has no "<" in it, so one that follows says that this is none.
-	if i := bytes.IndexByte(s, '<'); i >= 0 {
-		s, err = s[:i], io.ErrUnexpectedEOF
-	}
-	body, ends := bytes.CutPrefix(s, []byte("/"))
-	name := m.tagName(body)
-	if err != nil || name == "" {
+	tag, ends := bytes.CutPrefix(s, []byte("/"))
+	name := m.tagName(tag)
+	if name == "" || !bytes.HasSuffix(s, []byte(">")) {
 		m.odd = true
 		m.add([]byte("<"))
 		m.add(unescape(s))
@@ -243,13 +239,16 @@ func (m *markup) until(mark string, isText bool) error {
 	return nil
 }
 
-// peek returns what follows, up to and with the first of a byte, and does not consume it. Where
-// there is none it says why.
-func (m *markup) peek(stop byte) ([]byte, error) {
+// peek returns what follows, up to and with the next ">", or up to the next "<", which no tag
+// has in it, and does not consume it. Where there is neither it says why.
+func (m *markup) peek() ([]byte, error) {
 	for seen := 0; ; {
 		s, err := m.in.Peek(max(m.in.Buffered(), seen+1))
-		if i := bytes.IndexByte(s[seen:], stop); i >= 0 {
-			return s[:seen+i+1], nil
+		if i := bytes.IndexAny(s[seen:], "<>"); i >= 0 {
+			if s[seen+i] == '>' {
+				i++
+			}
+			return s[:seen+i], nil
 		}
 		if err != nil || len(s) == window {
 			return s, cmp.Or(err, bufio.ErrBufferFull)

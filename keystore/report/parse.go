@@ -10,7 +10,7 @@ import (
 )
 
 // maxRows bounds how many rows of one report are read.
-const maxRows = 500_000
+const maxRows = 200_000
 
 // parser reads one report.
 type parser struct {
