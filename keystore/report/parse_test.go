@@ -406,3 +406,29 @@ func TestParseRepeated(t *testing.T) {
 		t.Error("rows do not share their signatures")
 	}
 }
+
+// TestParseResults reads raw results as the RFCs name them.
+func TestParseResults(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[string][2]string{ // of DKIM and of SPF
+		"pass":                      {"pass", "pass"},
+		"Fail (body hash)":          {"fail", "fail"},
+		"hardfail":                  {"fail", "fail"},
+		"SoftFail":                  {"softfail", "softfail"},
+		"unknown":                   {"unknown", "temperror"},
+		"error":                     {"error", "permerror"},
+		"fail; reason=no key":       {"fail", "fail"},
+		"":                          {"", ""},
+		"\n  temperror\n          ": {"temperror", "temperror"},
+	} {
+		r, err := Parse(strings.NewReader(changed(t, "<result>pass</result></dkim>", "<result>"+word+"</result></dkim>"+
+			"<spf><domain>example.org</domain><scope>MFROM</scope><result>"+word+"</result></spf>")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := [2]string{r.Rows[0].Signatures[0].Result, r.Rows[0].Senders[0].Result}
+		if got != want || r.Rows[0].Senders[0].Scope != "mfrom" {
+			t.Errorf("%q: got %q, want %q", word, got, want)
+		}
+	}
+}
