@@ -24,12 +24,13 @@ func (s *search) unpacked(in io.Reader) *bounded {
 }
 
 func (s *search) gzip(where string, in *bufio.Reader, depth int) {
-	z, err := gzip.NewReader(in)
+	z, err := s.buffers.gzip(in)
 	if err != nil {
 		s.fail(where, fmt.Errorf("damaged: %w", err))
 		return
 	}
 	s.content(where, s.unpacked(&members{in: in, gzip: z}), depth)
+	s.buffers.freeGzip(z)
 }
 
 // members reads the members of gzip data up to whatever else follows, such as the line end

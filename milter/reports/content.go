@@ -51,7 +51,9 @@ func (s *search) content(where string, in io.Reader, depth int) {
 
 func (s *search) aggregate(where string, in io.Reader) {
 	b := &bounded{s: s, in: in, left: s.limits.Unpacked, limit: s.limits.Unpacked}
-	r, err := report.Parse(b)
+	buffer := s.buffers.reader(b)
+	r, err := report.Parse(buffer)
+	s.buffers.free(buffer)
 	if err != nil {
 		s.fail(where, b.reason(err))
 		return

@@ -21,8 +21,12 @@ func (s *search) message(where string, in io.Reader, depth int) bool {
 	all := &bounded{s: s, in: in, left: math.MaxInt64}
 	rest := &io.LimitedReader{R: all, N: s.limits.Message}
 	m := message.Reader{Lenient: true}
-	if m.ReadHeader(rest) == nil {
+	buffer := s.buffers.reader(rest)
+	if m.ReadHeader(buffer) != nil {
+		s.buffers.free(buffer)
+	} else {
 		body, err := io.ReadAll(m.Body())
+		s.buffers.free(buffer)
 		s.mail, s.cut = true, cut || rest.N == 0
 		if err == nil {
 			s.entity(where, entity{fields: m.Fields, body: body}, depth, maxMultipart)
@@ -53,7 +57,7 @@ func (s *search) entity(where string, e entity, depth, nested int) {
 				if !s.member(where) {
 					return
 				}
-				s.entity(where, parsePart(part, i+1), depth, nested-1)
+				s.entity(where, s.part(part, i+1), depth, nested-1)
 			}
 			return
 		}
@@ -89,10 +93,12 @@ func (e *entity) content() []byte {
 	return body
 }
 
-// parsePart reads a part of a multipart body, without copying. One without a header is all body.
-func parsePart(part []byte, number int) entity {
+// part reads a part of a multipart body, without copying. One without a header is all body.
+func (s *search) part(part []byte, number int) entity {
+	buffer := s.buffers.reader(bytes.NewReader(part))
+	defer s.buffers.free(buffer)
 	m := message.Reader{Lenient: true}
-	if m.ReadHeader(bytes.NewReader(part)) != nil {
+	if m.ReadHeader(buffer) != nil {
 		return entity{body: part, number: number}
 	}
 	rest, _ := io.Copy(io.Discard, m.Body())

@@ -89,6 +89,7 @@ type search struct {
 	found   func(Found) bool
 	count   int  // of calls of found
 	stopped bool // found wants no more
+	buffers buffers
 
 	// Of the message or file at hand:
 	total   int64 // that may yet be unpacked
