@@ -21,6 +21,13 @@ import (
 //go:embed reports_page.html
 var reportsPage string
 
+// reportsStyle is what the page has besides the look of all pages.
+const reportsStyle = `
+.card > * + h2 { margin-top: 1.25rem; }
+.card > h2 + table { margin-top: .35rem; }
+@media (max-width: 46rem) { table { display: block; overflow-x: auto; } }
+`
+
 // shownReports is what the page is made of.
 type shownReports struct {
 	*reportsAnswer
@@ -56,7 +63,7 @@ func reportsHTML(answer *reportsAnswer, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	css := look.CSS()
+	css := look.CSS() + reportsStyle
 	var page bytes.Buffer
 	err = t.Execute(&page, shownReports{answer, now, template.CSS(css), fmt.Sprintf(
 		"default-src 'none'; style-src '%s'; base-uri 'none'; form-action 'none'", look.Hash(css))})
