@@ -147,6 +147,10 @@ func (r *reportReader) domain(name string) *reportsDomain {
 	}
 	d.KeysKnown = q.KeysKnown
 	d.Answer = r.tally.Answer(name, q)
+	if d.Reports == 0 {
+		q.Days = 0
+		d.Older = r.tally.Answer(name, q).Last
+	}
 	// In JSON a list is a list, be it empty.
 	a := d.Answer
 	a.Reporters, a.Unseen = append([]string{}, a.Reporters...), append([]string{}, a.Unseen...)

@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"signpost/keystore/report/tally"
 )
@@ -40,6 +41,8 @@ type failedReport struct {
 // reportsDomain is what the reports say of a domain, and what the DNS does.
 type reportsDomain struct {
 	*tally.Answer
+	// Older is the day of the last report where all are older than was looked back on.
+	Older time.Time `json:"older,omitzero"`
 	// Record is the DMARC record that is in the DNS now; empty when there is none, or it is
 	// not known, for which NoRecord says why.
 	Record   string `json:"dns_record"`

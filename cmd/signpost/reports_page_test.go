@@ -63,8 +63,13 @@ func TestReportsPageInBrowser(t *testing.T) {
 	if err := writePage(file, hostileReports(), time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)); err != nil {
 		t.Fatal(err)
 	}
+	profile, err := os.MkdirTemp("", "signpost-chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(profile) })
 	allocated, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(profile),
 		chromedp.WSURLReadTimeout(time.Minute))...)
 	t.Cleanup(cancel)
 	tab, cancel := chromedp.NewContext(allocated)

@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"signpost/keystore/report/tally"
 )
@@ -25,10 +28,12 @@ type reportsPrinter struct {
 	out io.Writer
 	s   style
 	all bool
+	// width is how long a line of text may be; 0 where it is not for a terminal.
+	width int
 }
 
 func printReports(c *cli.Context, answer *reportsAnswer) {
-	p := &reportsPrinter{c, c.App.Writer, styleOf(c), c.Bool("all")}
+	p := &reportsPrinter{c, c.App.Writer, styleOf(c), c.Bool("all"), widthOf(c)}
 	for i, d := range answer.Domains {
 		if i > 0 {
 			fmt.Fprintln(p.out)
@@ -92,29 +97,30 @@ func (p *reportsPrinter) verdict(d *reportsDomain) {
 	v := &d.Verdict
 	reasons := v.Against
 	if v.Safe == tally.NotYet && len(reasons) > 0 { // the text says the first once more
-		fmt.Fprintf(p.out, "%s: %s\n", p.safety(v.Safe), visible(reasons[0].What))
+		p.say(p.safety(v.Safe)+": ", reasons[0].What)
 	} else {
 		text := strings.TrimPrefix(strings.TrimPrefix(v.Text, string(v.Safe)), ":") // as in "cannot say whether"
-		fmt.Fprintf(p.out, "%s: %s\n", p.safety(v.Safe), visible(strings.TrimSpace(text)))
+		p.say(p.safety(v.Safe)+": ", strings.TrimSpace(text))
 	}
 	for i, against := range reasons {
 		if i > 0 || v.Safe != tally.NotYet {
-			fmt.Fprintf(p.out, "and: %s\n", visible(against.What))
+			p.say("and: ", against.What)
 		}
-		if against.Do != "" {
-			fmt.Fprintf(p.out, "   hint: %s\n", visible(against.Do))
-		}
+		p.say("   hint: ", against.Do)
 		if against.NotMine != "" {
-			fmt.Fprintf(p.out, "   if it does not send for you: --not-mine %s\n", shellWord(visible(against.NotMine)))
+			p.say("   if it does not send for you: ", "--not-mine "+shellWord(against.NotMine))
 		}
 	}
 	if v.Safe != tally.CannotSay || len(reasons) > 0 { // else the text has them
 		for _, lacking := range v.Lacking {
-			fmt.Fprintf(p.out, "   missing: %s\n", visible(lacking))
+			p.say("   missing: ", lacking)
 		}
 	}
 	for _, note := range v.Notes {
-		fmt.Fprintf(p.out, "   note: %s\n", visible(note))
+		p.say("   note: ", note)
+	}
+	if !d.Older.IsZero() {
+		p.say("   hint: ", "the last report is of "+day(d.Older)+"; --report-days 0 counts all")
 	}
 	name := "_dmarc." + d.Domain
 	switch {
@@ -195,118 +201,44 @@ func (p *reportsPrinter) whatIf(d *reportsDomain) {
 	table.Flush()
 }
 
-func (p *reportsPrinter) sources(d *reportsDomain) {
-	shown := d.Sources
-	if most := p.c.Int("sources"); most > 0 && !p.all {
-		shown = shown[:min(len(shown), most)]
-	}
-	p.heading("where they came from")
-	for _, s := range shown {
-		from := s.Address.String()
-		if s.Name != "" {
-			from += " (" + visible(s.Name) + ")"
-		}
-		failed := fmt.Sprintf("%s failed", thousands(s.Failed))
-		if s.Failed > 0 && !s.Ignored {
-			failed = p.s.red(failed)
-		}
-		fmt.Fprintf(p.out, "   %-9s %s: %s passed, %s\n", s.Kind, from, thousands(s.Passed), failed)
-		why := visible(s.Why)
-		if s.Ignored {
-			why += "; not yours, as you said"
-		}
-		fmt.Fprintf(p.out, "             %s\n", why)
-	}
-	rest := d.Sources[len(shown):]
-	if len(rest) == 0 {
+// say writes a text of outside behind a mark, on several lines where it is too long for the
+// terminal. It writes nothing without a text.
+func (p *reportsPrinter) say(mark, text string) {
+	if text == "" {
 		return
 	}
-	var sum tally.Count
-	for _, s := range rest {
-		sum.Passed += s.Passed
-		sum.Failed += s.Failed
+	indent := len(mark) - len(strings.TrimLeft(mark, " "))
+	next := strings.Repeat(" ", max(3, indent+3))
+	if strings.TrimSpace(mark) == "" {
+		next = mark
 	}
-	fmt.Fprintf(p.out, "   and %s: %s passed, %s failed (--sources 0 shows them)\n", counted(len(rest), "more source"),
-		thousands(sum.Passed), thousands(sum.Failed))
+	line, empty := mark, true
+	for word := range strings.FieldsSeq(visible(text)) {
+		if !empty && p.width > 0 && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) >= p.width {
+			fmt.Fprintln(p.out, line)
+			line, empty = next, true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	fmt.Fprintln(p.out, line)
 }
 
-func (p *reportsPrinter) subdomains(d *reportsDomain) {
-	if len(d.Subdomains) == 0 {
-		return
+// widthOf is that of the terminal that standard output is.
+func widthOf(c *cli.Context) int {
+	out := c.App.Writer
+	if answer, ok := out.(*answerWriter); ok {
+		out = answer.Writer
 	}
-	p.heading("subdomains in From")
-	shown := p.first(len(d.Subdomains))
-	for _, sub := range d.Subdomains[:shown] {
-		fmt.Fprintf(p.out, "   %s: %s passed, %s failed\n", visible(sub.Name), thousands(sub.Passed), thousands(sub.Failed))
-	}
-	p.more(len(d.Subdomains) - shown)
-}
-
-func (p *reportsPrinter) overrides(d *reportsDomain) {
-	if len(d.Overrides) == 0 {
-		return
-	}
-	p.heading("why receivers did otherwise than the policy says")
-	shown := p.first(len(d.Overrides))
-	for _, o := range d.Overrides[:shown] {
-		comment := ""
-		if o.Comment != "" {
-			comment = ": " + visible(o.Comment)
-		}
-		fmt.Fprintf(p.out, "   %s, %s%s\n", visible(o.Type), counted(o.Messages, "message"), comment)
-	}
-	p.more(len(d.Overrides) - shown)
-}
-
-func (p *reportsPrinter) selectors(d *reportsDomain) {
-	if len(d.Selectors) == 0 && len(d.Unseen) == 0 {
-		return
-	}
-	p.heading("keys that signed")
-	shown := p.first(len(d.Selectors))
-	for _, k := range d.Selectors[:shown] {
-		about := []string{counted(k.Passed, "message")}
-		if k.Failed > 0 {
-			about = append(about, thousands(k.Failed)+" failed")
-		}
-		if !k.Last.IsZero() {
-			about = append(about, "last on "+day(k.Last)+" by "+visible(k.Reporter))
-		}
-		name := p.s.bold(selectorName(k.Selector))
-		if k.Domain != d.Domain {
-			name += " of " + visible(k.Domain)
-		}
-		if k.Stage != "" {
-			about = append([]string{visible(k.Stage)}, about...)
-		}
-		fmt.Fprintf(p.out, "   %s: %s\n", name, strings.Join(about, ", "))
-		if k.What != "" {
-			fmt.Fprintf(p.out, "      %s\n", visible(k.What))
+	if file, ok := out.(*os.File); ok {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return width
 		}
 	}
-	p.more(len(d.Selectors) - shown)
-	for _, selector := range d.Unseen {
-		fmt.Fprintf(p.out, "   %s: signs, and no report names it\n", p.s.bold(visible(selector)))
-	}
-	if !d.KeysKnown {
-		fmt.Fprintf(p.out, "   which of them are yours is not known: no key of the domain is at hand; --keys says where they are\n")
-	}
-}
-
-func (p *reportsPrinter) broken(d *reportsDomain) {
-	if len(d.Broken) == 0 {
-		return
-	}
-	p.heading("signatures of yours that failed")
-	shown := p.first(len(d.Broken))
-	for _, b := range d.Broken[:shown] {
-		fmt.Fprintf(p.out, "   %s: %s of %s, key %s: %s\n", day(b.Day), counted(b.Messages, "message"), b.Source,
-			selectorName(b.Selector), visible(b.What))
-		if b.Hint != "" {
-			fmt.Fprintf(p.out, "      hint: %s\n", visible(b.Hint))
-		}
-	}
-	p.more(len(d.Broken) - shown)
+	return 0
 }
 
 func (p *reportsPrinter) heading(text string) { fmt.Fprintf(p.out, "\n%s\n", p.s.bold(text)) }
