@@ -79,7 +79,7 @@ type state struct {
 }
 
 func newStore(dir string, s *session) *store {
-	name := s.server.user + "@" + s.server.host + ":" + s.server.port + "/" + s.server.folder
+	name := s.server.user + "@" + s.server.name()
 	hash := fmt.Sprintf("%.6x", sha256.Sum256([]byte(name)))
 	return &store{
 		dir:    dir,
