@@ -34,7 +34,7 @@ func (s *search) content(where string, in io.Reader, depth int) {
 		s.tls(where, b)
 	case isGzip(start) || isZip(start):
 		if depth == 0 {
-			s.fail(where, fmt.Errorf("more than %d archives or messages in each other", s.limits.Depth))
+			s.tooDeep(where)
 		} else if isGzip(start) {
 			s.gzip(where, b, depth-1)
 		} else {
@@ -47,6 +47,10 @@ func (s *search) content(where string, in io.Reader, depth int) {
 	case isMessage(start) && depth > 0:
 		s.message(where, b, depth-1)
 	}
+}
+
+func (s *search) tooDeep(where string) {
+	s.fail(where, fmt.Errorf("more than %d archives or messages in each other", s.limits.Depth))
 }
 
 func (s *search) aggregate(where string, in io.Reader) {

@@ -77,7 +77,7 @@ func TestLimits(t *testing.T) {
 			"stdin: a: report a|stdin: b: report b|stdin: c: report c|stdin: d: report d|stdin: e: report e|stdin: error more than 5 parts"},
 		"directory": {zipped(many(7_000)...), "stdin: error damaged: an archive of more than 5 members"},
 		"message in message": {mail("Content-Type: message/rfc822", strings.ReplaceAll(mail("Content-Type: message/rfc822", "From: a@b.example\r\n\r\n"+testReport("1")), "b=_1", "c=_2")),
-			"stdin: no report: message"},
+			"stdin: part 2: part 2: error more than 2 archives or messages in each other"},
 		"long message": {mail(attached, inBase64(strings.Repeat("x", 40_000))+inBase64("x")), "stdin: no report: message"},
 		"long report in a message": {mail("Content-Type: text/xml", half),
 			"stdin: part 2: error"},

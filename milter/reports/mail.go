@@ -68,10 +68,13 @@ func (s *search) entity(where string, e entity, depth, nested int) {
 	} else if e.number > 0 {
 		where += fmt.Sprintf(": part %d", e.number)
 	}
-	if media != "message/rfc822" && media != "message/global" {
+	switch {
+	case media != "message/rfc822" && media != "message/global":
 		s.content(where, bytes.NewReader(body), depth)
-	} else if depth > 0 {
+	case depth > 0:
 		s.message(where, bytes.NewReader(body), depth-1)
+	default:
+		s.tooDeep(where)
 	}
 }
 
