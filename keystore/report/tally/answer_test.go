@@ -28,9 +28,10 @@ func TestAnswerCounts(t *testing.T) {
 		p.on(5, "google.com", own(3), mail("203.0.113.1", 2))
 		p.on(2, "Yahoo", own(4), mail("203.0.113.1", 1, from("a.example.org"), reason("local_policy"), reason("local_policy")))
 		p.reports["Yahoo!example.org!2"].Rows[1].Reasons[0].Comment = "arc=pass"
+		p.on(7, "nothing.example")
 		p.on(2, "google.com", mail("192.0.2.10", 5, from("b.example.org"), dkim("example.org", "s1")))
 	}, nil)
-	if a.Messages != (Count{12, 3}) || a.Reports != 3 || a.Covered != 2 ||
+	if a.Messages != (Count{12, 3}) || a.Reports != 4 || a.Covered != 2 ||
 		!slices.Equal(a.Reporters, []string{"Yahoo", "google.com"}) {
 		t.Errorf("got %+v of %d reports, %d days, by %v", a.Messages, a.Reports, a.Covered, a.Reporters)
 	}

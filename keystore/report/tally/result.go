@@ -41,6 +41,9 @@ func (v *view) fill(a *Answer) {
 	reporters := make(map[string]bool)
 	days := make(map[time.Time]*Day)
 	for _, b := range v.batches {
+		if len(b.cells) == 0 {
+			continue // some reporters send reports of nothing, daily
+		}
 		reporters[b.reporter] = true
 		d := days[b.day]
 		if d == nil {

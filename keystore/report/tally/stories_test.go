@@ -102,6 +102,10 @@ func storiesOfSenders() []story {
 				p.on(9, reporter, mail("198.51.100.80", 90))
 			}
 		}, nil, NotYet, "270 messages of 198.51.100.80, on 1 day, are not authenticated at all", NotYet},
+		{"a small CRM whose key was taken out of the DNS", func(p *post) {
+			p.good()
+			p.every(5, 3, mail("198.51.100.20", 1, other("example.org", "crm1", "permerror"), through("crm.example")))
+		}, nil, NotYet, "the key crm1 of example.org passes nowhere", Safe},
 		{"the CRM is not ours", func(p *post) {
 			p.good()
 			p.every(21, 3, crm)
@@ -126,6 +130,10 @@ func storiesOfSenders() []story {
 			p.good()
 			p.every(5, 1, mail("198.51.100.80", 1))
 		}, names, NotYet, "5 messages of 198.51.100.80 (www.example.org), your host, are not signed", NotYet},
+		{"the same by its address, and a receiver takes it for a mailing list", func(p *post) {
+			p.good()
+			p.every(5, 1, mail("198.51.100.80", 1, reason("mailing_list")))
+		}, hosts("192.0.2.0/24", "198.51.100.80/32"), NotYet, "5 messages of 198.51.100.80, your host, are not signed", NotYet},
 		{"the same by its address, with what others forge on top", func(p *post) {
 			p.good()
 			forgery(p, 1000)
@@ -151,6 +159,10 @@ func storiesOfSenders() []story {
 			p.good()
 			p.every(3, 2, mail("192.0.2.10", 1, from("news.example.org"), other("example.org", "s1", "pass")))
 		}, nil, NotYet, "passed for example.org and yet failed: sign with the very domain", Safe},
+		{"strict alignment, and a host that nobody knows", func(p *post) {
+			p.good()
+			p.on(3, "Yahoo", mail("198.51.100.99", 2, from("news.example.org"), other("example.org", "s1", "pass")))
+		}, nil, NotYet, "2 messages of 198.51.100.99", Safe},
 	}
 }
 
@@ -208,7 +220,9 @@ func storiesOfKeys() []story {
 func storiesOfReports() []story {
 	return []story{
 		{"a new domain without reports", func(p *post) {}, nil, CannotSay, "cannot say whether p=quarantine is safe for example.org: no reports", CannotSay},
-		{"reports of last year", func(p *post) { p.on(400, "google.com", own(1000)) }, nil, CannotSay, "no reports of the last 30 days", CannotSay},
+		{"reports of last year", func(p *post) { p.on(400, "google.com", own(1000)) }, nil, CannotSay,
+			"no reports of the last 30 days; the last one is of 25 October 2025", CannotSay},
+		{"reports of nothing", func(p *post) { p.every(20, 3) }, nil, CannotSay, "the reports tell of no messages", CannotSay},
 		{"reports of the future", func(p *post) { p.on(-40, "google.com", own(1000)) }, nil, CannotSay, "no reports", CannotSay},
 		{"13 days", func(p *post) { p.every(13, 4, own(15)) }, nil, CannotSay, "only 13 days with messages that passed (14 are asked for)", CannotSay},
 		{"14 days", func(p *post) { p.every(14, 4, own(15)) }, nil, Safe, "840 messages of 14 days", Safe},
@@ -245,7 +259,9 @@ func storiesOfReports() []story {
 		}, nil, NotYet, "198.51.100.80", NotYet},
 		{"one day with a spike", func(p *post) {
 			p.every(13, 3, mail("192.0.2.10", 1, dkim("example.org", "s1"), spf))
-			p.on(14, "google.com", own(5000))
+			for _, reporter := range receivers[:3] {
+				p.on(14, reporter, own(5000))
+			}
 		}, nil, CannotSay, "of one reporter or one day", CannotSay},
 		{"every report came twice", func(p *post) {
 			p.every(14, 3, own(1))
@@ -275,7 +291,8 @@ func storiesOfReports() []story {
 			"7 messages of subdomains that may not exist: np= applies if they do not", Safe},
 		{"quarantine with t=y", (*post).good, published("v=DMARC1; p=quarantine; t=y; rua=mailto:d@example.org; x=1"), Safe,
 			"record: v=DMARC1; p=quarantine; rua=mailto:d@example.org; x=1", Safe},
-		{"pct=25", (*post).good, published("v=DMARC1; p=quarantine; pct=25"), Safe, "record: v=DMARC1; p=quarantine", Safe},
+		{"pct=25", (*post).good, published("v=DMARC1; p=quarantine; pct=25; rua=mailto:d@example.org"), Safe,
+			"record: v=DMARC1; p=quarantine; rua=mailto:d@example.org", Safe},
 		{"quarantine", (*post).good, published("v=DMARC1; p=quarantine; adkim=s"), Safe,
 			"p=reject is safe for example.org", Safe},
 		{"reject already", (*post).good, published("v=DMARC1; p=reject"), Safe, "p=reject stays safe for example.org", Safe},

@@ -124,6 +124,9 @@ func (v *view) lacking(a *Answer) []string {
 		return append(missing, v.noReports())
 	}
 	least, got := v.q.Thresholds, v.evidence()
+	if a.Messages.Total() == 0 {
+		return append(missing, "the reports tell of no messages")
+	}
 	if a.Messages.Passed == 0 {
 		return append(missing, "no message passed, so nothing is told of mail of "+v.domain+
 			"; if it sends none, publish p=reject and an SPF record \"v=spf1 -all\"")
@@ -149,7 +152,16 @@ func (v *view) lacking(a *Answer) []string {
 
 func (v *view) noReports() string {
 	if of := v.t.domains[v.domain]; of != nil {
-		return "no reports of the last " + many(v.q.Days, "day", "days")
+		last := time.Time{}
+		for _, b := range of.batches {
+			if b.end.After(last) && !b.begin.After(v.q.Now.Add(skew)) {
+				last = b.end
+			}
+		}
+		if last.IsZero() {
+			return "no reports but of days to come"
+		}
+		return "no reports of the last " + many(v.q.Days, "day", "days") + "; the last one is of " + date(last, v.q.Now)
 	}
 	for name := v.domain; name != ""; _, name, _ = strings.Cut(name, ".") {
 		if v.t.domains[name] != nil {
