@@ -54,13 +54,16 @@ func squeeze(s string) string {
 func TestMarkup(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ text, want string }{
-		"elements":          {"<a>1<b/>2</a>", "<a 1 <b >b 2 >a"},
-		"namespaces":        {"<n:a xmlns:n='x'><n:B></n:B></n:a>", "<a <b >b >a"},
-		"attributes":        {"<a\n b='1' c=\"2\" />", "<a >a"},
-		"missing end":       {"<a><b>1</a>", "<a <b 1 >b >a"},
-		"end of nothing":    {"<a></b>1</a>", "<a 1 >a"},
-		"ends crossed":      {"<a><b></a></b>", "<a <b >b >a"},
-		"value not ended":   {"<row><count>3<source_ip>4</source_ip></row>", "<row <count 3 >count <source_ip 4 >source_ip >row"},
+		"elements":       {"<a>1<b/>2</a>", "<a 1 <b >b 2 >a"},
+		"namespaces":     {"<n:a xmlns:n='x'><n:B></n:B></n:a>", "<a <b >b >a"},
+		"attributes":     {"<a\n b='1' c=\"2\" />", "<a >a"},
+		"missing end":    {"<a><b>1</a>", "<a <b 1 >b >a"},
+		"end of nothing": {"<a></b>1</a>", "<a 1 >a"},
+		"ends crossed":   {"<a><b></a></b>", "<a <b >b >a"},
+		"value not ended": {
+			"<row><count>3<source_ip>4</source_ip></row>",
+			"<row <count 3 >count <source_ip 4 >source_ip >row",
+		},
 		"value in a value":  {"<count><count/>3</count>", "<count >count <count >count 3"},
 		"address":           {"<a><x@y.z></a>", "<a <x@y.z> >a"},
 		"empty brackets":    {"<a><></a>", "<a <> >a"},
@@ -90,7 +93,8 @@ func TestMarkup(t *testing.T) {
 // TestMarkupLines counts lines wherever they end.
 func TestMarkupLines(t *testing.T) {
 	t.Parallel()
-	m := newMarkup(strings.NewReader("\n<!--\n--><a\n b=''>\n<![CDATA[\n]]>1\n\n" + strings.Repeat("\n", 2*window) + "</a><b/>"))
+	m := newMarkup(strings.NewReader("\n<!--\n--><a\n b=''>\n<![CDATA[\n]]>1\n\n" +
+		strings.Repeat("\n", 2*window) + "</a><b/>"))
 	for {
 		kind, err := m.next()
 		if err != nil {

@@ -142,21 +142,22 @@ func changed(t *testing.T, changes ...string) string {
 // TestParseOddities changes one thing in a report, and sees how it is read and what is noted.
 func TestParseOddities(t *testing.T) {
 	t.Parallel()
+	const passes = "2 of 192.0.2.10 pass none"
 	tests := map[string]struct {
 		changes []string
 		want    string // as said by summary
 		note    string // in one of the notes, or empty for no notes
 	}{
-		"nothing":            {nil, "2 of 192.0.2.10 pass none", ""},
-		"blanks before":      {[]string{"<?xml", "\r\n \t<?xml"}, "2 of 192.0.2.10 pass none", ""},
-		"byte order mark":    {[]string{"<?xml", "\ufeff<?xml"}, "2 of 192.0.2.10 pass none", ""},
-		"text after":         {[]string{"</feedback>", "</feedback>\n-- \nsent by r & <b>"}, "2 of 192.0.2.10 pass none", ""},
-		"upper case":         {[]string{">pass<", ">PASS<", "none</disp", "NONE</disp"}, "2 of 192.0.2.10 pass none", ""},
-		"upper-case element": {[]string{"<count>2</count>", "<Count>2</COUNT>"}, "2 of 192.0.2.10 pass none", ""},
-		"blanks in results":  {[]string{">pass<", "> pass\n<", "none</disp", "\tnone </disp"}, "2 of 192.0.2.10 pass none", ""},
-		"CDATA":              {[]string{">pass<", "><![CDATA[pass]]><"}, "2 of 192.0.2.10 pass none", ""},
-		"comment":            {[]string{">pass<", "><!-- <fail> -->pa<!----->ss<"}, "2 of 192.0.2.10 pass none", ""},
-		"characters":         {[]string{">pass<", ">p&#97;&#x73;s<"}, "2 of 192.0.2.10 pass none", ""},
+		"nothing":            {nil, passes, ""},
+		"blanks before":      {[]string{"<?xml", "\r\n \t<?xml"}, passes, ""},
+		"byte order mark":    {[]string{"<?xml", "\ufeff<?xml"}, passes, ""},
+		"text after":         {[]string{"</feedback>", "</feedback>\n-- \nsent by r & <b>"}, passes, ""},
+		"upper case":         {[]string{">pass<", ">PASS<", "none</disp", "NONE</disp"}, passes, ""},
+		"upper-case element": {[]string{"<count>2</count>", "<Count>2</COUNT>"}, passes, ""},
+		"blanks in results":  {[]string{">pass<", "> pass\n<", "none</disp", "\tnone </disp"}, passes, ""},
+		"CDATA":              {[]string{">pass<", "><![CDATA[pass]]><"}, passes, ""},
+		"comment":            {[]string{">pass<", "><!-- <fail> -->pa<!----->ss<"}, passes, ""},
+		"characters":         {[]string{">pass<", ">p&#97;&#x73;s<"}, passes, ""},
 		"no result at all": {
 			[]string{"<dkim>pass</dkim><spf>fail</spf>", ""}, "2 of 192.0.2.10 fail none", "neither dkim nor spf",
 		},
@@ -168,68 +169,87 @@ func TestParseOddities(t *testing.T) {
 			[]string{"<policy_evaluated>", "<other>", "</policy_evaluated>", "</other>"}, "2 of 192.0.2.10 fail ",
 			"counted as failed",
 		},
-		"one result":      {[]string{"<spf>fail</spf>", ""}, "2 of 192.0.2.10 pass none", ""},
-		"results of SPF":  {[]string{"<dkim>pass</dkim><spf>fail", "<dkim>none</dkim><spf>softfail"}, "2 of 192.0.2.10 fail none", ""},
-		"no disposition":  {[]string{"none</disp", "</disp"}, "2 of 192.0.2.10 pass ", ""},
-		"odd disposition": {[]string{"none</disp", "delivered</disp"}, "2 of 192.0.2.10 pass ", `<disposition> is "delivered"`},
-		"passing":         {[]string{"none</disp", "pass</disp"}, "2 of 192.0.2.10 pass none", ""},
-		"no count":        {[]string{"<count>2</count>", ""}, "1 of 192.0.2.10 pass none", "no count, read as 1"},
-		"empty count":     {[]string{"<count>2", "<count>"}, "1 of 192.0.2.10 pass none", "no count, read as 1"},
-		"count in words":  {[]string{"<count>2", "<count>two"}, "1 of 192.0.2.10 pass none", `count is "two"`},
-		"count of 2.0":    {[]string{"<count>2", "<count>2.0"}, "2 of 192.0.2.10 pass none", ""},
-		"count of 2.5":    {[]string{"<count>2", "<count>2.5"}, "2 of 192.0.2.10 pass none", `count is "2.5"`},
+		"one result": {[]string{"<spf>fail</spf>", ""}, passes, ""},
+		"results of SPF": {
+			[]string{"<dkim>pass</dkim><spf>fail", "<dkim>none</dkim><spf>softfail"},
+			"2 of 192.0.2.10 fail none", "",
+		},
+		"no disposition": {[]string{"none</disp", "</disp"}, "2 of 192.0.2.10 pass ", ""},
+		"odd disposition": {
+			[]string{"none</disp", "delivered</disp"},
+			"2 of 192.0.2.10 pass ", `<disposition> is "delivered"`,
+		},
+		"passing":        {[]string{"none</disp", "pass</disp"}, passes, ""},
+		"no count":       {[]string{"<count>2</count>", ""}, "1 of 192.0.2.10 pass none", "no count, read as 1"},
+		"empty count":    {[]string{"<count>2", "<count>"}, "1 of 192.0.2.10 pass none", "no count, read as 1"},
+		"count in words": {[]string{"<count>2", "<count>two"}, "1 of 192.0.2.10 pass none", `count is "two"`},
+		"count of 2.0":   {[]string{"<count>2", "<count>2.0"}, passes, ""},
+		"count of 2.5":   {[]string{"<count>2", "<count>2.5"}, passes, `count is "2.5"`},
 		"huge count": {
 			[]string{"<count>2", "<count>100000001"}, "100000000 of 192.0.2.10 pass none", "count 100000001 is too large",
 		},
 		"count beyond 64 bits": {
 			[]string{"<count>2", "<count>99999999999999999999"}, "100000000 of 192.0.2.10 pass none", "is too large",
 		},
-		"mapped address":  {[]string{"192.0.2.10", "::ffff:192.0.2.10"}, "2 of 192.0.2.10 pass none", ""},
-		"blanks in it":    {[]string{"192.0.2.10", " 192. 0.2.10\n"}, "2 of 192.0.2.10 pass none", ""},
-		"zone":            {[]string{"192.0.2.10", "fe80::1%eth0"}, "2 of fe80::1 pass none", ""},
-		"brackets":        {[]string{"192.0.2.10", "[IPv6:2001:DB8::1]"}, "2 of 2001:db8::1 pass none", ""},
-		"milliseconds":    {[]string{"<begin>1794441600", "<begin>1794441600123"}, "2 of 192.0.2.10 pass none", "smaller units"},
-		"nanoseconds":     {[]string{"<begin>1794441600", "<begin>1794441600123456789"}, "2 of 192.0.2.10 pass none", "smaller units"},
-		"fraction":        {[]string{"<begin>1794441600", "<begin>1794441600.5"}, "2 of 192.0.2.10 pass none", ""},
-		"ISO date":        {[]string{"<begin>1794441600", "<begin>2026-11-12"}, "2 of 192.0.2.10 pass none", `date "2026-11-12"`},
-		"ISO with blank":  {[]string{"<begin>1794441600", "<begin>2026-11-12 00:00:00"}, "2 of 192.0.2.10 pass none", "not in seconds"},
-		"ISO with zone":   {[]string{"<begin>1794441600", "<begin>2026-11-12T01:00:00+0100"}, "2 of 192.0.2.10 pass none", "not in seconds"},
-		"swapped dates":   {[]string{"<begin>1794441600", "<begin>1794527999", "<end>1794527999", "<end>1794441600"}, "2 of 192.0.2.10 pass none", "swapped"},
-		"a long period":   {[]string{"<end>1794527999", "<end>1804527999"}, "2 of 192.0.2.10 pass none", "116 days long"},
-		"two policies":    {[]string{"</policy_published>", "</policy_published><policy_published><domain>x.example</domain></policy_published>"}, "2 of 192.0.2.10 pass none", "more than one policy_published"},
-		"two rows":        {[]string{"</row>", "</row><row><count>9</count></row>"}, "2 of 192.0.2.10 pass none", "more than one row"},
-		"odd policy":      {[]string{"<p>none", "<p>refuse"}, "2 of 192.0.2.10 pass none", `<p> is "refuse"`},
-		"odd percentage":  {[]string{"<p>", "<pct>150</pct><p>"}, "2 of 192.0.2.10 pass none", `pct is "150"`},
-		"no id":           {[]string{"<report_id>1</report_id>", ""}, "2 of 192.0.2.10 pass none", "no report_id"},
-		"not well-formed": {[]string{"d@r.example", "<d@r.example>"}, "2 of 192.0.2.10 pass none", "not well-formed XML"},
+		"mapped address": {[]string{"192.0.2.10", "::ffff:192.0.2.10"}, passes, ""},
+		"blanks in it":   {[]string{"192.0.2.10", " 192. 0.2.10\n"}, passes, ""},
+		"zone":           {[]string{"192.0.2.10", "fe80::1%eth0"}, "2 of fe80::1 pass none", ""},
+		"brackets":       {[]string{"192.0.2.10", "[IPv6:2001:DB8::1]"}, "2 of 2001:db8::1 pass none", ""},
+		"milliseconds":   {[]string{"<begin>1794441600", "<begin>1794441600123"}, passes, "smaller units"},
+		"nanoseconds":    {[]string{"<begin>1794441600", "<begin>1794441600123456789"}, passes, "smaller units"},
+		"fraction":       {[]string{"<begin>1794441600", "<begin>1794441600.5"}, passes, ""},
+		"ISO date":       {[]string{"<begin>1794441600", "<begin>2026-11-12"}, passes, `date "2026-11-12"`},
+		"ISO with blank": {[]string{"<begin>1794441600", "<begin>2026-11-12 00:00:00"}, passes, "not in seconds"},
+		"ISO with zone": {
+			[]string{"<begin>1794441600", "<begin>2026-11-12T01:00:00+0100"},
+			passes, "not in seconds",
+		},
+		"swapped dates": {
+			[]string{"<begin>1794441600", "<begin>1794527999", "<end>1794527999", "<end>1794441600"},
+			passes, "swapped",
+		},
+		"a long period": {[]string{"<end>1794527999", "<end>1804527999"}, passes, "116 days long"},
+		"two policies": {
+			[]string{"</policy_published>", "</policy_published><policy_published><domain>x.example</domain>" +
+				"</policy_published>"},
+			passes, "more than one policy_published",
+		},
+		"two rows":        {[]string{"</row>", "</row><row><count>9</count></row>"}, passes, "more than one row"},
+		"odd policy":      {[]string{"<p>none", "<p>refuse"}, passes, `<p> is "refuse"`},
+		"odd percentage":  {[]string{"<p>", "<pct>150</pct><p>"}, passes, `pct is "150"`},
+		"no id":           {[]string{"<report_id>1</report_id>", ""}, passes, "no report_id"},
+		"not well-formed": {[]string{"d@r.example", "<d@r.example>"}, passes, "not well-formed XML"},
 		"end in a value": {
 			[]string{"<record>", "<record><row><source_ip>192.0.2.1</source_ip></row><auth_results><dkim><domain>x.example" +
 				"</feedback></domain></dkim></auth_results></record><record>"},
 			"1 of 192.0.2.1 fail , 2 of 192.0.2.10 pass none", "a record behind </feedback>",
 		},
-		"no end":           {[]string{"</feedback>", ""}, "2 of 192.0.2.10 pass none", "no </feedback>"},
-		"unknown encoding": {[]string{`"1.0"`, `"1.0" encoding="x-klingon"`}, "2 of 192.0.2.10 pass none", `encoding "x-klingon"`},
-		"not UTF-16":       {[]string{`"1.0"`, `"1.0" encoding="utf-16"`}, "2 of 192.0.2.10 pass none", ""},
-		"unknown elements": {[]string{"<count>", "<hint><count>5</count></hint><count>"}, "2 of 192.0.2.10 pass none", ""},
+		"no end":           {[]string{"</feedback>", ""}, passes, "no </feedback>"},
+		"unknown encoding": {[]string{`"1.0"`, `"1.0" encoding="x-klingon"`}, passes, `encoding "x-klingon"`},
+		"not UTF-16":       {[]string{`"1.0"`, `"1.0" encoding="utf-16"`}, passes, ""},
+		"unknown elements": {[]string{"<count>", "<hint><count>5</count></hint><count>"}, passes, ""},
 		"of no message": {
 			[]string{"<record>", "<record><row><source_ip>192.0.2.1</source_ip><count>0</count></row></record><record>"},
-			"2 of 192.0.2.10 pass none", "a record of no messages (line 6)",
+			passes, "a record of no messages (line 6)",
 		},
 		"of less than none": {
 			[]string{"<record>", "<record><row><source_ip>192.0.2.1</source_ip><count>-3</count></row></record><record>"},
-			"2 of 192.0.2.10 pass none", "count is -3",
+			passes, "count is -3",
 		},
-		"reports nothing": {[]string{"<record>", "<x>", "</record>", "</x>"}, "", "no messages: the report tells of none"},
+		"reports nothing": {
+			[]string{"<record>", "<x>", "</record>", "</x>"},
+			"", "no messages: the report tells of none",
+		},
 		"reports no messages": {
 			[]string{"192.0.2.10", "", "<count>2", "<count>0"}, "", "no messages: the report tells of none",
 		},
-		"no row": {[]string{"<record>", "<record></record><record>"}, "2 of 192.0.2.10 pass none", "no row in the record"},
+		"no row": {[]string{"<record>", "<record></record><record>"}, passes, "no row in the record"},
 		"no source": {
-			[]string{"<record>", "<record><row><count>1</count></row></record><record>"}, "2 of 192.0.2.10 pass none", "no source_ip",
+			[]string{"<record>", "<record><row><count>1</count></row></record><record>"}, passes, "no source_ip",
 		},
 		"long comment": {
 			[]string{"<spf>fail</spf>", "<spf>fail</spf><reason><type>other</type><comment>" + strings.Repeat("long ", 300) +
-				"</comment></reason>"}, "2 of 192.0.2.10 pass none", "<comment> is cut off after 1000 bytes",
+				"</comment></reason>"}, passes, "<comment> is cut off after 1000 bytes",
 		},
 	}
 	for name, test := range tests {
@@ -279,15 +299,20 @@ func TestParseErrors(t *testing.T) {
 			"not an aggregate report: line 1: a document type (<!DOCTYPE>) is refused: no report has one",
 		},
 		"later document type": {
-			changed(t, "<count>", "<!doctype x SYSTEM 'file:///etc/passwd'><count>"), "line 6: a document type (<!DOCTYPE>) is refused: no report has one",
+			changed(t, "<count>", "<!doctype x SYSTEM 'file:///etc/passwd'><count>"),
+			"line 6: a document type (<!DOCTYPE>) is refused: no report has one",
 		},
 		"no domain": {changed(t, "<domain>example.org</domain><p>", "<p>"), "line 10: no <domain> in <policy_published>"},
-		"no dates":  {changed(t, "1794441600", "", "1794527999", "tomorrow"), "line 10: no date in <begin> and <end> of <date_range>"},
+		"no dates": {
+			changed(t, "1794441600", "", "1794527999", "tomorrow"),
+			"line 10: no date in <begin> and <end> of <date_range>",
+		},
 		"no usable record": {
 			changed(t, "192.0.2.10", ""), "no record that makes sense: line 6: no source_ip",
 		},
 		"breaks off behind a row": {
-			strings.Replace(plainReport, "</auth_results></record>\n</feedback>", "", 1), "line 9: the report breaks off in <auth_results>",
+			strings.Replace(plainReport, "</auth_results></record>\n</feedback>", "", 1),
+			"line 9: the report breaks off in <auth_results>",
 		},
 		"breaks off behind a record": {
 			changed(t, "</feedback>", "<record>"), "line 10: the report breaks off in <record>",
@@ -297,7 +322,9 @@ func TestParseErrors(t *testing.T) {
 		},
 		"breaks off": {plainReport[:strings.Index(plainReport, "192.")+3], "line 6: the report breaks off in <source_ip>"},
 		"nested":     {changed(t, "<count>", strings.Repeat("<a>", 100)), "line 6: elements are nested more than 32 deep"},
-		"long tag":   {changed(t, "<count>", "<a "+strings.Repeat("x", window)+">"), "line 6: a tag of more than 65536 bytes"},
+		"long tag": {
+			changed(t, "<count>", "<a "+strings.Repeat("x", window)+">"), "line 6: a tag of more than 65536 bytes",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
