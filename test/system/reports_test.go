@@ -139,6 +139,10 @@ func (w *world) mustTell(sent map[string]tally.Source, maildir string) {
 			w.t.Errorf("source %+v, want %+v", got, want)
 		}
 	}
+	// rspamd names no selectors, so it is not known whether the key was seen.
+	if len(answer.Unseen) > 0 {
+		w.t.Errorf("keys that are never seen: %q", answer.Unseen)
+	}
 }
 
 // mustJudge asserts the verdicts: one report is too little, the service is in the way, and
