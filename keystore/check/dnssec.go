@@ -22,7 +22,8 @@ func (a *audit) checkDNSSEC(ctx context.Context, s *section) {
 	}
 	chain, err := a.Resolver.Chain(ctx, a.domain)
 	if err != nil {
-		s.add(finding.Note, "dnssec-unknown", a.domain, "whether its zone is signed (DNSSEC) cannot be known: "+err.Error(), "", "")
+		s.add(finding.Note, "dnssec-unknown", a.domain,
+			"whether its zone is signed (DNSSEC) cannot be known: "+err.Error(), "", "")
 		return
 	}
 	if len(chain.DS) == 0 {
@@ -48,6 +49,10 @@ func (a *audit) checkDNSSEC(ctx context.Context, s *section) {
 			", nor does the resolver validate them", "", "")
 	default:
 		a.bogusZone(s, chain.Zone, broken)
+		if security != dns.Bogus {
+			s.findings[len(s.findings)-1].Fix += "; where this resolver shows another zone than the Internet has, " +
+				"name one that does not with --resolver"
+		}
 	}
 }
 

@@ -79,6 +79,18 @@ func TestSecurity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Broken(time.Now()); err != nil {
+		t.Errorf("got %v", err)
+	}
+	// A key that was revoked, or is not for zones, counts for nothing, whatever names it.
+	for _, flags := range []uint16{dns.ZONE | dns.SEP | dns.REVOKE, dns.SEP} {
+		key := *c.Keys[0]
+		key.Flags = flags
+		other := Chain{Zone: c.Zone, DS: []*dns.DS{key.ToDS(dns.SHA256)}, Keys: []*dns.DNSKEY{&key}, keySet: c.keySet, soaSet: c.soaSet}
+		if err := other.Broken(time.Now()); err == nil || !strings.Contains(err.Error(), "name none of its keys") {
+			t.Errorf("flags %d: %v", flags, err)
+		}
+	}
 	c.soaSet[0].(*dns.SOA).Serial++
 	if err := c.Broken(time.Now()); err == nil || !strings.Contains(err.Error(), "over its SOA record does not match it") {
 		t.Errorf("got %v", err)

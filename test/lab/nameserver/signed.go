@@ -24,7 +24,8 @@ func Sign(dir, zone, text string, more ...string) (signed, ds string, err error)
 		return "", "", err
 	}
 	// One key signs all (-z), and what is signed may be expired (-P).
-	args := append([]string{"-q", "-P", "-S", "-z", "-u", "-K", dir, "-d", dir, "-o", zone, "-f", file + ".signed"}, more...)
+	args := append([]string{"-q", "-P", "-S", "-z", "-u", "-K", dir, "-d", dir, "-o", zone,
+		"-f", file + ".signed"}, more...)
 	if _, err := tool(dir, "dnssec-signzone", append(args, file)...); err != nil {
 		return "", "", err
 	}
