@@ -220,3 +220,23 @@ func cutting(t *testing.T, port int, bytes int64) string {
 	}()
 	return listener.Addr().String()
 }
+
+// A server answers a search for UIDs from the next one on with the last message, where there is no
+// other (RFC 3501, section 6.4.8).
+func TestListLast(t *testing.T) {
+	t.Parallel()
+	s := start(t, true)
+	s.add(t, "INBOX", reported("1"), time.Now())
+	session, err := open(t.Context(), s.config("imaps", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.close()
+	session.uidNext = 0 // as if another message had come and gone
+	if uids, err := session.list(1); err != nil || len(uids) != 0 {
+		t.Errorf("got %v, %v", uids, err)
+	}
+	if uids, err := session.list(0); err != nil || len(uids) != 1 {
+		t.Errorf("got %v, %v", uids, err)
+	}
+}
