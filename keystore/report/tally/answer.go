@@ -14,7 +14,7 @@ const (
 	Relay     Kind = "relay"     // sends with authority: SPF or DKIM passes aligned
 	Forwarder Kind = "forwarder" // DKIM passes aligned, SPF does not
 	Modifier  Kind = "modifier"  // a forwarder that breaks signatures, as mailing lists do
-	Service   Kind = "service"   // authenticated as another domain: a service that is not set up, or a forger with a domain
+	Service   Kind = "service"   // authenticated as another domain: not set up, or a forger with a domain
 	Unknown   Kind = "unknown"   // nothing passes
 )
 

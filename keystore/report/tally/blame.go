@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // fault is whose fault it is that messages failed.
@@ -261,8 +260,3 @@ func (v *view) sorted(f fault) []*blame {
 }
 
 func (v *view) addressOf(host uint32) netip.Addr { return v.t.hosts.values[host] }
-
-// day returns the day of most of the messages.
-func (g *blame) day() time.Time {
-	return time.Unix(g.days.most(cmp.Compare)[0], 0).UTC()
-}

@@ -25,7 +25,6 @@ type source struct {
 	from        counts[uint32]
 	reporters   counts[string]
 	passedBy    counts[string]
-	failedBy    counts[string]
 	keys        counts[key] // that passed aligned
 	forwarded   int         // messages that failed, with a reason that says so
 	brokenKeys  counts[key] // of failed signatures of ours, of messages that failed
@@ -94,7 +93,6 @@ func (s *source) add(v *view, b *batch, c *cell) {
 	}
 	if !c.passed() {
 		s.count.Failed += c.count
-		s.failedBy.add(b.reporter, c.count)
 		s.addFailed(v, c, other)
 		return
 	}

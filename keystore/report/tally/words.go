@@ -61,17 +61,7 @@ func who(a netip.Addr, name string) string {
 	return a.String() + " (" + name + ")"
 }
 
-// list joins what there is by commas and "and", and tells how many more there are.
-func list(items []string, most int) string {
-	if len(items) > most {
-		items = append(items[:most:most], many(len(items)-most, "more", "more"))
-	}
-	if len(items) < 2 {
-		return strings.Join(items, "")
-	}
-	return strings.Join(items[:len(items)-1], ", ") + " and " + items[len(items)-1]
-}
-
+// sameName compares domains or selectors.
 func sameName(a, b string) bool {
 	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
 }
