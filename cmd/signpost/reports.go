@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -55,7 +56,12 @@ type reportReader struct {
 	answer   reportsAnswer
 }
 
+// softMemory is from how many bytes on memory is given back more eagerly: reports of a hundred
+// thousand addresses would else take half as much again.
+const softMemory = 150 << 20
+
 func readReports(c *cli.Context) error {
+	debug.SetMemoryLimit(softMemory)
 	r, err := newReportReader(c)
 	if err != nil {
 		return err
