@@ -24,7 +24,12 @@ import (
 // watchReports returns what reads the DMARC reports; nil when there are to be none. They
 // are for the status page alone.
 func watchReports(s *settings.Daemon, store keystore.Source, book *rotation.Book, log *slog.Logger) *watch.Watch {
-	if s.Reports.Path == "" || s.HTTP.Network == "" {
+	switch {
+	case s.Reports.Path == "":
+		return nil
+	case s.HTTP.Network == "":
+		log.Warn("the DMARC reports are not read, for there is no status page to show them",
+			"reports", s.Reports.Path, "hint", "set --http, or SIGNPOST_HTTP")
 		return nil
 	}
 	c := watch.Config{
