@@ -40,7 +40,7 @@ type Client struct {
 	Local bool       // submitted on the host itself: sendmail(1), or a unix socket
 	Login string     // {auth_authen}, empty without SMTP AUTH
 	// Notice is a local one with the sender that Postfix gives to mail of its own: a bounce,
-	// or a notice to the postmaster.
+	// or a notice to the postmaster. Only its From tells whether it is one.
 	Notice bool
 }
 
@@ -112,7 +112,7 @@ type Verdict struct {
 // first reason that applies counts. No other header field is looked at.
 func (r *Rules) Decide(client Client, from []string, keys KeySource) Verdict {
 	v := r.decide(client, from, keys)
-	if client.Notice && v.lasts() {
+	if v.lasts() && client.isNotice(from) {
 		v.Action = Accept
 	}
 	return v

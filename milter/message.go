@@ -112,7 +112,7 @@ func (m *message) decide(s *Server, client Client) {
 	if m.decided {
 		return
 	}
-	m.decided, m.notice = true, client.Notice
+	m.decided, m.notice = true, client.isNotice(m.from)
 	m.verdict = s.Rules.Decide(client, m.from, s.Keys)
 	if m.verdict.Keyless && s.Keyless != nil {
 		s.Keyless(m.verdict.Author)

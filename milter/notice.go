@@ -3,6 +3,7 @@ package milter
 import (
 	"bytes"
 	"errors"
+	"strings"
 
 	"signpost/keystore"
 )
@@ -16,16 +17,22 @@ func isNotice(mail []byte) bool {
 	return len(sender) == 0 || bytes.HasPrefix(sender, []byte("double-bounce@"))
 }
 
-// lasts reports whether a message is not taken, for a reason that time does not cure. Postfix
-// tries its own notices again, whatever the answer, for as long as they are not taken: it
-// never gives up, and keeps the message that came back for as long. So a notice is rather
+// isNotice reports whether a message with these From fields is one that Postfix made itself.
+// Whoever may run sendmail(1) can give it the null sender too, and programs that answer mail do,
+// but Postfix writes as MAILER-DAEMON alone.
+func (c Client) isNotice(from []string) bool {
+	if !c.Notice || len(from) != 1 {
+		return false
+	}
+	mailboxes, err := parseFrom(from[0], true)
+	return err == nil && len(mailboxes.authors) == 1 &&
+		strings.EqualFold(mailboxes.authors[0].local.text, "MAILER-DAEMON")
+}
+
+// lasts reports whether a message is not taken for want of a key, which time does not cure.
+// Postfix tries its own notices again, whatever the answer, for as long as they are not taken:
+// it never gives up, and keeps the message that came back for as long. So a notice is rather
 // sent unsigned, unless it is the key that fails.
 func (v *Verdict) lasts() bool {
-	switch v.Reason {
-	case KeyBroken, KeyUnknown:
-		return false
-	case RelayKey:
-		return errors.Is(v.Err, keystore.ErrNoKey)
-	}
-	return v.Action != Accept && !errors.Is(v.Err, keystore.ErrNoAnswer)
+	return v.Reason == NoKey || v.Reason == RelayKey && errors.Is(v.Err, keystore.ErrNoKey)
 }

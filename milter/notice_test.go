@@ -8,7 +8,8 @@ import (
 )
 
 // Postfix tries a bounce again whatever the answer is, so one that time does not help is sent
-// unsigned, and one that waits for a key to work again is deferred.
+// unsigned, and one that waits for a key to work again is deferred. So is one that another program
+// sends as a bounce is sent, with somebody else in From.
 func TestDecideNotice(t *testing.T) {
 	known := keysFor(t, "example.org", "!broken.example").Signing
 	keys := func(domain string) ([]*keystore.Key, error) {
@@ -18,23 +19,25 @@ func TestDecideNotice(t *testing.T) {
 		return known(domain)
 	}
 	rules := Rules{MustSign: map[string]bool{"must.example": true}, Subdomains: true}
-	also, deferring := rules, rules
-	also.Also, deferring.DeferUnsignable = Also{Domain: "none.example"}, true
+	also := rules
+	also.Also = Also{Domain: "none.example"}
 	for from, test := range map[string]struct {
 		rules   Rules
 		reason  Reason
 		notice  Action
 		another Action // for a message of sendmail(1)
 	}{
-		"a@host.example.org":          {rules, Signed, Accept, Accept},
-		"a@must.example":              {rules, NoKey, Accept, TempFail},
-		"a@host.must.example":         {rules, NoKey, Accept, TempFail},
-		"a@other.example":             {rules, NoKey, Accept, Accept},
-		"a@else.example":              {also, RelayKey, Accept, TempFail},
-		"a@broken.example":            {rules, KeyBroken, TempFail, TempFail},
-		"a@unknown.example":           {rules, KeyUnknown, TempFail, TempFail},
-		"a@must.example, b@x.example": {rules, FromMultiple, Accept, Reject},
-		"a@example.org, b@x.example":  {deferring, FromMultiple, Accept, TempFail},
+		"MAILER-DAEMON@host.example.org":             {rules, Signed, Accept, Accept},
+		"MAILER-DAEMON@must.example":                 {rules, NoKey, Accept, TempFail},
+		"mailer-daemon@host.must.example (Mail)":     {rules, NoKey, Accept, TempFail},
+		"MAILER-DAEMON@other.example":                {rules, NoKey, Accept, Accept},
+		"MAILER-DAEMON@else.example":                 {also, RelayKey, Accept, TempFail},
+		"MAILER-DAEMON@broken.example":               {rules, KeyBroken, TempFail, TempFail},
+		"MAILER-DAEMON@unknown.example":              {rules, KeyUnknown, TempFail, TempFail},
+		"a@must.example":                             {rules, NoKey, TempFail, TempFail}, // sendmail -f '<>'
+		"MAILER-DAEMON <a@must.example>":             {rules, NoKey, TempFail, TempFail},
+		"MAILER-DAEMON@must.example, a@must.example": {rules, NoKey, TempFail, TempFail},
+		"a@must.example, MAILER-DAEMON@x.example":    {rules, FromMultiple, Reject, Reject},
 	} {
 		for _, notice := range []bool{true, false} {
 			want := map[bool]Action{true: test.notice, false: test.another}[notice]
