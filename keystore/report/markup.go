@@ -49,6 +49,10 @@ type markup struct {
 	pending string // element that starts once these are
 	empty   bool   // the element that starts ends at once
 
+	several bool // a report may follow another
+	begun   bool // something of a report has been met
+	another bool // the next report begins here, and the input ends for this one
+
 	names map[string]string
 }
 
@@ -67,6 +71,8 @@ func (m *markup) next() (token, error) {
 			return end, nil
 		case m.pending != "":
 			return m.begin()
+		case m.another:
+			return text, io.EOF
 		}
 		m.keep = maxDepth
 		m.text, m.cut = m.text[:0], false
@@ -91,6 +97,7 @@ func (m *markup) next() (token, error) {
 // begin opens the pending element.
 func (m *markup) begin() (token, error) {
 	if len(m.open) == maxDepth {
+		m.pending = ""
 		return start, m.errorf("elements are nested more than %d deep", maxDepth)
 	}
 	m.name, m.pending = m.pending, ""
@@ -186,6 +193,11 @@ func (m *markup) tag(name string, ends, empty bool) {
 		m.odd = true
 		return
 	}
+	if m.several && m.begun && name == "feedback" {
+		m.another, m.empty = true, empty
+		return
+	}
+	m.begun = m.begun || elements[name]
 	// Nothing of the schema stands in an element that holds a value: its end tag is missing.
 	if n := len(m.open); n > 0 && valueElements[m.open[n-1]] && (valueElements[name] || elements[name]) {
 		m.odd = true
@@ -264,9 +276,32 @@ func (m *markup) discard(n int) {
 	m.in.Discard(n)
 }
 
+// follows goes to the report that follows, and tells whether there is one. The error says why
+// reading ended before that is known.
+func (m *markup) follows() (bool, error) {
+	var wrong syntaxError
+	for !m.another {
+		switch _, err := m.next(); {
+		case err == nil, errors.As(err, &wrong), m.another:
+		case err == io.EOF:
+			return false, nil
+		default:
+			return false, err
+		}
+	}
+	m.another, m.odd = false, false
+	m.open, m.pending, m.keep = m.open[:0], "feedback", maxDepth
+	return true, nil
+}
+
+// syntaxError is an error of what was read, not of reading.
+type syntaxError struct{ error }
+
+func (e syntaxError) Unwrap() error { return e.error }
+
 // errorf says what is wrong in the line that was read last.
 func (m *markup) errorf(format string, args ...any) error {
-	return fmt.Errorf("line %d: "+format, append([]any{m.line}, args...)...)
+	return syntaxError{fmt.Errorf("line %d: "+format, append([]any{m.line}, args...)...)}
 }
 
 // unescape replaces the entities of XML and references to characters. An "&" that begins

@@ -42,9 +42,14 @@ type parser struct {
 // size of the report; memory is at most some three times that, and 200 bytes a row.
 func Parse(r io.Reader) (*Report, error) {
 	in, unknown := utf8Reader(r)
-	p := &parser{markup: newMarkup(in), words: newWords(), report: &Report{Policy: Policy{Percent: 100}}}
-	if unknown != "" {
-		p.notes.add(0, "encoding %q is not known: text may be garbled", brief(unknown))
+	return parseReport(newMarkup(in), unknown)
+}
+
+// parseReport reads the report that comes next.
+func parseReport(m *markup, unknownEncoding string) (*Report, error) {
+	p := &parser{markup: m, words: newWords(), report: &Report{Policy: Policy{Percent: 100}}}
+	if unknownEncoding != "" {
+		p.notes.add(0, "encoding %q is not known: text may be garbled", brief(unknownEncoding))
 	}
 	if err := p.root(); err != nil {
 		return nil, err

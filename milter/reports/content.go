@@ -53,16 +53,34 @@ func (s *search) tooDeep(where string) {
 	s.fail(where, fmt.Errorf("more than %d archives or messages in each other", s.limits.Depth))
 }
 
+// aggregate reads a report, or several one after the other, unless they came by mail: there is one.
 func (s *search) aggregate(where string, in io.Reader) {
 	b := &bounded{s: s, in: in, left: s.limits.Unpacked, limit: s.limits.Unpacked}
 	buffer := s.buffers.reader(b)
-	r, err := report.Parse(buffer)
-	s.buffers.free(buffer)
-	if err != nil {
-		s.fail(where, b.reason(err))
+	defer s.buffers.free(buffer)
+	if s.mail {
+		r, err := report.Parse(buffer)
+		s.parsed(where, b, r, err)
 		return
 	}
-	s.tell(Found{Where: where, Report: r})
+	number := 0
+	report.ParseAll(buffer, func(r *report.Report, err error) bool {
+		if number++; number > 1 {
+			s.parsed(fmt.Sprintf("%s: report %d", where, number), b, r, err)
+		} else {
+			s.parsed(where, b, r, err)
+		}
+		b.left = s.limits.Unpacked // for the next
+		return !s.done()
+	})
+}
+
+func (s *search) parsed(where string, b *bounded, r *report.Report, err error) {
+	if err != nil {
+		s.fail(where, b.reason(err))
+	} else {
+		s.tell(Found{Where: where, Report: r})
+	}
 }
 
 func (s *search) tls(where string, in io.Reader) {
