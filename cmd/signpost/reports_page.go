@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -37,14 +38,19 @@ type shownReports struct {
 }
 
 // writePage writes the answer as one page, in one go: who looks at it meanwhile sees the
-// old one or the new one.
+// old one or the new one. What is not a file, as /dev/stdout, is not replaced by one.
 func writePage(file string, answer *reportsAnswer, now time.Time) error {
 	page, err := reportsHTML(answer, now)
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	if info, statErr := os.Stat(file); statErr == nil && !info.Mode().IsRegular() {
+		err = os.WriteFile(file, page, 0o644)
+	} else {
 		err = atomicfile.Replace(file, 0o644, nil, func(w *bufio.Writer) { w.Write(page) })
 	}
 	if err != nil {
-		return exitError{exitUnknown, fmt.Errorf("--html: writing %s: %w", file, err)}
+		return fmt.Errorf("--html: writing %s: %w", file, err)
 	}
 	return nil
 }
