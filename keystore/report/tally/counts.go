@@ -9,6 +9,7 @@ import (
 type counts[K comparable] struct {
 	keys  []K
 	n     []int
+	total int
 	index map[K]int // when there are many
 }
 
@@ -40,6 +41,7 @@ func (c *counts[K]) add(k K, n int) {
 		}
 	}
 	c.n[i] += n
+	c.total += n
 }
 
 func (c *counts[K]) of(k K) int {
@@ -51,12 +53,7 @@ func (c *counts[K]) of(k K) int {
 
 func (c *counts[K]) len() int { return len(c.keys) }
 
-func (c *counts[K]) sum() (sum int) {
-	for _, n := range c.n {
-		sum += n
-	}
-	return sum
-}
+func (c *counts[K]) sum() int { return c.total }
 
 // capped returns the sum of the counts, of which none counts for more than most.
 func (c *counts[K]) capped(most int) (sum int) {

@@ -29,7 +29,7 @@ func (v *view) selectors() (all []Selector, unseen []string) {
 					s = ^uint32(0)
 				}
 				all = append(all, v.selector(Selector{Domain: name, Selector: at.Selector, Stage: at.Stage,
-					Sighting: keys.sighting(s, time.Time{})}, at, keys.nameless()))
+					Sighting: keys.ever(s)}, at, keys.nameless()))
 			}
 		}
 		for s, seen := range keys.of {
@@ -44,7 +44,7 @@ func (v *view) selectors() (all []Selector, unseen []string) {
 			return cmp.Or(b.Passed-a.Passed, b.Failed-a.Failed, strings.Compare(a.Selector, b.Selector))
 		})
 		for _, o := range others[:min(len(others), mostSelectors)] {
-			o.Sighting = keys.sighting(v.t.words.numbers[o.Selector], time.Time{})
+			o.Sighting = keys.ever(v.t.words.numbers[o.Selector])
 			all = append(all, v.selector(o, Key{}, false))
 		}
 	}

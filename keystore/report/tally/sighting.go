@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -63,11 +64,46 @@ type sightings struct {
 	t      *Tally
 	of     map[uint32]*sighting // by selector
 	signed []signed
+	named  int // messages of these
+
+	mu   sync.Mutex
+	done map[uint32]Sighting // complete ones, by selector
 }
+
+// moment is of what sightings are: a domain, and the hour that is now.
+type moment struct {
+	domain uint32
+	now    time.Time
+}
+
+// fewReports are read anew for each question, mostSeen bounds what is remembered of others. The
+// key of a domain can sign for very many below it, and each answer on one of them asks for it.
+const (
+	fewReports = 50
+	mostSeen   = 100
+)
 
 // sightings reads all reports that name a domain in a signature, whatever domain they are on.
 // Reports of days to come are left out; a zero now leaves out none.
 func (t *Tally) sightings(domain uint32, now time.Time) *sightings {
+	if len(t.signed[domain]) <= fewReports {
+		return t.look(domain, now)
+	}
+	m := moment{domain, now.Truncate(time.Hour)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.seen[m]
+	if all == nil {
+		if t.seen == nil || len(t.seen) >= mostSeen {
+			t.seen = make(map[moment]*sightings)
+		}
+		all = t.look(domain, m.now)
+		t.seen[m] = all
+	}
+	return all
+}
+
+func (t *Tally) look(domain uint32, now time.Time) *sightings {
 	all := &sightings{t: t, of: make(map[uint32]*sighting)}
 	for _, b := range t.signed[domain] {
 		if !now.IsZero() && b.begin.After(now.Add(skew)) {
@@ -81,6 +117,7 @@ func (t *Tally) sightings(domain uint32, now time.Time) *sightings {
 		}
 		if messages > 0 {
 			all.signed = append(all.signed, signed{b, messages})
+			all.named += messages
 		}
 	}
 	return all
@@ -131,14 +168,23 @@ func (s *sighting) saw(b *batch, c *cell) {
 // nameless reports whether most of the mail that passed came without the name of a selector, so
 // that a key which is not named may well be in use.
 func (all *sightings) nameless() bool {
-	without, named := 0, 0
-	if s := all.of[0]; s != nil {
-		without = s.Passed
+	s := all.of[0]
+	return s != nil && s.Passed > 0 && s.Passed >= all.named
+}
+
+// ever is sighting without a time.
+func (all *sightings) ever(selector uint32) Sighting {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	done, is := all.done[selector]
+	if !is {
+		if all.done == nil {
+			all.done = make(map[uint32]Sighting)
+		}
+		done = all.sighting(selector, time.Time{})
+		all.done[selector] = done
 	}
-	for _, b := range all.signed {
-		named += b.messages
-	}
-	return without > 0 && without >= named
+	return done
 }
 
 // sighting completes what is known of a selector.

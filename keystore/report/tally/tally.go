@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/publicsuffix"
@@ -36,14 +37,23 @@ type Tally struct {
 	results []results     // by number in auths
 	domains map[string]*told
 	signed  map[uint32][]*batch // reports with a signature of a domain (d=)
+
+	mu   sync.Mutex
+	seen map[moment]*sightings // of domains with very many reports
 }
 
 // told is what was told of one domain.
 type told struct {
 	batches []*batch
-	known   map[identity][]*batch
+	known   map[identity]*rows
 	twice   []time.Time // ends of the reports that came again
 	differ  []time.Time // of those with other rows than the first
+}
+
+// rows are those of the reports with one identity.
+type rows struct {
+	first *batch
+	had   map[cell]int // of all of them; made for the second
 }
 
 type identity struct {
@@ -129,36 +139,43 @@ func (t *Tally) Add(r *report.Report) (added bool) {
 	domain := strings.ToLower(strings.TrimSuffix(r.Domain, "."))
 	of := t.domains[domain]
 	if of == nil {
-		of = &told{known: make(map[identity][]*batch)}
+		of = &told{known: make(map[identity]*rows)}
 		t.domains[domain] = of
 	}
 	b := t.pack(r)
 	id := identity{strings.ToLower(r.Reporter), r.ID, r.Begin.Unix()}
-	if before := of.known[id]; before != nil {
-		b.without(before)
+	if before := of.known[id]; before == nil {
+		of.known[id] = &rows{first: b}
+	} else {
+		before.takeFrom(b)
 		if len(b.cells) == 0 {
 			of.twice = append(of.twice, b.end)
 			return false
 		}
 		of.differ = append(of.differ, b.end)
 	}
-	of.known[id] = append(of.known[id], b)
 	of.batches = append(of.batches, b)
 	t.index(b)
+	t.seen = nil
 	return true
 }
 
-// without takes out the cells that others have.
-func (b *batch) without(others []*batch) {
-	had := make(map[cell]int)
-	for _, o := range others {
-		for _, c := range o.cells {
-			had[c]++
+// takeFrom takes the rows out of a report that were told before, and remembers the others.
+func (r *rows) takeFrom(b *batch) {
+	if r.had == nil {
+		r.had = make(map[cell]int)
+		for _, c := range r.first.cells {
+			r.had[c]++
 		}
 	}
+	again := make(map[cell]int)
 	b.cells = slices.DeleteFunc(b.cells, func(c cell) bool {
-		had[c]--
-		return had[c] >= 0
+		again[c]++
+		if again[c] <= r.had[c] {
+			return true
+		}
+		r.had[c] = again[c]
+		return false
 	})
 }
 
@@ -182,6 +199,10 @@ func (t *Tally) index(b *batch) {
 	}
 }
 
+// longest is the longest period of a report that is believed. One from years ago until a year to
+// come would else count always, and on a day to come.
+const longest = 32 * 24 * time.Hour
+
 // mostOfRow bounds the messages of one row, so that sums cannot overflow.
 const mostOfRow = 1_000_000_000
 
@@ -190,7 +211,7 @@ func (t *Tally) pack(r *report.Report) *batch {
 	if _, domain, found := strings.Cut(r.Email, "@"); found {
 		b.email = strings.ToLower(domain)
 	}
-	if b.end.Before(b.begin) {
+	if b.end.Before(b.begin) || b.end.Sub(b.begin) > longest {
 		b.end = b.begin
 	}
 	b.day = dayOf(b.begin.Add(b.end.Sub(b.begin) / 2))
