@@ -174,6 +174,13 @@ func faults(t *testing.T) []fault {
 		{name: "helo-short", change: helo("localhost"), want: []string{"helo-not-fqdn"}},
 		{name: "helo-local", change: helo("mail.localdomain"), want: []string{"helo-not-fqdn"}},
 		{name: "helo-unresolved", change: helo("gone.clean.test"), want: []string{"helo-unresolved"}},
+		{name: "helo-spf-missing", without: []string{"mail TXT"}, change: helo("Mail.helo-spf-missing.test"), want: []string{"helo-spf-missing"},
+			says: "at mail.helo-spf-missing.test, in one line and without quotes:\n\t\tv=spf1 a -all"},
+		{name: "helo-spf-fail", without: []string{"mail TXT"}, with: []string{`mail TXT "v=spf1 ip4:192.0.2.1 -all"`}, change: helo("mail.helo-spf-fail.test"),
+			want: []string{"helo-spf-fail"}, says: "warning helo-spf-fail: mail.helo-spf-fail.test: SPF says fail for bounces from 2001:db8::1, by all"},
+		{name: "helo-spf-error", without: []string{"mail TXT"}, with: []string{`mail TXT "v=spf1 ip4:x -all"`}, change: helo("mail.helo-spf-error.test"), want: []string{"helo-spf-permerror"}},
+		{name: "helo-spf-good", change: helo("mail.helo-spf-good.test."), says: "good: mail.helo-spf-good.test: SPF passes for bounces"},
+		{name: "helo-is-sender", change: helo("helo-is-sender.test"), with: []string{"@ A 192.0.2.1", "@ AAAA 2001:db8::1"}},
 		{name: "helo-mismatch", change: helo("one.clean.test"), want: []string{"helo-mismatch"}},
 
 		{name: "large", with: []string{"@ " + text(strings.Repeat("verification=", 110))}, want: []string{"dns-large"}},

@@ -23,6 +23,7 @@ func TestDNSSEC(t *testing.T) {
 		"island.test":   {Text: zone("island.test"), Sign: now},
 		"other.test":    {Text: zone("other.test"), Sign: now, Link: nameserver.OtherLink},
 		"expired.test":  {Text: zone("expired.test"), Sign: past, Link: nameserver.GoodLink},
+		"stripped.test": {Text: zone("stripped.test"), Link: nameserver.OtherLink},
 	}
 	for name, text := range above() {
 		if name != "." {
@@ -35,7 +36,7 @@ func TestDNSSEC(t *testing.T) {
 	}
 	t.Cleanup(func() { world.Stop() })
 	keys := keysFor(t, map[string][]string{"clean.test": {"s1"}, "unsigned.test": {"s1"}, "island.test": {"s1"},
-		"other.test": {"s1"}, "expired.test": {"s1"}})
+		"other.test": {"s1"}, "expired.test": {"s1"}, "stripped.test": {"s1"}})
 	for domain, test := range map[string]struct {
 		code   string
 		level  finding.Level
@@ -47,9 +48,18 @@ func TestDNSSEC(t *testing.T) {
 		"unsigned.test": {"dnssec-unsigned", finding.Note, Yes, "the zone is not signed (DNSSEC)", ""},
 		"island.test":   {"dnssec-no-ds", finding.Note, Yes, "\n\t\tisland.test. IN DS ", ""},
 		"other.test":    {"dnssec-bogus", finding.Fault, No, "the DS records in the zone above name none of its keys", ""},
-		"expired.test":  {"dnssec-bogus", finding.Fault, No, "is good from 2025-01-01 00:00 UTC to 2025-02-01 00:00 UTC only", ""},
+		// By a resolver that does not validate it may be the view of an office, of a zone that is well.
+		"stripped.test":       {"dnssec-bogus", finding.Fault, No, "no DNSKEY record", ""},
+		"stripped.test plain": {"dnssec-no-keys", finding.Unknown, Yes, "by this resolver it has no keys", ""},
+		"expired.test":        {"dnssec-bogus", finding.Fault, No, "is good from 2025-01-01 00:00 UTC to 2025-02-01 00:00 UTC only", ""},
 	} {
-		for _, server := range []string{world.Validating, world.Plain} {
+		servers := []string{world.Validating, world.Plain}
+		if domain == "stripped.test" {
+			servers = servers[:1]
+		} else if zone, plain := strings.CutSuffix(domain, " plain"); plain {
+			domain, servers = zone, servers[1:]
+		}
+		for _, server := range servers {
 			r := &dns.Resolver{Servers: []string{server}, Patience: 20 * time.Second, Attempts: 1}
 			o := options(r.Remembering(), keys)
 			report := Domain(t.Context(), o, domain)

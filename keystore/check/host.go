@@ -1,15 +1,17 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"signpost/keystore/finding"
-
 	"github.com/miekg/dns"
+
+	"signpost/keystore/finding"
+	"signpost/keystore/policy"
 )
 
 // checkHosts looks at the hosts that send: large receivers refuse those whose
@@ -147,6 +149,43 @@ func (a *audit) checkHelo(ctx context.Context, s *section) {
 		return
 	}
 	s.ok(helo, "the HELO name leads to the sending addresses")
+	a.checkBounces(ctx, s, strings.ToLower(helo))
+}
+
+// checkBounces evaluates SPF for the HELO name. A bounce has no envelope sender, and goes by that
+// (RFC 7208, section 2.4).
+func (a *audit) checkBounces(ctx context.Context, s *section, helo string) {
+	if helo == a.mailFrom {
+		return // its record is checked for all mail
+	}
+	const effect = "SPF goes by the HELO name where there is no envelope sender (RFC 7208, section 2.4)"
+	passed := false
+	for _, addr := range a.senders {
+		if !IsPublic(addr) {
+			continue
+		}
+		switch r := policy.SPF(ctx, a.resolver, addr, helo, ""); r.Result {
+		case policy.Pass:
+			passed = true
+			continue
+		case policy.None:
+			s.addRecord(finding.Note, "helo-spf-missing", helo,
+				"the HELO name has no SPF record, so SPF says nothing of bounces", effect, "",
+				&finding.Record{Name: helo, Value: "v=spf1 a -all"})
+		case policy.TempError:
+			s.failed(helo, r.Err, "whether SPF passes for bounces is not known")
+		case policy.PermError:
+			s.add(finding.Warning, "helo-spf-permerror", helo, fmt.Sprintf("SPF ends with an error for bounces: %v", r.Err),
+				effect, "correct the SPF record of the HELO name")
+		default:
+			s.add(finding.Warning, "helo-spf-"+string(r.Result), helo, fmt.Sprintf("SPF says %s for bounces from %s, by %s",
+				r.Result, addr, cmp.Or(r.Term, "default")), effect, "allow "+addr.String()+" in the SPF record of the HELO name")
+		}
+		return
+	}
+	if passed {
+		s.ok(helo, "SPF passes for bounces, which go by the HELO name")
+	}
 }
 
 func isAddress(s string) bool {

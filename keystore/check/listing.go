@@ -20,6 +20,9 @@ func (a *audit) checkListings(ctx context.Context, s *section) {
 	ctx, cancel := context.WithTimeout(ctx, mostListWaits*a.Resolver.Patience)
 	defer cancel()
 	addrs := slices.DeleteFunc(slices.Clone(a.senders), func(addr netip.Addr) bool { return !IsPublic(addr) })
+	if len(addrs) == 0 {
+		return
+	}
 	addrs = addrs[:min(len(addrs), mostNames)]
 	lists := a.Lists[:min(len(a.Lists), mostNames)]
 	answers := make([][]listing, len(lists))

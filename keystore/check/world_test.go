@@ -70,6 +70,7 @@ var cleanZone = []string{
 	"@ MX 10 mail",
 	"mail A 192.0.2.1",
 	"mail AAAA 2001:db8::1",
+	`mail TXT "v=spf1 a -all"`,
 	`@ TXT "v=spf1 mx -all"`,
 	"s1._domainkey KEY",
 	`_dmarc TXT "v=DMARC1; p=reject; rua=mailto:dmarc@DOMAIN"`,
