@@ -77,13 +77,13 @@ func (v *view) allBroken() []Broken {
 	return all
 }
 
-func inc[K comparable](m map[K]*counts[string], k K, reporter string, n int) {
+func inc[K, L comparable](m map[K]*counts[L], k K, l L, n int) {
 	c := m[k]
 	if c == nil {
-		c = &counts[string]{}
+		c = &counts[L]{}
 		m[k] = c
 	}
-	c.add(reporter, n)
+	c.add(l, n)
 }
 
 // afterSigning is what breaks signatures on a host of one's own, with the codes of the findings.

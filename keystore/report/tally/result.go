@@ -28,12 +28,33 @@ func (t *Tally) Answer(domain string, q Question) *Answer {
 	return a
 }
 
-// Sources returns the addresses that Answer will tell of, those with most messages first.
+// Sources returns the addresses that Answer will tell of. Who asks for the names of the first of
+// them asks for those with most messages, as each reporter has it: one that tells of very many
+// messages does not keep the names of your own hosts from being asked for.
 func (t *Tally) Sources(domain string, q Question) []netip.Addr {
 	v := t.view(domain, q)
-	var by counts[netip.Addr]
-	v.each(func(b *batch, c *cell) { by.add(t.hosts.values[c.source], c.count) })
-	return by.most(netip.Addr.Compare)
+	var all counts[uint32]
+	by := make(map[string]*counts[uint32])
+	v.each(func(b *batch, c *cell) {
+		all.add(c.source, c.count)
+		inc(by, strings.ToLower(b.reporter), c.source, c.count)
+	})
+	order := func(a, b uint32) int { return v.addressOf(a).Compare(v.addressOf(b)) }
+	best := make(map[uint32]int, all.len())
+	for _, c := range by {
+		for place, source := range c.most(order) {
+			if before, is := best[source]; !is || place < before {
+				best[source] = place
+			}
+		}
+	}
+	sorted := all.most(order)
+	slices.SortStableFunc(sorted, func(a, b uint32) int { return cmp.Compare(best[a], best[b]) })
+	addrs := make([]netip.Addr, len(sorted))
+	for i, source := range sorted {
+		addrs[i] = v.addressOf(source)
+	}
+	return addrs
 }
 
 // fill tells of the reports.

@@ -91,3 +91,19 @@ func TestEndlessPeriod(t *testing.T) {
 		t.Errorf("last seen on %s", s.Last)
 	}
 }
+
+// The names of the first sources are asked for. A reporter that tells of millions of messages of
+// a thousand addresses does not put the hosts behind them that honest ones tell of.
+func TestSourcesByReporter(t *testing.T) {
+	all := New()
+	var forged []report.Row
+	for i := range 1000 {
+		forged = append(forged, mail(netip.AddrFrom4([4]byte{20, byte(i >> 8), byte(i), 7}).String(), 1_000_000))
+	}
+	all.Add(dayReport("liar", "1", "example.org", 1, forged...))
+	all.Add(dayReport("honest", "1", "example.org", 1, mail("192.0.2.1", 20), mail("192.0.2.2", 10)))
+	sources := all.Sources("example.org", ask(nil))
+	if len(sources) != 1002 || sources[1].String() != "192.0.2.1" || sources[3].String() != "192.0.2.2" {
+		t.Errorf("%d sources, the first: %s", len(sources), sources[:4])
+	}
+}

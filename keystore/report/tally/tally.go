@@ -38,6 +38,9 @@ type Tally struct {
 	domains map[string]*told
 	signed  map[uint32][]*batch // reports with a signature of a domain (d=)
 
+	cells int // of all batches
+	bytes int // of words and results, about
+
 	mu   sync.Mutex
 	seen map[moment]*sightings // of domains with very many reports
 }
@@ -125,6 +128,16 @@ func (t *table[V]) number(v V) uint32 {
 	return n
 }
 
+// word numbers a word.
+func (t *Tally) word(w string) uint32 {
+	before := len(t.words.values)
+	n := t.words.number(w)
+	if len(t.words.values) > before {
+		t.bytes += len(w) + bytesOfRow
+	}
+	return n
+}
+
 // New returns an empty tally.
 func New() *Tally {
 	t := &Tally{domains: make(map[string]*told), orgs: make(map[uint32]uint32), signed: make(map[uint32][]*batch)}
@@ -157,6 +170,7 @@ func (t *Tally) Add(r *report.Report) (added bool) {
 	of.batches = append(of.batches, b)
 	t.index(b)
 	t.seen = nil
+	t.cells += len(b.cells)
 	return true
 }
 
@@ -223,7 +237,7 @@ func (t *Tally) pack(r *report.Report) *batch {
 		}
 		c := t.cell(row)
 		if c.from == 0 {
-			c.from = t.words.number(strings.ToLower(r.Domain))
+			c.from = t.word(strings.ToLower(r.Domain))
 		}
 		b.cells = append(b.cells, c)
 	}
@@ -233,8 +247,8 @@ func (t *Tally) pack(r *report.Report) *batch {
 func (t *Tally) cell(row *report.Row) cell {
 	c := cell{
 		source: t.hosts.number(row.Source.Unmap().WithZone("")),
-		from:   t.words.number(strings.ToLower(row.From)),
-		sender: t.words.number(strings.ToLower(row.EnvelopeFrom)),
+		from:   t.word(strings.ToLower(row.From)),
+		sender: t.word(strings.ToLower(row.EnvelopeFrom)),
 		auth:   t.auth(row),
 		count:  min(row.Count, mostOfRow),
 		dkim:   row.DKIM,
@@ -251,7 +265,7 @@ func (t *Tally) cell(row *report.Row) cell {
 		}
 		reasons = append(reasons, reason.Type+"\x00"+reason.Comment)
 	}
-	c.reasons = t.words.number(strings.Join(reasons, "\x01"))
+	c.reasons = t.word(strings.Join(reasons, "\x01"))
 	return c
 }
 
@@ -268,8 +282,8 @@ func (t *Tally) auth(row *report.Row) uint32 {
 			continue // RFC 8601, section 2.7.1: there is no signature
 		}
 		sig := signature{
-			key:    key{t.words.number(strings.ToLower(s.Domain)), t.words.number(strings.ToLower(s.Selector))},
-			result: t.words.number(result),
+			key:    key{t.word(strings.ToLower(s.Domain)), t.word(strings.ToLower(s.Selector))},
+			result: t.word(result),
 			passed: result == "pass",
 		}
 		sig.org = t.org(sig.domain)
@@ -280,7 +294,7 @@ func (t *Tally) auth(row *report.Row) uint32 {
 	}
 	put(uint32(len(res.signatures)) | 1<<31)
 	for _, s := range row.Senders[:min(len(row.Senders), mostResults)] {
-		snd := sender{domain: t.words.number(strings.ToLower(s.Domain)), helo: s.Scope == "helo",
+		snd := sender{domain: t.word(strings.ToLower(s.Domain)), helo: s.Scope == "helo",
 			passed: strings.EqualFold(s.Result, "pass")}
 		snd.org = t.org(snd.domain)
 		res.senders = append(res.senders, snd)
@@ -295,6 +309,7 @@ func (t *Tally) auth(row *report.Row) uint32 {
 	}
 	n := t.auths.number(string(packed))
 	if int(n) == len(t.results) {
+		t.bytes += 2 * len(packed)
 		t.results = append(t.results, res)
 	}
 	return n
@@ -307,7 +322,7 @@ func (t *Tally) org(domain uint32) uint32 {
 	if !known {
 		org = domain
 		if name, err := publicsuffix.EffectiveTLDPlusOne(t.words.values[domain]); err == nil {
-			org = t.words.number(name)
+			org = t.word(name)
 		}
 		t.orgs[domain] = org
 	}
@@ -315,6 +330,17 @@ func (t *Tally) org(domain uint32) uint32 {
 }
 
 func dayOf(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
+
+// bytesOfRow is how much a row of an honest report takes, and bytesAside what words may take that
+// counts for no row.
+const (
+	bytesOfRow = 128
+	bytesAside = 1 << 20
+)
+
+// Size returns how much is kept, in rows. One with a hundred signatures of a thousand letters
+// counts for very many.
+func (t *Tally) Size() int { return t.cells + max(0, t.bytes-bytesAside)/bytesOfRow }
 
 // Domains returns the domains that published a policy that was reported on, sorted.
 func (t *Tally) Domains() []string { return slices.Sorted(maps.Keys(t.domains)) }

@@ -30,12 +30,17 @@ const settled = 2 * time.Second
 // late is how long a report may take to come.
 const late = 7 * 24 * time.Hour
 
-// list returns the files that are there, those changed last first.
-func (w *Watch) list(now time.Time) (files []*file, err error) {
-	var oldest time.Time
+// oldest returns how old a report may be, and the file that it came in.
+func (w *Watch) oldest(now time.Time) (oldest time.Time) {
 	if w.Days > 0 {
 		oldest = now.Add(-late).AddDate(0, 0, -w.Days)
 	}
+	return oldest
+}
+
+// list returns the files that are there, those changed last first.
+func (w *Watch) list(now time.Time) (files []*file, err error) {
+	oldest := w.oldest(now)
 	seen := make(map[inode]bool)
 	err = reports.Files(w.Path, func(path string, info fs.FileInfo) bool {
 		stat, ok := info.Sys().(*syscall.Stat_t)
@@ -78,4 +83,23 @@ func (w *Watch) compare(found []*file, now time.Time) (ready, news []*file, chan
 		ready = append(ready, f)
 	}
 	return ready, news, changed || there < len(w.files)
+}
+
+// misses reports whether a file is not read that is newer than one that is, for there is no room
+// for both. The newest are to count.
+func (w *Watch) misses(ready []*file) bool {
+	if w.tally.Size() < w.Rows {
+		return false
+	}
+	misses := false
+	for _, f := range ready { // the newest first
+		known := w.files[f.inode]
+		switch {
+		case known == nil || known.left:
+			misses = true
+		case misses && known.reports > 0:
+			return true
+		}
+	}
+	return false
 }

@@ -24,7 +24,7 @@ type Config struct {
 	// Days to look back; 0 for all. Files that were last changed before are not read.
 	Days   int
 	Limits reports.Limits
-	Rows   int // of all reports, at the most; 0 for DefaultRows
+	Rows   int // of all reports together, as tally.Size counts; 0 for DefaultRows
 
 	// Known reports whether answers on a domain are wanted: anybody can send reports on any.
 	Known func(domain string) bool
@@ -47,7 +47,7 @@ type State struct {
 	Files      int       // that were read
 	Reports    int       // in them, each counted once
 	Unreadable int       // reports, or files that should hold some
-	Left       int       // files that were not read, for there are too many rows
+	Left       int       // files that were not read, or not to the end, for there are too many rows
 	Err        error     // why the directory cannot be read now; what was known stays
 	Since      time.Time // when that began
 }
@@ -74,7 +74,6 @@ type Watch struct {
 
 	// Of the goroutine that runs:
 	files   map[inode]*file
-	rows    int
 	dirty   map[string]bool // domains to be answered on anew
 	rebuilt time.Time       // when all was last read
 	took    time.Duration   // and how long that took
@@ -143,10 +142,10 @@ func (w *Watch) look(ctx context.Context, now time.Time) {
 		w.Log.Info("the reports can be read again", "path", w.Path)
 	}
 	switch {
-	case changed && now.Sub(w.rebuilt) >= idle*w.took:
+	case (changed || w.misses(ready)) && now.Sub(w.rebuilt) >= idle*w.took:
 		w.rebuild(ctx, ready, now)
 	default:
-		w.add(ctx, w.tally, news)
+		w.add(ctx, w.tally, news, now)
 	}
 	if ctx.Err() == nil {
 		w.done(now)
@@ -157,8 +156,8 @@ func (w *Watch) look(ctx context.Context, now time.Time) {
 func (w *Watch) rebuild(ctx context.Context, files []*file, now time.Time) {
 	start, fresh := time.Now(), tally.New()
 	before := w.files
-	w.files, w.rows = make(map[inode]*file), 0
-	w.add(ctx, fresh, files)
+	w.files = make(map[inode]*file)
+	w.add(ctx, fresh, files, now)
 	if ctx.Err() != nil {
 		w.files = before
 		return
@@ -172,16 +171,17 @@ func (w *Watch) rebuild(ctx context.Context, files []*file, now time.Time) {
 	w.rebuilt, w.took = now, time.Since(start)
 }
 
-// add reads files, the newest first, into a tally.
-func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file) {
-	unreadable := 0
+// add reads files, the newest first, into a tally. Old reports in them, as in a mailbox of
+// years, are left out as old files are.
+func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file, now time.Time) {
+	unreadable, oldest := 0, w.oldest(now)
 	var first reports.Found
 	for _, f := range files {
 		if ctx.Err() != nil {
 			return
 		}
 		w.files[f.inode] = f
-		if f.left = w.rows >= w.Rows; f.left {
+		if f.left = to.Size() >= w.Rows; f.left {
 			continue
 		}
 		err := reports.Read(ctx, []string{f.path}, nil, w.Limits, func(found reports.Found) bool {
@@ -191,18 +191,20 @@ func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file) {
 					first = found
 				}
 				unreadable++
-			case found.Report != nil:
+			case found.Report == nil || found.Report.End.Before(oldest):
+			case to.Size() >= w.Rows:
+				f.left = true
+			default:
 				w.mu.Lock()
 				added := to.Add(found.Report)
 				w.mu.Unlock()
 				if added {
 					f.reports++
-					w.rows += len(found.Report.Rows)
 					w.dirty[found.Report.Domain] = true
 				}
 			}
 			w.pace.rest(ctx)
-			return true
+			return !f.left
 		})
 		if err != nil && ctx.Err() == nil {
 			delete(w.files, f.inode) // it has gone, or comes to be readable
@@ -230,7 +232,7 @@ func (w *Watch) done(now time.Time) {
 		w.Log.Info("reports read", "path", w.Path, "files", state.Files, "reports", state.Reports)
 	}
 	if state.Left > 0 && before.Left == 0 {
-		w.Log.Warn("there are more reports than are kept in memory, and the oldest do not count",
+		w.Log.Warn("there are more reports than are kept in memory, and not all of them count",
 			"path", w.Path, "rows", w.Rows, "files", state.Left)
 	}
 	w.state.Store(&state)

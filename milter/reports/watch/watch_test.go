@@ -251,6 +251,51 @@ func TestBounds(t *testing.T) {
 	}
 	f.once()
 	f.count("example.org", 1<<9+2+4)
+	// So may they if none goes.
+	f.report("r10.xml", "example.org", "r10", 1<<10)
+	if s := f.once(); s.Files != 3 || s.Left != 4 {
+		t.Errorf("%+v", s)
+	}
+	f.count("example.org", 1<<10+1<<9+2)
+}
+
+// A mailbox has reports of years, and more of them than there is room for.
+func TestLargeMailbox(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, func(c *Config) { c.Rows = 3 })
+	var all strings.Builder
+	for i := range 12 {
+		ago := 1
+		if i < 6 {
+			ago = 400
+		}
+		all.WriteString("From dmarc@google.com Mon Nov 30 00:00:00 2026\nContent-Type: text/xml\n\n" +
+			reportOf(f.now.AddDate(0, 0, -ago), "example.org", fmt.Sprint("r", i), fmt.Sprint(i), 1) + "\n\n")
+	}
+	f.write("mbox", all.String())
+	if s := f.once(); s.Reports != 3 || s.Left != 1 || s.Files != 0 {
+		t.Errorf("%+v", s)
+	}
+	f.count("example.org", 3)
+}
+
+// Room is memory: a report of few rows can have very many names, each of them long.
+func TestNamesTakeRoom(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, func(c *Config) { c.Rows = 2000 })
+	for i := range 40 {
+		name := fmt.Sprintf("r%d.xml", i)
+		signatures := ""
+		for j := range 50 {
+			signatures += fmt.Sprintf("<dkim><domain>x.example</domain><selector>%s%d-%d</selector><result>fail</result></dkim>",
+				strings.Repeat("a", 900), i, j)
+		}
+		text := reportOf(f.now.AddDate(0, 0, -1), "example.org", name, name, 1)
+		f.write(name, strings.Replace(text, "<auth_results>", "<auth_results>"+signatures, 1))
+	}
+	if s := f.once(); s.Left == 0 || s.Files == 0 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // A maildir that somebody reads with a mail program.
