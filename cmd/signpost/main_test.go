@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"signpost/milter/reports/mailbox/mailboxtest"
 )
 
 func TestMain(m *testing.M) {
@@ -28,17 +30,19 @@ func TestScripts(t *testing.T) {
 			// Else each command, with the race detector, waits for a second at its end.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Values[testOfStory{}] = e.T()
+			e.Values[storyMailbox{}] = new(*mailboxtest.Server)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"nameserver": serveZone,
 			"nsd":        nsdServer, // check_test.go
 			"code":       code,
-			"smtpserver": smtpServer,  // send_test.go
-			"signpostd":  signpostd,   // health_test.go
-			"redis":      redisServer, // store_test.go
-			"vault":      vaultServer, // store_test.go
-			"aggregate":  aggregate,   // reports_test.go
+			"smtpserver": smtpServer,    // send_test.go
+			"signpostd":  signpostd,     // health_test.go
+			"redis":      redisServer,   // store_test.go
+			"vault":      vaultServer,   // store_test.go
+			"aggregate":  aggregate,     // reports_test.go
+			"imap":       mailboxServer, // reports_mailbox_test.go
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -46,6 +47,9 @@ func (r *reportReader) fetch() (fetched bool, dir string, err error) {
 		return false, "", finding.WithHint(usageError("no password for --imap"),
 			"put it into $SIGNPOST_PASSWORD, or into a file for --password-file")
 	}
+	if err := config.Check(); err != nil {
+		return false, "", usageError("--imap: %w", err)
+	}
 	if days := r.settings.Days; days > 0 {
 		config.Since = r.now.AddDate(0, 0, -days).Add(-lateReports)
 	}
@@ -72,11 +76,9 @@ func (r *reportReader) fetch() (fetched bool, dir string, err error) {
 // imapError adds to an error of a mailbox what the command line has for it.
 func imapError(err error) error {
 	what, hint := finding.Split(err)
-	switch {
-	case errors.Is(err, mailbox.ErrTLS) && hint == "":
-		hint = "--imap-ca names the certificates to trust"
-	case errors.Is(err, mailbox.ErrLogin) && hint == "":
-		hint = "look at the user in the URL, and at the password"
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		hint = "if the server has a certificate authority of its own, name the file of that certificate with --imap-ca"
 	}
 	wrapped := fmt.Errorf("--imap: %s", visible(what))
 	if hint != "" {

@@ -29,7 +29,7 @@ func (s *search) path(path string) error {
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return finding.ReadHint(err, path)
+		return fmt.Errorf("reading %s: %w", path, finding.ReadHint(err, path))
 	}
 	defer file.Close()
 	s.opened(path, file, info)
@@ -91,7 +91,7 @@ func walk(root string, each fs.WalkDirFunc) error {
 		hidden := strings.HasPrefix(name, ".") && path != root
 		switch {
 		case err != nil && path == root:
-			return finding.ReadHint(err, path)
+			return fmt.Errorf("reading %s: %w", path, finding.ReadHint(err, path))
 		case errors.Is(err, fs.ErrNotExist):
 			// It was moved while we looked, as is usual in a maildir.
 		case err != nil:

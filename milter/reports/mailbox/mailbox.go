@@ -40,6 +40,26 @@ type Config struct {
 	Limits reports.Limits
 }
 
+// Check says what is wrong with the configuration, as Read and Save do.
+func (c *Config) Check() error {
+	_, err := c.server()
+	return err
+}
+
+func (c *Config) server() (*server, error) {
+	where, err := parseURL(c.URL)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Password == "":
+		return nil, errors.New("no password")
+	case c.Plain && (where.tls || !isLoopback(where.host)):
+		return nil, finding.WithHint(errors.New("without TLS is only for imap:// and a loopback address"),
+			"the password would be open to all on the way")
+	}
+	return where, nil
+}
+
 // Errors that can be told apart, for advice on what to set.
 var (
 	ErrConnect = errors.New("cannot connect")

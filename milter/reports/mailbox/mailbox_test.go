@@ -12,6 +12,7 @@ import (
 
 	"signpost/keystore/finding"
 	"signpost/milter/reports"
+	"signpost/milter/reports/mailbox/mailboxtest"
 )
 
 func read(t *testing.T, c Config) (lines []string) {
@@ -33,13 +34,13 @@ func TestRead(t *testing.T) {
 		implicit bool
 		plain    bool
 	}{{"imaps", true, false}, {"imap", false, false}, {"imap", false, true}} {
-		s := start(t, test.implicit)
+		s := mailboxtest.Start(t, test.implicit)
 		now := time.Now()
-		s.add(t, "DMARC/Reports", reported("old"), now.AddDate(0, 0, -40))
-		s.add(t, "DMARC/Reports", ordinary, now.AddDate(0, 0, -1))
-		s.add(t, "DMARC/Reports", reported("new"), now)
-		s.add(t, "INBOX", reported("elsewhere"), now)
-		c := s.config(test.scheme, "DMARC/Reports")
+		s.Add(t, "DMARC/Reports", reported("old"), now.AddDate(0, 0, -40))
+		s.Add(t, "DMARC/Reports", ordinary, now.AddDate(0, 0, -1))
+		s.Add(t, "DMARC/Reports", reported("new"), now)
+		s.Add(t, "INBOX", reported("elsewhere"), now)
+		c := config(s, test.scheme, "DMARC/Reports")
 		c.Plain = test.plain
 		want := []string{"127.0.0.1/DMARC/Reports: message 1: r.xml: report old",
 			"127.0.0.1/DMARC/Reports: message 2: without: message", "127.0.0.1/DMARC/Reports: message 3: r.xml: report new"}
@@ -51,7 +52,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("%+v: of 30 days, got %q", test, got)
 		}
 		// Nothing may be changed on the server, so nothing that could is said.
-		heard := s.heard.String()
+		heard := s.Heard.String()
 		if !strings.Contains(heard, "EXAMINE") || !strings.Contains(heard, "BODY.PEEK[]") ||
 			strings.Contains(heard, " SELECT ") || strings.Contains(heard, "\\Seen)") {
 			t.Errorf("%+v: the server heard %q", test, heard)
@@ -65,10 +66,10 @@ func TestRead(t *testing.T) {
 // What is in a message is bounded, and so is what is fetched.
 func TestReadLarge(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
-	s.add(t, "INBOX", strings.Repeat("X: y\r\n", 200_000), time.Now())
-	s.add(t, "INBOX", reported("1"), time.Now())
-	c := s.config("imaps", "")
+	s := mailboxtest.Start(t, true)
+	s.Add(t, "INBOX", strings.Repeat("X: y\r\n", 200_000), time.Now())
+	s.Add(t, "INBOX", reported("1"), time.Now())
+	c := config(s, "imaps", "")
 	c.Limits = reports.DefaultLimits()
 	c.Limits.Message = 1 << 20
 	want := []string{"127.0.0.1/INBOX: message 1: a message of 1 MB, which was not fetched",
@@ -89,19 +90,19 @@ func TestReadLarge(t *testing.T) {
 // More than a batch.
 func TestReadMany(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
+	s := mailboxtest.Start(t, true)
 	for i := range 2*batch + 3 {
-		s.add(t, "INBOX", reported(strconv.Itoa(i)), time.Now())
+		s.Add(t, "INBOX", reported(strconv.Itoa(i)), time.Now())
 	}
-	if got := read(t, s.config("imaps", "INBOX")); len(got) != 2*batch+3 || !strings.HasSuffix(got[2*batch+2], "report 102") {
+	if got := read(t, config(s, "imaps", "INBOX")); len(got) != 2*batch+3 || !strings.HasSuffix(got[2*batch+2], "report 102") {
 		t.Errorf("got %d: %q", len(got), got)
 	}
 }
 
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	s, clear := start(t, true), start(t, false)
-	good := s.config("imaps", "INBOX")
+	s, clear := mailboxtest.Start(t, true), mailboxtest.Start(t, false)
+	good := config(s, "imaps", "INBOX")
 	with := func(change func(*Config)) Config {
 		c := good
 		change(&c)
@@ -112,7 +113,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	port := strconv.Itoa(s.port)
+	port := strconv.Itoa(s.Port)
 	for name, test := range map[string]struct {
 		config    Config
 		is        error
@@ -120,13 +121,13 @@ func TestErrors(t *testing.T) {
 	}{
 		"password":     {with(func(c *Config) { c.Password = "wrong" }), ErrLogin, "dmarc@example.org at 127.0.0.1", "application password"},
 		"no password":  {with(func(c *Config) { c.Password = "" }), nil, "no password", ""},
-		"folder":       {s.config("imaps", "Nowhere"), ErrFolder, "Nowhere", "folders are DMARC/Reports, INBOX"},
+		"folder":       {config(s, "imaps", "Nowhere"), ErrFolder, "Nowhere", "folders are DMARC/Reports, INBOX"},
 		"authority":    {with(func(c *Config) { c.CAFile = "" }), ErrTLS, "unknown authority", "certificate authority"},
 		"name":         {with(func(c *Config) { c.URL = "imaps://dmarc@localhost:" + port }), ErrTLS, "localhost", "use a name of the server"},
 		"CA file":      {with(func(c *Config) { c.CAFile = "/nonexistent" }), nil, "/nonexistent", ""},
 		"not a CA":     {with(func(c *Config) { c.CAFile = "mailbox.go" }), nil, "no certificate", ""},
 		"closed":       {with(func(c *Config) { c.URL = "imaps://a@" + closed.Addr().String() }), ErrConnect, "connection refused", ""},
-		"no TLS":       {with(func(c *Config) { c.URL = "imaps://a@127.0.0.1:" + strconv.Itoa(clear.port) }), ErrTLS, "", "STARTTLS"},
+		"no TLS":       {with(func(c *Config) { c.URL = "imaps://a@127.0.0.1:" + strconv.Itoa(clear.Port) }), ErrTLS, "", "STARTTLS"},
 		"plain, far":   {Config{URL: "imap://a@192.0.2.1/", Password: "x", Plain: true}, nil, "loopback", "password would be open"},
 		"plain, imaps": {with(func(c *Config) { c.Plain = true }), nil, "loopback", ""},
 		"in the URL":   {with(func(c *Config) { c.URL = "imaps://a:hunter2@127.0.0.1/" }), nil, "a password in the URL", "file"},
@@ -162,7 +163,7 @@ func TestBadServers(t *testing.T) {
 		"no STARTTLS":          {"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hello\r\n", "T1 BAD no\r\n", ErrTLS},
 		"PREAUTH":              {"* PREAUTH hello\r\n", "T1 BAD no\r\n", nil},
 	} {
-		heard := new(transcript)
+		heard := new(mailboxtest.Transcript)
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -200,12 +201,12 @@ func TestBadServers(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
-	s.add(t, "INBOX", reported("1"), time.Now())
-	s.add(t, "INBOX", reported("2"), time.Now())
+	s := mailboxtest.Start(t, true)
+	s.Add(t, "INBOX", reported("1"), time.Now())
+	s.Add(t, "INBOX", reported("2"), time.Now())
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
-	err := Read(ctx, s.config("imaps", ""), func(reports.Found) bool { calls++; cancel(); return true })
+	err := Read(ctx, config(s, "imaps", ""), func(reports.Found) bool { calls++; cancel(); return true })
 	if !errors.Is(err, context.Canceled) || calls != 1 {
 		t.Errorf("got %v after %d calls", err, calls)
 	}

@@ -34,7 +34,7 @@ type Saved struct {
 func Save(ctx context.Context, c Config, dir string) (Saved, error) {
 	var saved Saved
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return saved, finding.FileHint(err, dir)
+		return saved, fmt.Errorf("making %s: %w", dir, finding.FileHint(err, filepath.Dir(dir)))
 	}
 	s, err := open(ctx, c)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *store) load() error {
 		return nil
 	}
 	if err != nil {
-		return finding.ReadHint(err, s.file)
+		return fmt.Errorf("reading %s: %w", s.file, finding.ReadHint(err, s.file))
 	}
 	var old state
 	if err := json.Unmarshal(text, &old); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"signpost/milter/reports"
+	"signpost/milter/reports/mailbox/mailboxtest"
 )
 
 // kept reads the directory as a path of reports, and checks who may read what is in it.
@@ -58,25 +59,25 @@ func save(t *testing.T, c Config, dir string, newCount, keptCount, without int) 
 // Only what is new is fetched, and nothing that was is lost.
 func TestSave(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
+	s := mailboxtest.Start(t, true)
 	dir := filepath.Join(t.TempDir(), "new", "reports")
 	now := time.Now()
-	c := s.config("imaps", "INBOX")
+	c := config(s, "imaps", "INBOX")
 	c.Since = now.AddDate(0, 0, -30)
-	s.add(t, "INBOX", reported("old"), now.AddDate(0, 0, -60))
-	s.add(t, "INBOX", reported("1"), now)
-	s.add(t, "INBOX", ordinary, now)
+	s.Add(t, "INBOX", reported("old"), now.AddDate(0, 0, -60))
+	s.Add(t, "INBOX", reported("1"), now)
+	s.Add(t, "INBOX", ordinary, now)
 	save(t, c, dir, 2, 1, 1)
 	save(t, c, dir, 0, 0, 0)
-	s.add(t, "INBOX", reported("2"), now)
+	s.Add(t, "INBOX", reported("2"), now)
 	c.Since = now.AddDate(0, 0, -29) // the days go on
 	save(t, c, dir, 1, 1, 0)
 	if got := kept(t, dir); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("kept %q", got)
 	}
 	// The state of another folder is another.
-	s.add(t, "DMARC/Reports", reported("3"), now)
-	save(t, s.config("imaps", "DMARC/Reports"), dir, 1, 1, 0)
+	s.Add(t, "DMARC/Reports", reported("3"), now)
+	save(t, config(s, "imaps", "DMARC/Reports"), dir, 1, 1, 0)
 	save(t, c, dir, 0, 0, 0)
 	// Older messages are asked for: all are looked at again, and none is there twice.
 	c.Since = time.Time{}
@@ -92,19 +93,19 @@ func TestSave(t *testing.T) {
 // A folder that was made anew numbers its messages anew.
 func TestSaveValidity(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
+	s := mailboxtest.Start(t, true)
 	dir := t.TempDir()
-	c := s.config("imaps", "DMARC/Reports")
-	s.add(t, "DMARC/Reports", reported("1"), time.Now())
-	s.add(t, "DMARC/Reports", reported("2"), time.Now())
+	c := config(s, "imaps", "DMARC/Reports")
+	s.Add(t, "DMARC/Reports", reported("1"), time.Now())
+	s.Add(t, "DMARC/Reports", reported("2"), time.Now())
 	save(t, c, dir, 2, 2, 0)
-	if err := s.user.Delete("DMARC/Reports"); err != nil {
+	if err := s.User.Delete("DMARC/Reports"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.user.Create("DMARC/Reports", nil); err != nil {
+	if err := s.User.Create("DMARC/Reports", nil); err != nil {
 		t.Fatal(err)
 	}
-	s.add(t, "DMARC/Reports", reported("3"), time.Now())
+	s.Add(t, "DMARC/Reports", reported("3"), time.Now())
 	save(t, c, dir, 1, 1, 0)
 	if got := kept(t, dir); !slices.Equal(got, []string{"1", "2", "3"}) {
 		t.Errorf("kept %q", got)
@@ -114,10 +115,10 @@ func TestSaveValidity(t *testing.T) {
 // What was kept before a failure stays, and the next run goes on from there.
 func TestSaveFails(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
+	s := mailboxtest.Start(t, true)
 	dir := t.TempDir()
-	c := s.config("imaps", "")
-	s.add(t, "INBOX", reported("1"), time.Now())
+	c := config(s, "imaps", "")
+	s.Add(t, "INBOX", reported("1"), time.Now())
 	save(t, c, dir, 1, 1, 0)
 	states, err := filepath.Glob(filepath.Join(dir, ".imap-*.json"))
 	if err != nil || len(states) != 1 {
@@ -153,7 +154,7 @@ func TestSaveFails(t *testing.T) {
 // Wherever the connection breaks, the next run goes on there, and nothing is lost or there twice.
 func TestSaveGoesOn(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
+	s := mailboxtest.Start(t, true)
 	var want []string
 	for i := range batch + 10 {
 		id := strconv.Itoa(1000 + i)
@@ -162,13 +163,13 @@ func TestSaveGoesOn(t *testing.T) {
 		if i >= batch {
 			padding = "X-Padding: " + strings.Repeat("x", 5000) + "\r\n"
 		}
-		s.add(t, "INBOX", padding+reported(id), time.Now())
+		s.Add(t, "INBOX", padding+reported(id), time.Now())
 	}
 	again, rest := 0, 0
 	for bytes := int64(15_000); bytes < 100_000; bytes += 25_000 {
 		dir := t.TempDir()
-		c := s.config("imaps", "INBOX")
-		c.URL = "imaps://dmarc@example.org@" + cutting(t, s.port, bytes) + "/INBOX"
+		c := config(s, "imaps", "INBOX")
+		c.URL = "imaps://dmarc@example.org@" + cutting(t, s.Port, bytes) + "/INBOX"
 		first, err := Save(t.Context(), c, dir)
 		if err == nil && first.Kept < len(want) {
 			t.Errorf("cut after %d bytes: no error with %+v", bytes, first)
@@ -225,9 +226,9 @@ func cutting(t *testing.T, port int, bytes int64) string {
 // other (RFC 3501, section 6.4.8).
 func TestListLast(t *testing.T) {
 	t.Parallel()
-	s := start(t, true)
-	s.add(t, "INBOX", reported("1"), time.Now())
-	session, err := open(t.Context(), s.config("imaps", ""))
+	s := mailboxtest.Start(t, true)
+	s.Add(t, "INBOX", reported("1"), time.Now())
+	session, err := open(t.Context(), config(s, "imaps", ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,16 +35,9 @@ type session struct {
 
 // open connects, logs in, and opens the folder read-only.
 func open(ctx context.Context, c Config) (*session, error) {
-	where, err := parseURL(c.URL)
+	where, err := c.server()
 	if err != nil {
 		return nil, err
-	}
-	if c.Password == "" {
-		return nil, errors.New("no password")
-	}
-	if c.Plain && (where.tls || !isLoopback(where.host)) {
-		return nil, finding.WithHint(errors.New("without TLS is only for imap:// and a loopback address"),
-			"the password would be open to all on the way")
 	}
 	s := &session{ctx: ctx, server: where, limits: c.Limits, since: c.Since}
 	if s.limits == (reports.Limits{}) {
