@@ -86,7 +86,8 @@ func keyQueries(s *settings.Daemon) rotation.DNS {
 
 // evidence is what the reports say of keys.
 func evidence(s *settings.Daemon, w *watch.Watch) rotation.Evidence {
-	return rotation.Evidence{Seen: w.Seen, Reporters: s.Reports.Thresholds.Reporters, Messages: s.Reports.Thresholds.Messages}
+	least := s.Reports.Thresholds
+	return rotation.Evidence{Seen: w.Seen, Reporters: least.Reporters, Messages: least.Messages}
 }
 
 // reportPlaces returns what must be readable for the reports: the directory, or a mailbox

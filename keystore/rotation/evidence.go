@@ -144,7 +144,8 @@ func (w weighing) text(until time.Time, known bool) string {
 	}
 	told := "no report tells of a day " + since
 	if s.SinceReporters > 0 {
-		told = fmt.Sprintf("%s %s told of %s", since, counted(s.SinceReporters, "reporter"), counted(s.SinceMessages, "message"))
+		told = fmt.Sprintf("%s %s told of %s", since,
+			counted(s.SinceReporters, "reporter"), counted(s.SinceMessages, "message"))
 	}
 	switch over := known && !w.now.Before(until); {
 	case over && w.proven:

@@ -197,6 +197,8 @@ func storiesOfKeys() []story {
 		}, nil, NotYet, "the key s1 does not verify: find out what changes its messages after signing", NotYet},
 		{"rotated yesterday", (*post).good, keys(Key{"example.org", "s1", "retiring", false}, Key{"example.org", "s2", "active", true}),
 			CannotSay, "no report has seen the key s2 pass", CannotSay},
+		{"rotated, and the old key is not at hand", (*post).good, keys(Key{"example.org", "s2", "active", true}),
+			CannotSay, "no report has seen the key s2 pass", CannotSay},
 		{"a key of RSA and one of Ed25519 that half of the receivers do not know", func(p *post) {
 			p.every(28, 4, mail("192.0.2.10", 5, dkim("example.org", "s1"), other("example.org", "ed1", "permerror"), spf))
 		}, keys(s1, Key{"example.org", "ed1", "active", true}), Safe, "0 failed", Safe},

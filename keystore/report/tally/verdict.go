@@ -171,8 +171,8 @@ func (v *view) noReports() string {
 	return "no reports"
 }
 
-// newKeys tells of a domain whose keys that sign were all never seen, while older ones were:
-// reports are of the time before a rotation.
+// newKeys tells of a domain whose keys that sign were all never seen, while others were: reports
+// are of the time before a rotation. The older ones may not be at hand any more.
 func (v *view) newKeys(a *Answer) []string {
 	var missing []string
 	signing, proven := make(map[string]string), make(map[string]bool)
@@ -180,7 +180,7 @@ func (v *view) newKeys(a *Answer) []string {
 	for _, s := range a.Selectors {
 		at, known := v.named(s)
 		switch {
-		case !known:
+		case !known && (!s.Foreign || s.Passed == 0):
 		case at.Signs && s.Passed > 0:
 			proven[s.Domain] = true
 		case at.Signs:

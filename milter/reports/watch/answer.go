@@ -22,6 +22,7 @@ const (
 	noNameEach = time.Hour // or it could not be found out in time
 	nameLasts  = 7 * 24 * time.Hour
 	showEach   = 2 * time.Second
+	answerTurn = time.Minute // after which it is looked for new reports: names take their time
 )
 
 // Bounds of the questions about names.
@@ -54,7 +55,8 @@ func (w *Watch) answer(ctx context.Context, now time.Time) {
 	if len(w.dirty) == 0 {
 		return
 	}
-	answers, shown := maps.Clone(w.All()), time.Now()
+	start := time.Now()
+	answers, shown := maps.Clone(w.All()), start
 	show := func() {
 		done := answers
 		w.answers.Store(&done)
@@ -71,6 +73,9 @@ func (w *Watch) answer(ctx context.Context, now time.Time) {
 		delete(w.dirty, domain)
 		if time.Since(shown) > showEach {
 			show()
+		}
+		if time.Since(start) >= w.turn {
+			break // the others are answered on after the next look
 		}
 		w.pace.rest(ctx)
 	}

@@ -44,7 +44,7 @@ func (w *Watch) list(now time.Time) (files []*file, err error) {
 	seen := make(map[inode]bool)
 	err = reports.Files(w.Path, func(path string, info fs.FileInfo) bool {
 		stat, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || info.ModTime().Before(oldest) {
+		if !ok || !info.Mode().IsRegular() || info.ModTime().Before(oldest) {
 			return true
 		}
 		f := &file{inode: inode{uint64(stat.Dev), stat.Ino}, path: path, size: info.Size(), changed: info.ModTime()}
@@ -54,7 +54,9 @@ func (w *Watch) list(now time.Time) (files []*file, err error) {
 		}
 		return true
 	})
-	slices.SortFunc(files, func(a, b *file) int { return cmp.Or(b.changed.Compare(a.changed), cmp.Compare(a.path, b.path)) })
+	slices.SortFunc(files, func(a, b *file) int {
+		return cmp.Or(b.changed.Compare(a.changed), cmp.Compare(a.path, b.path))
+	})
 	return files, err
 }
 

@@ -80,6 +80,7 @@ type Watch struct {
 	whole   time.Time       // when all domains were last answered on
 	names   map[netip.Addr]name
 	pace    pace
+	turn    time.Duration // that answers take between two looks
 }
 
 // New returns a watch that has read nothing yet.
@@ -88,7 +89,7 @@ func New(c Config) *Watch {
 		c.Rows = DefaultRows
 	}
 	w := &Watch{Config: c, tally: tally.New(), files: make(map[inode]*file),
-		dirty: make(map[string]bool), names: make(map[netip.Addr]name)}
+		dirty: make(map[string]bool), names: make(map[netip.Addr]name), turn: answerTurn}
 	w.state.Store(&State{Path: c.Path})
 	w.answers.Store(&map[string]*Summary{})
 	return w

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -296,6 +297,33 @@ func TestNamesTakeRoom(t *testing.T) {
 	if s := f.once(); s.Left == 0 || s.Files == 0 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// Very many domains are not all answered on before new reports are looked for.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, nil)
+	f.turn = 0
+	for i := range 5 {
+		f.report(fmt.Sprint(i), fmt.Sprintf("d%d.example", i), "google.com", 1)
+	}
+	for want := 1; want <= 6; want++ {
+		f.once()
+		if got := len(f.All()); got != min(want, 5) {
+			t.Errorf("turn %d: %d answers", want, got)
+		}
+	}
+}
+
+// A pipe has no reports, and nobody waits for its writer.
+func TestPipe(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, nil)
+	f.Path = filepath.Join(f.dir, "pipe")
+	if err := syscall.Mkfifo(f.Path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.want(0, 0, 0)
 }
 
 // A maildir that somebody reads with a mail program.
