@@ -148,14 +148,11 @@ func mediaType(value string) (media string, param func(name string) string) {
 // looseParam finds a parameter in a value that is malformed: blanks and 8-bit text without
 // quotes, quotes that do not end, the same name twice.
 func looseParam(value, name string) string {
-	lower := strings.ToLower(value)
-	for from := 0; ; {
-		at := strings.Index(lower[from:], name)
-		if at < 0 {
-			return ""
+	for at := 0; at+len(name) <= len(value); at++ {
+		from := at + len(name)
+		if !strings.EqualFold(value[at:from], name) {
+			continue
 		}
-		at += from
-		from = at + len(name)
 		before := strings.TrimRight(value[:at], " \t")
 		text, found := strings.CutPrefix(strings.TrimLeft(value[from:], " \t"), "=")
 		if !found || before != "" && !strings.HasSuffix(before, ";") {
@@ -169,4 +166,5 @@ func looseParam(value, name string) string {
 		}
 		return strings.TrimSpace(text)
 	}
+	return ""
 }

@@ -5,14 +5,17 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
+	"signpost/keystore/report"
 	"signpost/keystore/report/tally"
 	"signpost/milter/reports"
 )
@@ -118,14 +121,27 @@ const idle = 50
 // Run reads, and reads again what has changed, until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		start := time.Now()
-		w.look(ctx, start)
-		w.answer(ctx, start)
+		w.round(ctx, time.Now())
 		select {
 		case <-ctx.Done():
 		case <-time.After(max(w.Every, idle*w.pace.taken())):
 		}
 	}
+}
+
+// round reads what has changed, and answers. Reports are what anybody sends: one that we
+// cannot cope with must not end the program, for mail waits for it. What was known stays, and
+// the file is not read again until it changes.
+func (w *Watch) round(ctx context.Context, now time.Time) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			w.Log.Error("reading the reports broke off by a fault of signpostd", "path", w.Path, "err", fault,
+				"stack", string(debug.Stack()), "hint", "please report it, with the last file in that directory")
+			w.failed(fmt.Errorf("reading broke off: %v", fault), now)
+		}
+	}()
+	w.look(ctx, now)
+	w.answer(ctx, now)
 }
 
 // look reads what has changed.
@@ -172,6 +188,13 @@ func (w *Watch) rebuild(ctx context.Context, files []*file, now time.Time) {
 	w.rebuilt, w.took = now, time.Since(start)
 }
 
+// count adds a report.
+func (w *Watch) count(to *tally.Tally, r *report.Report) (added bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return to.Add(r)
+}
+
 // add reads files, the newest first, into a tally. Old reports in them, as in a mailbox of
 // years, are left out as old files are.
 func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file, now time.Time) {
@@ -196,10 +219,7 @@ func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file, now tim
 			case to.Size() >= w.Rows:
 				f.left = true
 			default:
-				w.mu.Lock()
-				added := to.Add(found.Report)
-				w.mu.Unlock()
-				if added {
+				if w.count(to, found.Report) {
 					f.reports++
 					w.dirty[found.Report.Domain] = true
 				}

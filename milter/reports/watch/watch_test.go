@@ -76,8 +76,7 @@ func (f *folder) touch(name string, ago time.Duration) {
 // once does what Run does again and again.
 func (f *folder) once() State {
 	f.now = f.now.Add(time.Minute)
-	f.look(f.Context(), f.now)
-	f.answer(f.Context(), f.now)
+	f.round(f.Context(), f.now)
 	return f.State()
 }
 
@@ -324,6 +323,34 @@ func TestPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.want(0, 0, 0)
+}
+
+// A fault of our own ends neither the program nor what was known.
+func TestFault(t *testing.T) {
+	t.Parallel()
+	faulty := false
+	f := newFolder(t, func(c *Config) {
+		known := c.Known
+		c.Known = func(domain string) bool {
+			if faulty {
+				panic("a report that nobody thought of")
+			}
+			return known(domain)
+		}
+	})
+	f.report("a", "a.example", "google.com", 10)
+	f.want(1, 1, 0)
+	faulty = true
+	f.report("b", "b.example", "google.com", 20)
+	if s := f.once(); s.Err == nil || !strings.Contains(f.log.String(), "by a fault of signpostd") {
+		t.Errorf("%+v, want an error, and this in the log:\n%s", s, f.log.String())
+	}
+	f.count("a.example", 10)
+	faulty = false
+	f.report("b", "b.example", "google.com", 30)
+	f.once()
+	f.count("a.example", 10)
+	f.count("b.example", 30)
 }
 
 // A maildir that somebody reads with a mail program.
