@@ -47,6 +47,7 @@ type reportsDomain struct {
 	// not known, for which NoRecord says why.
 	Record   string `json:"dns_record"`
 	NoRecord string `json:"dns_error"`
+	unknown  bool   // whether there is one
 	Alias    string `json:"dns_alias"` // where the name leads by CNAME
 	// KeysKnown says that the keys of the domain were compared with the selectors.
 	KeysKnown bool   `json:"keys_known"`

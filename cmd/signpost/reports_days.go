@@ -8,13 +8,10 @@ import (
 	"signpost/keystore/report/tally"
 )
 
-// mostColumns is how wide a sparkline may be: more days are drawn several in a column.
-const mostColumns = 60
-
-// columns sums days up so that they fit into a sparkline, and returns how many days each
-// column has. A column without a report has none.
-func columns(days []tally.Day) (sums []tally.Day, each int) {
-	each = max(1, (len(days)+mostColumns-1)/mostColumns)
+// columns sums days up so that they fit into so many columns at most, and returns how many
+// days each has. A column without a report has none.
+func columns(days []tally.Day, most int) (sums []tally.Day, each int) {
+	each = max(1, (len(days)+most-1)/most)
 	for i, day := range days {
 		if i%each == 0 {
 			sums = append(sums, tally.Day{Day: day.Day})

@@ -100,7 +100,7 @@ func (p *reportsPrinter) selectors(d *reportsDomain) {
 		fmt.Fprintf(p.out, "   %s: signs, and no report names it\n", p.s.bold(visible(selector)))
 	}
 	if !d.KeysKnown {
-		fmt.Fprintf(p.out, "   which of them are yours is not known: no key of the domain is at hand; --keys says where they are\n")
+		p.say("   ", "which of them are yours is not known: no key of the domain is at hand; --keys says where they are")
 	}
 }
 

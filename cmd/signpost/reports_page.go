@@ -134,7 +134,7 @@ type dayTick struct {
 
 func newReportsPlot(d *reportsDomain) *reportsPlot {
 	p := &reportsPlot{D: d, Height: 120}
-	p.Columns, p.Each = columns(d.Answer.Days)
+	p.Columns, p.Each = columns(d.Answer.Days, 60)
 	p.Width = max(1, len(p.Columns))
 	top := 1
 	for _, column := range p.Columns {

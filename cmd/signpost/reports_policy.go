@@ -18,12 +18,12 @@ import (
 func (d *reportsDomain) askPolicy(r *reportReader, domain string, q *tally.Question) {
 	name := "_dmarc." + domain
 	if r.resolver == nil {
-		d.NoRecord = "the DNS was not asked"
+		d.unknown, d.NoRecord = true, "the DNS was not asked"
 		return
 	}
 	answer, err := r.resolver.Lookup(r.c.Context, name, miekg.TypeTXT)
 	if err != nil {
-		d.NoRecord = err.Error()
+		d.unknown, d.NoRecord = true, err.Error()
 		return
 	}
 	var found []string
@@ -99,9 +99,11 @@ func (r *reportReader) publish(publisher publish.Publisher) error {
 // mayBeReplaced says why the record that is in the DNS may not be replaced.
 func (d *reportsDomain) mayBeReplaced() error {
 	switch {
+	case d.unknown:
+		return exitError{exitUnknown, fmt.Errorf("%s: no record is published in place of one that is not known: %s", d.Domain, d.NoRecord)}
 	case d.Record == "":
-		return exitError{exitUnknown, finding.WithHint(fmt.Errorf("%s: no record is published in place of one that is not known: %s",
-			d.Domain, d.NoRecord), "signpost dns %s prints a first one", d.Domain)}
+		return finding.WithHint(fmt.Errorf("%s: no record is replaced: %s", d.Domain, d.NoRecord),
+			"signpost dns %s prints a first one", d.Domain)
 	case d.Alias != "":
 		return finding.WithHint(fmt.Errorf("%s: _dmarc.%s is an alias of %s", d.Domain, d.Domain, d.Alias),
 			"have the record changed there")

@@ -134,6 +134,8 @@ func (p *reportsPrinter) verdict(d *reportsDomain) {
 			when += ", once that is safe"
 		}
 		fmt.Fprintf(p.out, "   %s:\n%s\n%s\n", when, visible(name), visible(v.Record))
+	case v.Next != "" && v.Safe == tally.Safe && d.Record == "" && !d.unknown:
+		p.say("   hint: ", d.NoRecord+"; signpost dns "+d.Domain+" prints a first one")
 	case v.Next != "" && v.Safe == tally.Safe:
 		fmt.Fprintf(p.out, "   in the record at %s, set p=%s\n", visible(name), v.Next)
 	}
@@ -161,18 +163,21 @@ func (p *reportsPrinter) summary(d *reportsDomain) {
 	switch {
 	case d.Record != "":
 		fmt.Fprintf(p.out, "          in the DNS now: %s\n", visible(d.Record))
+	case d.unknown:
+		p.say("          ", "in the DNS now: not known: "+d.NoRecord)
 	case d.NoRecord != "":
-		fmt.Fprintf(p.out, "          in the DNS now: not known: %s\n", visible(d.NoRecord))
+		p.say("          ", "in the DNS now: "+d.NoRecord)
 	}
 	reporters := counted(len(d.Reporters), "reporter") + " (" + p.few(d.Reporters, 5) + ")"
-	fmt.Fprintf(p.out, "reports   %s from %s\n", thousands(d.Reports), reporters)
+	p.say("reports   ", thousands(d.Reports)+" from "+reporters)
 	fmt.Fprintf(p.out, "          %s to %s, %s with reports\n", day(d.First), day(d.Last), counted(d.Covered, "day"))
 	fmt.Fprintf(p.out, "messages  %s: %s passed, %s failed (%s)\n", thousands(d.Messages.Total()),
 		thousands(d.Messages.Passed), thousands(d.Messages.Failed), share(d.Messages.Failed, d.Messages.Total()))
 }
 
 func (p *reportsPrinter) days(d *reportsDomain) {
-	sums, each := columns(d.Answer.Days)
+	const most = 34 // with what stands beside it a line of 80
+	sums, each := columns(d.Answer.Days, most)
 	per := "a day"
 	if each > 1 {
 		per = fmt.Sprintf("in %d days", each)
@@ -209,8 +214,8 @@ func (p *reportsPrinter) say(mark, text string) {
 	}
 	indent := len(mark) - len(strings.TrimLeft(mark, " "))
 	next := strings.Repeat(" ", max(3, indent+3))
-	if strings.TrimSpace(mark) == "" {
-		next = mark
+	if strings.HasSuffix(mark, "  ") { // a column of its own
+		next = strings.Repeat(" ", len(mark))
 	}
 	line, empty := mark, true
 	for word := range strings.FieldsSeq(visible(text)) {
