@@ -96,7 +96,7 @@ func (v *view) ownReason(g *blame) Reason {
 			"and `signpost postfix check`"
 		if v.uses[c.key] == nil {
 			what = "failed: " + v.keyName(c.key) + " passes nowhere"
-			r.Do = "publish its record, or mend it: `signpost check " + v.word(c.key.domain) + "`"
+			r.Do = "publish its record, or mend it: " + v.check(c.key.domain)
 		}
 	case strict:
 		what = "passed for " + v.word(c.domain) + " and yet failed"
@@ -118,7 +118,7 @@ func (v *view) ownReason(g *blame) Reason {
 
 func (v *view) serviceReason(g *blame) Reason {
 	name := v.word(g.group.domain)
-	r := Reason{Messages: g.hit, NotMine: name}
+	r := Reason{Messages: g.hit, NotMine: pasted(name)}
 	if c := g.main(); c.what == elsewhere {
 		name = v.word(c.domain)
 	}
@@ -155,7 +155,7 @@ func (v *view) nobodyReason(g *blame) Reason {
 
 // changedReason is of mail that came by others.
 func (v *view) changedReason(g *blame) Reason {
-	r := Reason{Messages: g.hit, NotMine: v.word(g.group.domain),
+	r := Reason{Messages: g.hit, NotMine: pasted(v.word(g.group.domain)),
 		Do: "if your mail comes that way, stay with p=quarantine, or ask the list to write its own address into From"}
 	if g.group.domain == 0 {
 		r.NotMine = v.networkOf(g)
@@ -216,7 +216,7 @@ func (v *view) deadKeys() []Reason {
 		all = append(all, Reason{Messages: by.sum(),
 			What: fmt.Sprintf("%s of %s are signed with the key %s, which passes nowhere; only SPF lets them pass, "+
 				"and forwarding breaks that", messages(by.sum()), v.word(k.domain), v.word(k.selector)),
-			Do: "publish its record, or mend it: `signpost check " + v.word(k.domain) + "`"})
+			Do: "publish its record, or mend it: " + v.check(k.domain)})
 	}
 	slices.SortFunc(all, func(a, b Reason) int {
 		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.What, b.What))

@@ -103,19 +103,18 @@ func (v *view) explain(br *breakage, seen *seenKeys) Broken {
 	result := v.word(br.results.most(cmp.Compare)[0])
 	what := fmt.Sprintf("%s of %s with %s of %s failed (%s) %s", messages(br.messages), who(s.address, s.name),
 		v.keyName(br.key), v.word(br.domain), result, days)
-	domain := v.word(br.domain)
 	by := strings.Join(b.Reporters, ", ")
 	whole := seen.at[spot{br.key, br.source}]
 	switch {
 	case seen.passed[br.key] == 0 && s.kind == Unknown && !v.signs(br.key):
 		b.What = what + ", and the key passes nowhere: forged, or a host of yours whose key is not published"
-		b.Hint = "if the host is yours, run `signpost check " + domain + "`"
+		b.Hint = "if the host is yours, run " + v.check(br.domain)
 	case seen.passed[br.key] == 0 && seen.failed[br.key].len() > 1:
 		b.What = what + ", and the key passes nowhere: its record is wrong or missing"
-		b.Hint = "run `signpost check " + domain + "`"
+		b.Hint = "run " + v.check(br.domain)
 	case result == "temperror":
 		b.What = what + ": receivers could not fetch its record"
-		b.Hint = "run `signpost check " + domain + "`: a name server may not answer"
+		b.Hint = "run " + v.check(br.domain) + ": a name server may not answer"
 	case s.kind == Modifier, s.kind == Forwarder:
 		b.What = what + ": changed on the way by a forwarder or a mailing list, not by you"
 	case s.kind == Unknown, s.kind == Service:

@@ -2,6 +2,7 @@ package tally
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"signpost/keystore/report"
@@ -78,5 +79,34 @@ func lies() map[string]func([]report.Row) []report.Row {
 			pass(r)
 			through("forwarder.example")(r)
 		}),
+	}
+}
+
+// What is advised is pasted into a shell, and names in reports are as somebody wrote them.
+func TestAdviceCanBePasted(t *testing.T) {
+	t.Parallel()
+	const evil = "$(reboot)"
+	p := newPost()
+	p.good()
+	p.every(20, 4, mail("198.51.100.20", 30, through(evil+".example")))
+	p.every(20, 4, mail("192.0.2.10", 5, other(evil+".example.org", "s9", "fail")))
+	p.every(20, 4, mail("198.51.100.30", 5, other(evil+".example.org", "s8", "fail")))
+	a := p.tally(false).Answer(p.domain, ask(nil))
+	texts := []string{a.Verdict.Text}
+	for _, r := range a.Verdict.Against {
+		texts = append(texts, "--not-mine "+r.NotMine, r.Do)
+	}
+	for _, b := range a.Broken {
+		texts = append(texts, b.Hint)
+	}
+	if len(texts) < 8 {
+		t.Errorf("too little is advised: %q", texts)
+	}
+	for _, text := range texts {
+		for i, command := range strings.Split(text, "`") {
+			if (i%2 == 1 || strings.HasPrefix(command, "--not-mine")) && strings.Contains(command, evil) {
+				t.Errorf("%q runs something else", text)
+			}
+		}
 	}
 }

@@ -1,10 +1,13 @@
 package tally
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+
+	"signpost/keystore"
 )
 
 // number writes a number with commas: 41,203.
@@ -64,4 +67,18 @@ func who(a netip.Addr, name string) string {
 // sameName compares domains or selectors.
 func sameName(a, b string) bool {
 	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+}
+
+// pasted returns a name that may be pasted into a shell: a domain, or nothing. Names in reports
+// are as somebody wrote them.
+func pasted(name string) string {
+	if domain, err := keystore.Domain(name); err != nil || domain != name {
+		return ""
+	}
+	return name
+}
+
+// check is the command that looks at the records of a domain.
+func (v *view) check(domain uint32) string {
+	return "`signpost check " + cmp.Or(pasted(v.word(domain)), pasted(v.domain), "DOMAIN") + "`"
 }
