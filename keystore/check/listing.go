@@ -25,10 +25,14 @@ func (a *audit) checkListings(ctx context.Context, s *section) {
 	}
 	addrs = addrs[:min(len(addrs), mostNames)]
 	lists := a.Lists[:min(len(a.Lists), mostNames)]
+	// Each question is put once, so that one that gets no answer is done with before the time is
+	// over, and remembered: with many domains it is waited for once.
+	resolver := *a.Resolver
+	resolver.Attempts = 1
 	answers := make([][]listing, len(lists))
 	var asking sync.WaitGroup
 	for i, zone := range lists {
-		asking.Go(func() { answers[i] = dnsbl{zone, a.Resolver}.ask(ctx, addrs) })
+		asking.Go(func() { answers[i] = dnsbl{zone, &resolver}.ask(ctx, addrs) })
 	}
 	asking.Wait()
 	a.tellListings(s, lists, addrs, answers)
@@ -117,5 +121,5 @@ func (a *audit) listFailed(s *section, failed listFailure) {
 	}
 	s.add(level, "dnsbl-unknown", failed.lists,
 		fmt.Sprintf("cannot know whether %s is listed: %s", join(failed.addrs), failed.why), effect,
-		"ask by a resolver of your own, which is not a public one: --resolver")
+		"ask by a resolver of your own, not a public one (--resolver), or no list (--dnsbl none)")
 }
