@@ -63,20 +63,24 @@ func (s *search) folder(root string) error {
 }
 
 // Files calls each for every file that Read opens of a path, with what a symlink leads to,
-// until that returns false. The error is for a path that cannot be opened.
-func Files(path string, each func(path string, info fs.FileInfo) bool) error {
+// until that returns false, and with an error for a folder in it that cannot be read. The error
+// is for a path that cannot be opened.
+func Files(path string, each func(path string, info fs.FileInfo, err error) bool) error {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		if err == nil {
-			each(path, info)
+			each(path, info, nil)
 		}
 		return err
 	}
 	return walk(path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil && !each(path, nil, err) {
+			return fs.SkipAll
+		}
 		if err != nil || !d.Type().IsRegular() && d.Type() != fs.ModeSymlink {
 			return nil
 		}
 		info, err := os.Stat(path)
-		if err == nil && info.Mode().IsRegular() && !each(path, info) {
+		if err == nil && info.Mode().IsRegular() && !each(path, info, nil) {
 			return fs.SkipAll
 		}
 		return nil

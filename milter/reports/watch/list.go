@@ -42,7 +42,11 @@ func (w *Watch) oldest(now time.Time) (oldest time.Time) {
 func (w *Watch) list(now time.Time) (files []*file, err error) {
 	oldest := w.oldest(now)
 	seen := make(map[inode]bool)
-	err = reports.Files(w.Path, func(path string, info fs.FileInfo) bool {
+	err = reports.Files(w.Path, func(path string, info fs.FileInfo, err error) bool {
+		if err != nil {
+			w.deny(path, err)
+			return true
+		}
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		if !ok || !info.Mode().IsRegular() || info.ModTime().Before(oldest) {
 			return true

@@ -5,7 +5,9 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
@@ -49,7 +51,8 @@ type State struct {
 	Read       time.Time // when all was last read or found unchanged; zero before that
 	Files      int       // that were read
 	Reports    int       // in them, each counted once
-	Unreadable int       // reports, or files that should hold some
+	Unreadable int       // reports, or files and folders that should hold some
+	Denied     int       // of these, files and folders that cannot be opened
 	Left       int       // files that were not read, or not to the end, for there are too many rows
 	Err        error     // why the directory cannot be read now; what was known stays
 	Since      time.Time // when that began
@@ -83,6 +86,7 @@ type Watch struct {
 	whole   time.Time       // when all domains were last answered on
 	names   map[netip.Addr]name
 	pace    pace
+	denied  int           // folders and files that could not be opened at this look
 	turn    time.Duration // that answers take between two looks
 }
 
@@ -147,6 +151,7 @@ func (w *Watch) round(ctx context.Context, now time.Time) {
 // look reads what has changed.
 func (w *Watch) look(ctx context.Context, now time.Time) {
 	w.pace.begin()
+	w.denied = 0
 	found, err := w.list(now)
 	if err != nil {
 		w.failed(err, now)
@@ -229,6 +234,7 @@ func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file, now tim
 		})
 		if err != nil && ctx.Err() == nil {
 			delete(w.files, f.inode) // it has gone, or comes to be readable
+			w.deny(f.path, err)
 		}
 	}
 	if unreadable > 0 {
@@ -237,10 +243,21 @@ func (w *Watch) add(ctx context.Context, to *tally.Tally, files []*file, now tim
 	}
 }
 
+// deny notes that a folder or a file cannot be opened. What is in it does not count, and that
+// may be the very reports that tell of failures.
+func (w *Watch) deny(path string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return // it was moved while we looked
+	}
+	if w.denied++; w.denied == 1 && w.State().Denied == 0 {
+		w.Log.Error("a part of the reports cannot be read, and does not count", "path", path, finding.Attr(err))
+	}
+}
+
 // done notes that all was read.
 func (w *Watch) done(now time.Time) {
 	before := w.State()
-	state := State{Path: w.Path, Read: now, Files: len(w.files)}
+	state := State{Path: w.Path, Read: now, Files: len(w.files), Denied: w.denied, Unreadable: w.denied}
 	for _, f := range w.files {
 		state.Reports += f.reports
 		state.Unreadable += f.unreadable

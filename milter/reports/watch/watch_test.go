@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -312,6 +313,51 @@ func TestTurns(t *testing.T) {
 			t.Errorf("turn %d: %d answers", want, got)
 		}
 	}
+}
+
+// A folder and a file that this user may not read are told of: what is in them may be the
+// failures.
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, nil)
+	f.report("a.xml", "example.org", "google.com", 10)
+	f.report("b/b.xml", "example.org", "yahoo.com", 5)
+	f.report("c.xml", "example.org", "gmx.net", 1)
+	f.want(3, 3, 0)
+	mode := func(name string, mode fs.FileMode) {
+		if err := os.Chmod(filepath.Join(f.dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode("..", 0o755)
+	mode("b", 0)
+	mode("c.xml", 0)
+	f.touch("c.xml", time.Minute)
+	asNobody(t, func() {
+		f.want(1, 1, 2)
+		f.want(1, 1, 2)
+	})
+	f.count("example.org", 10)
+	if n := strings.Count(f.log.String(), "a part of the reports cannot be read"); n != 1 {
+		t.Errorf("told %d times: %s", n, f.log.String())
+	}
+	mode("b", 0o755)
+	mode("c.xml", 0o644)
+	f.want(3, 3, 0)
+	f.count("example.org", 16)
+}
+
+// asNobody calls f with the file system as a user sees it who is not root.
+func asNobody(t *testing.T, f func()) {
+	if uid := syscall.Geteuid(); uid == 0 {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := syscall.Setfsuid(65534); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Setfsuid(uid) }()
+	}
+	f()
 }
 
 // A pipe has no reports, and nobody waits for its writer.
