@@ -23,7 +23,7 @@ func newReportDescs(desc func(name, help string, labels ...string) *prometheus.D
 		read:       desc("reports_read_timestamp_seconds", "When the reports were last looked at."),
 		reports:    desc("reports", "DMARC reports that count."),
 		unreadable: desc("reports_unreadable", "Reports that cannot be read."),
-		left:       desc("reports_files_left_out", "Files that are not read, for there are too many reports."),
+		left:       desc("reports_files_left_out", "Files that are not read to the end, for there are too many reports."),
 		domains:    desc("dmarc_domains", "Domains by whether the reports say that a stricter policy is safe.", "verdict"),
 		last: desc("dmarc_last_report_timestamp_seconds",
 			"Day of the last DMARC report on the domain; of a bounded number, those not safe first.", "domain"),
@@ -33,7 +33,8 @@ func newReportDescs(desc func(name, help string, labels ...string) *prometheus.D
 }
 
 func (d *reportDescs) describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{d.up, d.read, d.reports, d.unreadable, d.left, d.domains, d.last, d.verdict, d.messages} {
+	for _, desc := range []*prometheus.Desc{d.up, d.read, d.reports, d.unreadable, d.left, d.domains, d.last,
+		d.verdict, d.messages} {
 		out <- desc
 	}
 }
