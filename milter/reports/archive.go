@@ -5,10 +5,13 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"signpost/keystore/finding"
 )
 
 func isGzip(start []byte) bool { return bytes.HasPrefix(start, []byte("\x1f\x8b")) }
@@ -87,6 +90,10 @@ func (s *search) zip(where string, in io.Reader, buffered *bufio.Reader, depth i
 		return
 	}
 	directory.left = -1
+	if hasMore(archive, archive.Size()) {
+		s.fail(where, finding.WithHint(errors.New("several archives in one, of which only one is read"),
+			"give each by itself"))
+	}
 	for _, f := range z.File {
 		if strings.HasSuffix(f.Name, "/") {
 			continue
@@ -96,6 +103,25 @@ func (s *search) zip(where string, in io.Reader, buffered *bufio.Reader, depth i
 		}
 		s.zipMember(where+": "+label(f.Name), f, depth)
 	}
+}
+
+// hasMore reports whether more is in a file than the archive at its end, as when archives are put
+// one after the other (APPNOTE.TXT, section 4.3.16).
+func hasMore(archive io.ReaderAt, size int64) bool {
+	const length, most = 22, 64 << 10
+	end := make([]byte, min(size, length+most))
+	if _, err := archive.ReadAt(end, size-int64(len(end))); err != nil && err != io.EOF {
+		return false
+	}
+	at := bytes.LastIndex(end, []byte("PK\x05\x06"))
+	if at < 0 || at+length > len(end) {
+		return false
+	}
+	if at >= 20 && string(end[at-20:at-16]) == "PK\x06\x07" {
+		return false // ZIP64 has more between
+	}
+	directory, offset := binary.LittleEndian.Uint32(end[at+12:]), binary.LittleEndian.Uint32(end[at+16:])
+	return int64(directory)+int64(offset) < size-int64(len(end))+int64(at)
 }
 
 func (s *search) zipMember(where string, f *zip.File, depth int) {

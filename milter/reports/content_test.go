@@ -22,6 +22,7 @@ func TestContent(t *testing.T) {
 		"zip":                      {zipped("a.xml", xml), "stdin: a.xml: report 1"},
 		"zip of many":              {zipped("a", xml, "d/", "", "d/b.txt", "x", "d/c", testReport("2")), "stdin: a: report 1|stdin: d/c: report 2"},
 		"zip with what follows":    {zipped("a.xml", xml) + "\r\n", "stdin: a.xml: report 1"},
+		"several zips":             {zipped("a.xml", xml) + zipped("b.xml", testReport("2")), "stdin: error several archives in one, of which only one is read|stdin: a.xml: report 1"},
 		"gzip in zip":              {zipped("a.xml.gz", gzipped(xml)), "stdin: a.xml.gz: report 1"},
 		"zip in gzip":              {gzipped(zipped("a.xml", xml)), "stdin: a.xml: report 1"},
 		"zip in zip":               {zipped("a.zip", zipped("a.xml", xml)), "stdin: a.zip: a.xml: report 1"},
