@@ -154,17 +154,15 @@ func readStrictly(s string) (tokens []string, ok bool) {
 	var pieces strings.Builder
 	for {
 		token, err := d.Token()
-		if _, isText := token.(xml.CharData); !isText {
+		switch token.(type) {
+		case nil, xml.StartElement, xml.EndElement: // a comment does not end a text
 			if s := squeeze(pieces.String()); s != "" {
 				tokens = append(tokens, s)
 			}
 			if pieces.Len() > maxText {
 				return nil, false
 			}
-			switch token.(type) {
-			case xml.StartElement, xml.EndElement:
-				pieces.Reset()
-			}
+			pieces.Reset()
 		}
 		switch token := token.(type) {
 		case nil:
@@ -172,6 +170,9 @@ func readStrictly(s string) (tokens []string, ok bool) {
 		case xml.CharData:
 			pieces.Write(token)
 		case xml.StartElement:
+			if strings.Contains(token.Name.Local, ":") {
+				return nil, false // it takes a colon at either end for a part of the name
+			}
 			for _, a := range token.Attr {
 				if strings.ContainsAny(a.Value, "<>") {
 					return nil, false
