@@ -161,15 +161,19 @@ func (v *view) changedReason(g *blame) Reason {
 		r.NotMine = v.networkOf(g)
 	}
 	what := "came by a mailing list or a forwarder that breaks signatures"
-	switch g.fault {
-	case mangled:
+	switch {
+	case g.fault == changed && g.own:
+		what = "failed, as receivers say because they were forwarded or came by a mailing list, from a host that sends " +
+			"for " + v.domain
+		r.Do = "find out whether it forwards mail or runs a list, or what else changes its messages after signing"
+	case g.fault == mangled:
 		what = "have a signature of " + v.domain + " that fails, as those that a mailing list or a forwarder changed"
 		if v.nextIsReject() {
 			break
 		}
 		r.Do = "if a host of yours sends them, find out what breaks the signature; if a list does, ask it to write " +
 			"its own address into From"
-	case relayed:
+	case g.fault == relayed:
 		what = "came unsigned by a forwarder"
 		r.Do = "find out who sends them: if you do, sign them with d=" + v.domain
 	}

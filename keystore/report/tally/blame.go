@@ -32,6 +32,7 @@ type blame struct {
 	messages  int
 	hit       int // that the next policy does not let pass
 	byDKIM    bool
+	own       bool // from hosts that send for the domain, though not ours by fault
 	hosts     counts[uint32]
 	reporters counts[string] // of hit
 	days      counts[int64]  // of hit
@@ -80,6 +81,8 @@ func (v *view) judge(next rule) {
 		g.reporters.add(b.reporter, c.count)
 		g.days.add(b.day.Unix(), c.count)
 		g.causes.add(v.causeOf(c), c.count)
+		kind := v.sources[c.source].kind
+		g.own = g.own || kind == Own || kind == Relay
 		g.byDKIM = g.byDKIM || v.foreign(c).byDKIM
 	})
 	v.passed = v.passes.sum()
@@ -231,7 +234,7 @@ func (v *view) counts(g *blame) bool {
 	case mangled, relayed:
 		return v.large(g) && (g.steady() || g.hit >= fewest && v.nextIsReject())
 	case changed:
-		return v.large(g) && g.hit >= fewest && v.nextIsReject()
+		return v.large(g) && (g.hit >= fewest && v.nextIsReject() || g.own && g.steady())
 	case nobody:
 		return v.large(g) && (g.steady() || g.massive(v))
 	}

@@ -197,6 +197,14 @@ func storiesOfKeys() []story {
 		}, nil, NotYet, "the key s1 does not verify: find out what changes its messages after signing", NotYet},
 		{"rotated yesterday", (*post).good, keys(Key{"example.org", "s1", "retiring", false}, Key{"example.org", "s2", "active", true}),
 			CannotSay, "no report has seen the key s2 pass", CannotSay},
+		{"a host of the domain breaks its mail, and receivers take that for forwarding", func(p *post) {
+			p.good()
+			p.every(20, 3, mail("192.0.2.10", 3, reason("forwarded")))
+		}, nil, NotYet, "180 messages of 192.0.2.10 failed, as receivers say because they were forwarded", NotYet},
+		{"a few messages that a host of the domain forwards", func(p *post) {
+			p.good()
+			p.every(5, 1, mail("192.0.2.10", 2, reason("forwarded")))
+		}, nil, Safe, "10 messages came by mailing lists", Safe},
 		{"rotated, and the old key is not at hand", (*post).good, keys(Key{"example.org", "s2", "active", true}),
 			CannotSay, "no report has seen the key s2 pass", CannotSay},
 		{"a key of RSA and one of Ed25519 that half of the receivers do not know", func(p *post) {
