@@ -12,6 +12,7 @@ import (
 	"signpost/keystore/report/tally"
 )
 
+// readReports is not for parallel tests: the cli library keeps what it found of --help in a variable.
 func readReports(t *testing.T, args ...string) (reports Reports, err error) {
 	t.Helper()
 	app := &cli.App{Flags: Flags(ForReports()), Action: func(c *cli.Context) error {
@@ -25,7 +26,6 @@ func readReports(t *testing.T, args ...string) (reports Reports, err error) {
 }
 
 func TestReports(t *testing.T) {
-	t.Parallel()
 	s, err := readReports(t)
 	if err != nil || s.Path != "" || s.Own != nil || s.NotMine != nil || s.Days != 30 ||
 		s.Thresholds != (tally.Thresholds{Days: 14, Reporters: 3, Messages: 100}) {
@@ -49,7 +49,6 @@ func TestReports(t *testing.T) {
 }
 
 func TestReportsErrors(t *testing.T) {
-	t.Parallel()
 	for option, want := range map[string]string{
 		"--own=mail":            `--own: "mail" is not a network; hint: write it like`,
 		"--not-mine=crm":        `--not-mine: "crm" is neither an address, a network nor a domain; hint: write it like`,
