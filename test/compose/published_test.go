@@ -38,8 +38,8 @@ func becomesTrusted(p *project, domain string) {
 		zone.PublishTXT(name, value)
 		published++
 	}
-	if published != 3 {
-		p.t.Errorf("check names %d records, not SPF, DKIM and DMARC:\n%s", published, output)
+	if published != 4 {
+		p.t.Errorf("check names %d records, not DKIM, DMARC, and SPF of the domain and of the HELO name:\n%s", published, output)
 	}
 	if output, err = check(); err != nil || !strings.Contains(output, "mail from "+domain+" will pass DMARC because ") {
 		p.t.Errorf("all that check named is published, and it says: %v\n%s", err, output)
