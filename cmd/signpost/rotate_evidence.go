@@ -38,8 +38,9 @@ func readEvidence(c *cli.Context) (rotation.Evidence, error) {
 		return true
 	})
 	if err != nil {
-		return rotation.Evidence{}, exitError{exitUnknown,
-			fmt.Errorf("the reports cannot be read, so no key is archived: %w", err)}
+		return rotation.Evidence{}, exitError{exitUnknown, finding.WithHint(
+			fmt.Errorf("the reports cannot be read, so no key is archived: %w", err),
+			"without --reports the overlap alone counts")}
 	}
 	if unread > 0 {
 		text, _ := finding.Split(first.Err)
