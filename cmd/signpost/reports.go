@@ -33,7 +33,8 @@ func reportsCommand() *cli.Command {
 			&cli.StringFlag{Name: "html", Usage: "write the answer as one page, with nothing to load, to `FILE`"},
 			settings.Named("publish").Flag(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "with --publish, say what would be published, and change nothing"},
-			&cli.BoolFlag{Name: "no-dns", Usage: "ask no DNS: neither for the policy, nor for names of addresses and stages of keys"},
+			&cli.BoolFlag{Name: "no-dns", Usage: "ask no DNS: neither for the policy, nor for names of " +
+				"addresses and stages of keys"},
 			resolverFlag(),
 			dnsRate().Flag(),
 			timeoutFlag(5*time.Second),

@@ -59,10 +59,11 @@ func writePage(file string, answer *reportsAnswer, now time.Time) error {
 // policy in the page allows no script, and nothing is loaded.
 func reportsHTML(answer *reportsAnswer, now time.Time) ([]byte, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"plain": plainText, "selector": func(s string) string { return plainText(selectorName(s)) }, "thousands": thousands, "count": counted, "day": day,
+		"plain": plainText, "selector": func(s string) string { return plainText(selectorName(s)) },
+		"thousands": thousands, "count": counted, "day": day,
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"full":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
-		"class": verdictClass, "mark": verdictMark, "plot": newReportsPlot,
+		"class": look.VerdictClass, "mark": look.VerdictMark, "plot": newReportsPlot,
 		"first":  func(most int, list any) any { return firstOf(list, most) },
 		"beyond": func(most int, list any) int { return max(0, reflect.ValueOf(list).Len()-most) },
 	}).Parse(reportsPage)
@@ -93,27 +94,6 @@ func plainText(text string) string {
 func firstOf(list any, most int) any {
 	v := reflect.ValueOf(list)
 	return v.Slice(0, min(v.Len(), most)).Interface()
-}
-
-func verdictClass(verdict tally.Safety) string {
-	switch verdict {
-	case tally.Safe:
-		return "good"
-	case tally.NotYet:
-		return "bad"
-	}
-	return "wait"
-}
-
-// verdictMark stands beside the word, so that colour is not all there is.
-func verdictMark(verdict tally.Safety) string {
-	switch verdict {
-	case tally.Safe:
-		return "●"
-	case tally.NotYet:
-		return "▲"
-	}
-	return "◌"
 }
 
 // reportsPlot is a picture of days: bars of what passed and failed upon each other.

@@ -100,7 +100,8 @@ func (r *reportReader) publish(publisher publish.Publisher) error {
 func (d *reportsDomain) mayBeReplaced() error {
 	switch {
 	case d.unknown:
-		return exitError{exitUnknown, fmt.Errorf("%s: no record is published in place of one that is not known: %s", d.Domain, d.NoRecord)}
+		return exitError{exitUnknown, fmt.Errorf("%s: no record is published in place of one that is not known: %s",
+			d.Domain, d.NoRecord)}
 	case d.Record == "":
 		return finding.WithHint(fmt.Errorf("%s: no record is replaced: %s", d.Domain, d.NoRecord),
 			"signpost dns %s prints a first one", d.Domain)

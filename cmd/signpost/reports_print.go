@@ -187,7 +187,8 @@ func (p *reportsPrinter) days(d *reportsDomain) {
 		of           func(tally.Day) int
 	}{{"passed", "32", passedOf}, {"failed", "31", failedOf}} {
 		if bars, most := sparkline(sums, line.of); most > 0 {
-			fmt.Fprintf(p.out, "          %s  %s, at most %s %s\n", p.s.paint(line.colour, bars), line.name, thousands(most), per)
+			fmt.Fprintf(p.out, "          %s  %s, at most %s %s\n",
+				p.s.paint(line.colour, bars), line.name, thousands(most), per)
 		}
 	}
 }

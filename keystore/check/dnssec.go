@@ -48,9 +48,11 @@ func (a *audit) checkDNSSEC(ctx context.Context, s *section) {
 		s.add(finding.Note, "dnssec-unknown", chain.Zone, "the zone is signed (DNSSEC), and "+broken.Error()+
 			", nor does the resolver validate them", "", "")
 	case len(chain.Keys) == 0 && security != dns.Bogus:
-		s.add(finding.Unknown, "dnssec-no-keys", chain.Zone, "the zone above says that it is signed (DNSSEC), and by this resolver "+
-			"it has no keys", "unless this resolver shows another zone than the Internet has, as in many offices, receivers that "+
-			"validate find none of its records", "name a resolver that shows what the Internet sees with --resolver")
+		s.add(finding.Unknown, "dnssec-no-keys", chain.Zone,
+			"the zone above says that it is signed (DNSSEC), and by this resolver it has no keys",
+			"unless this resolver shows another zone than the Internet has, as in many offices, "+
+				"receivers that validate find none of its records",
+			"name a resolver that shows what the Internet sees with --resolver")
 	default:
 		a.bogusZone(s, chain.Zone, broken)
 		if security != dns.Bogus {

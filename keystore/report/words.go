@@ -73,38 +73,30 @@ func (w *words) domain(b []byte) string {
 	return domain
 }
 
-// sameSignatures returns results like these, which rows share.
-func (w *words) sameSignatures(list []Signature) []Signature {
+// same returns a list like this one, which rows share. Each puts an element in words.
+func same[T any](w *words, lists map[string][]T, list []T, each func(T) [3]string) []T {
 	if len(list) == 0 {
 		return nil
 	}
 	w.key = w.key[:0]
-	for _, s := range list {
-		w.key = appendWords(w.key, s.Domain, s.Selector, s.Result)
+	for _, element := range list {
+		texts := each(element)
+		w.key = appendWords(w.key, texts[:]...)
 	}
-	have, ok := w.signatures[string(w.key)]
+	have, ok := lists[string(w.key)]
 	if !ok {
 		have = append(have, list...)
-		w.signatures[string(w.key)] = have
+		lists[string(w.key)] = have
 	}
 	return have[:len(have):len(have)]
 }
 
-// sameSenders returns results like these, which rows share.
+func (w *words) sameSignatures(list []Signature) []Signature {
+	return same(w, w.signatures, list, func(s Signature) [3]string { return [3]string{s.Domain, s.Selector, s.Result} })
+}
+
 func (w *words) sameSenders(list []Sender) []Sender {
-	if len(list) == 0 {
-		return nil
-	}
-	w.key = w.key[:0]
-	for _, s := range list {
-		w.key = appendWords(w.key, s.Domain, s.Scope, s.Result)
-	}
-	have, ok := w.senders[string(w.key)]
-	if !ok {
-		have = append(have, list...)
-		w.senders[string(w.key)] = have
-	}
-	return have[:len(have):len(have)]
+	return same(w, w.senders, list, func(s Sender) [3]string { return [3]string{s.Domain, s.Scope, s.Result} })
 }
 
 // appendWords appends texts so that no others give the same.

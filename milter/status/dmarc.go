@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"signpost/keystore/finding"
-	dmarc "signpost/keystore/report/tally"
 	"signpost/keystore/rotation"
 	"signpost/milter/reports/watch"
 	"signpost/milter/status/view"
@@ -62,25 +61,4 @@ func (f *Facts) status(domain string, now time.Time) []rotation.Status {
 		all[i] = f.Evidence.Weigh(key, rotation.Overlap, now)
 	}
 	return all
-}
-
-// verdictClass is how a verdict is shown, symbol what stands beside its word.
-func verdictClass(s dmarc.Safety) string {
-	switch s {
-	case dmarc.Safe:
-		return "good"
-	case dmarc.NotYet:
-		return "wait"
-	}
-	return "quiet"
-}
-
-func verdictSymbol(s dmarc.Safety) string {
-	switch s {
-	case dmarc.Safe:
-		return "●"
-	case dmarc.NotYet:
-		return "◑"
-	}
-	return "○"
 }

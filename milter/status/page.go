@@ -41,7 +41,7 @@ func newPage() *page {
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", look.Hash(p.css), look.Hash(p.js))
 	p.template = template.Must(template.New("page").Funcs(template.FuncMap{
 		"plain": plain, "grouped": grouped, "symbol": symbol, "mark": mark, "reason": reasonMeaning,
-		"verdictClass": verdictClass, "verdictSymbol": verdictSymbol,
+		"verdictClass": look.VerdictClass, "verdictMark": look.VerdictMark,
 		"stages": rotation.Stages, "stagesOf": stagesOf, "results": view.Results,
 		"relative": relative, "stamp": stamp,
 		"span":  func(from, to time.Time) string { return span(to.Sub(from)) },

@@ -43,7 +43,7 @@ func storiesOfSenders() []story {
 			p.good()
 			p.every(28, 3, mail("198.51.100.7", 2, dkim("example.org", "s1"), through("forwarder.example")))
 			p.every(10, 1, mail("198.51.100.7", 1, other("example.org", "s1", "fail"), through("forwarder.example")))
-		}, nil, Safe, "note: 10 messages have a broken signature, as those that came by a mailing list", Safe},
+		}, nil, Safe, "note: 10 messages of 198.51.100.7 have a broken signature, as those that came by a mailing list", Safe},
 		{"a list that no receiver knows for one, or a host of ours that breaks signatures", func(p *post) {
 			p.good()
 			p.every(10, 3, mail("198.51.100.7", 2, other("example.org", "s1", "fail"), through("www.hoster.example")))
@@ -57,11 +57,11 @@ func storiesOfSenders() []story {
 			p.good()
 			p.every(28, 3, mail("198.51.100.7", 2, dkim("example.org", "s1"), through("forwarder.example")))
 			p.every(5, 3, mail("198.51.100.7", 1, through("forwarder.example")))
-		}, nil, Safe, "note: 15 messages came unsigned by forwarders", Safe},
+		}, nil, Safe, "note: 15 messages of 198.51.100.7 came unsigned by forwarders", Safe},
 		{"a mailing list that adds a footer", func(p *post) {
 			p.good()
 			p.every(28, 2, mail("198.51.100.30", 3, other("example.org", "s1", "fail"), through("lists.example"), reason("mailing_list")))
-		}, nil, Safe, "168 messages came by mailing lists", Safe},
+		}, nil, Safe, "168 messages of 198.51.100.30 came by mailing lists", Safe},
 		{"a mailing list, and reject is next", func(p *post) {
 			p.policy.P = "quarantine"
 			p.good()
@@ -204,7 +204,7 @@ func storiesOfKeys() []story {
 		{"a few messages that a host of the domain forwards", func(p *post) {
 			p.good()
 			p.every(5, 1, mail("192.0.2.10", 2, reason("forwarded")))
-		}, nil, Safe, "10 messages came by mailing lists", Safe},
+		}, nil, Safe, "10 messages of 192.0.2.10 came by mailing lists", Safe},
 		{"rotated, and the old key is not at hand", (*post).good, keys(Key{"example.org", "s2", "active", true}),
 			CannotSay, "no report has seen the key s2 pass", CannotSay},
 		{"a key of RSA and one of Ed25519 that half of the receivers do not know", func(p *post) {

@@ -261,13 +261,11 @@ func (v *view) faultNotes(add func(string, ...any)) {
 		if top == nil {
 			continue
 		}
-		text := messages(n) + " " + f.text
 		if senders > 1 {
-			text += "; most: " + v.from(top)
-		} else {
-			text += ": " + v.from(top)
+			add("%s %s; most: %s", messages(n), f.text, v.from(top))
+			continue
 		}
-		add("%s", text)
+		add("%s %s", v.from(top), f.text)
 	}
 }
 
