@@ -37,7 +37,7 @@ checked() {
 
 pure() {
 	# shellcheck disable=SC2046 # a list of packages
-	go_test -vet=off $(sh test/signs.sh ./... | grep -v /test/)
+	go_test -vet=off -p $(($(nproc) + 2)) $(sh test/signs.sh ./... | grep -v /test/)
 }
 
 quick() {
