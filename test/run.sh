@@ -18,8 +18,9 @@ part() {
 
 # go_test FLAG|PACKAGE...: `go test` prints packages in the order given, so that the longest, which
 # are given first, hold back all others. This prints each when it ends, and again at the end what failed.
+# A busy machine takes several times as long as an idle one, so a package gets more than the usual ten minutes.
 go_test() {
-	"$tool" --no-color --format standard-quiet --hide-summary skipped -- -count=1 "$@" |
+	"$tool" --no-color --format standard-quiet --hide-summary skipped -- -count=1 -timeout 30m "$@" |
 		sed -u 's/^=== FAIL: \([^ ]*\) \(.*\)/--- FAIL: \2 in \1/'
 }
 
