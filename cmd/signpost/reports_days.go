@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/report/tally"
 )
 
@@ -49,25 +49,9 @@ func sparkline(days []tally.Day, of func(tally.Day) int) (line string, most int)
 func passedOf(day tally.Day) int { return day.Passed }
 func failedOf(day tally.Day) int { return day.Failed }
 
-// thousands writes a number with commas between its thousands.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	least := 3
-	if n < 0 {
-		least = 4
-	}
-	for i := len(s) - 3; i > least-3; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // counted writes a number with its noun, which has an s for all but one.
 func counted(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return thousands(n) + " " + noun
+	return finding.Count(n, noun, noun+"s")
 }
 
 // share is a part of a whole in percent, which is 0 and 100 only for none and all.

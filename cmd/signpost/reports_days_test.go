@@ -5,6 +5,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/report/tally"
 )
 
@@ -49,7 +50,7 @@ func TestColumns(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 41203: "41,203", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
-		if got := thousands(n); got != want {
+		if got := finding.Number(n); got != want {
 			t.Errorf("%d: %s", n, got)
 		}
 	}

@@ -75,7 +75,7 @@ func (r *reportReader) askKeys(domain string, q *tally.Question) {
 	if !q.KeysKnown {
 		return
 	}
-	for i, s := range r.tally.Answer(domain, *q).Selectors {
+	for i, s := range r.tally.Selectors(domain, *q) {
 		if i == mostRecalled {
 			break
 		}

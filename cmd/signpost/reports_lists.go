@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/report/tally"
 )
 
@@ -19,11 +20,11 @@ func (p *reportsPrinter) sources(d *reportsDomain) {
 		if s.Name != "" {
 			from += " (" + visible(s.Name) + ")"
 		}
-		failed := fmt.Sprintf("%s failed", thousands(s.Failed))
+		failed := fmt.Sprintf("%s failed", finding.Number(s.Failed))
 		if s.Failed > 0 && !s.Ignored {
 			failed = p.s.red(failed)
 		}
-		fmt.Fprintf(p.out, "   %-9s %s: %s passed, %s\n", s.Kind, from, thousands(s.Passed), failed)
+		fmt.Fprintf(p.out, "   %-9s %s: %s passed, %s\n", s.Kind, from, finding.Number(s.Passed), failed)
 		why := s.Why
 		if s.Ignored {
 			why += "; not yours, as you said"
@@ -40,7 +41,7 @@ func (p *reportsPrinter) sources(d *reportsDomain) {
 		sum.Failed += s.Failed
 	}
 	fmt.Fprintf(p.out, "   and %s: %s passed, %s failed (--sources 0 shows them)\n", counted(len(rest), "more source"),
-		thousands(sum.Passed), thousands(sum.Failed))
+		finding.Number(sum.Passed), finding.Number(sum.Failed))
 }
 
 func (p *reportsPrinter) subdomains(d *reportsDomain) {
@@ -50,7 +51,7 @@ func (p *reportsPrinter) subdomains(d *reportsDomain) {
 	p.heading("subdomains in From")
 	shown := p.first(len(d.Subdomains))
 	for _, sub := range d.Subdomains[:shown] {
-		fmt.Fprintf(p.out, "   %s: %s passed, %s failed\n", visible(sub.Name), thousands(sub.Passed), thousands(sub.Failed))
+		fmt.Fprintf(p.out, "   %s: %s passed, %s failed\n", visible(sub.Name), finding.Number(sub.Passed), finding.Number(sub.Failed))
 	}
 	p.more(len(d.Subdomains) - shown)
 }
@@ -80,7 +81,7 @@ func (p *reportsPrinter) selectors(d *reportsDomain) {
 	for _, k := range d.Selectors[:shown] {
 		about := []string{counted(k.Passed, "message")}
 		if k.Failed > 0 {
-			about = append(about, thousands(k.Failed)+" failed")
+			about = append(about, finding.Number(k.Failed)+" failed")
 		}
 		if !k.Last.IsZero() {
 			about = append(about, "last on "+day(k.Last)+" by "+visible(k.Reporter))

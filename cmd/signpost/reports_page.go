@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 	"signpost/keystore/report/tally"
 	"signpost/milter/status/look"
 )
@@ -60,7 +61,7 @@ func writePage(file string, answer *reportsAnswer, now time.Time) error {
 func reportsHTML(answer *reportsAnswer, now time.Time) ([]byte, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"plain": plainText, "selector": func(s string) string { return plainText(selectorName(s)) },
-		"thousands": thousands, "count": counted, "day": day,
+		"thousands": finding.Number, "count": counted, "day": day,
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"full":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") },
 		"class": look.VerdictClass, "mark": look.VerdictMark, "plot": newReportsPlot,
@@ -120,7 +121,7 @@ func newReportsPlot(d *reportsDomain) *reportsPlot {
 	for _, column := range p.Columns {
 		top = max(top, column.Total())
 	}
-	p.Top = thousands(top)
+	p.Top = finding.Number(top)
 	var passed, failed strings.Builder
 	for x, column := range p.Columns {
 		down := p.bar(&failed, x, 0, column.Failed, top)

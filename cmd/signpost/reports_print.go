@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/report/tally"
 )
 
@@ -51,10 +52,10 @@ func (p *reportsPrinter) read(answer *reportsAnswer) {
 	r := &answer.Read
 	line := counted(r.Reports, "report") + " read"
 	if r.Twice > 0 {
-		line += fmt.Sprintf(", and %s that came before", thousands(r.Twice))
+		line += fmt.Sprintf(", and %s that came before", finding.Number(r.Twice))
 	}
 	if len(r.Failed) > 0 {
-		line += fmt.Sprintf("; %s cannot be read", thousands(len(r.Failed)))
+		line += fmt.Sprintf("; %s cannot be read", finding.Number(len(r.Failed)))
 	}
 	fmt.Fprintln(p.out, line)
 	if r.TLS > 0 {
@@ -169,10 +170,10 @@ func (p *reportsPrinter) summary(d *reportsDomain) {
 		p.say("          ", "in the DNS now: "+d.NoRecord)
 	}
 	reporters := counted(len(d.Reporters), "reporter") + " (" + p.few(d.Reporters, 5) + ")"
-	p.say("reports   ", thousands(d.Reports)+" from "+reporters)
+	p.say("reports   ", finding.Number(d.Reports)+" from "+reporters)
 	fmt.Fprintf(p.out, "          %s to %s, %s with reports\n", day(d.First), day(d.Last), counted(d.Covered, "day"))
-	fmt.Fprintf(p.out, "messages  %s: %s passed, %s failed (%s)\n", thousands(d.Messages.Total()),
-		thousands(d.Messages.Passed), thousands(d.Messages.Failed), share(d.Messages.Failed, d.Messages.Total()))
+	fmt.Fprintf(p.out, "messages  %s: %s passed, %s failed (%s)\n", finding.Number(d.Messages.Total()),
+		finding.Number(d.Messages.Passed), finding.Number(d.Messages.Failed), share(d.Messages.Failed, d.Messages.Total()))
 }
 
 func (p *reportsPrinter) days(d *reportsDomain) {
@@ -188,7 +189,7 @@ func (p *reportsPrinter) days(d *reportsDomain) {
 	}{{"passed", "32", passedOf}, {"failed", "31", failedOf}} {
 		if bars, most := sparkline(sums, line.of); most > 0 {
 			fmt.Fprintf(p.out, "          %s  %s, at most %s %s\n",
-				p.s.paint(line.colour, bars), line.name, thousands(most), per)
+				p.s.paint(line.colour, bars), line.name, finding.Number(most), per)
 		}
 	}
 }
@@ -201,8 +202,8 @@ func (p *reportsPrinter) whatIf(d *reportsDomain) {
 	table := p.table()
 	fmt.Fprintln(table, "   POLICY\tDELIVERED\tTO SPAM\tREFUSED\tOF THOSE LEGITIMATE")
 	for _, w := range d.WhatIf {
-		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\n", visible(w.Policy), thousands(w.Delivered),
-			thousands(w.Quarantined), thousands(w.Rejected), thousands(w.Legitimate))
+		fmt.Fprintf(table, "   %s\t%s\t%s\t%s\t%s\n", visible(w.Policy), finding.Number(w.Delivered),
+			finding.Number(w.Quarantined), finding.Number(w.Rejected), finding.Number(w.Legitimate))
 	}
 	table.Flush()
 }
@@ -263,7 +264,7 @@ func (p *reportsPrinter) first(n int) int {
 
 func (p *reportsPrinter) more(n int) {
 	if n > 0 {
-		fmt.Fprintf(p.out, "   and %s more (--all shows them)\n", thousands(n))
+		fmt.Fprintf(p.out, "   and %s more (--all shows them)\n", finding.Number(n))
 	}
 }
 

@@ -2,11 +2,11 @@ package rotation
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"signpost/keystore/finding"
 	"signpost/keystore/report/tally"
 )
 
@@ -145,7 +145,7 @@ func (w weighing) text(until time.Time, known bool) string {
 	told := "no report tells of a day " + since
 	if s.SinceReporters > 0 {
 		told = fmt.Sprintf("%s %s told of %s", since,
-			counted(s.SinceReporters, "reporter"), counted(s.SinceMessages, "message"))
+			finding.Count(s.SinceReporters, "reporter", "reporters"), finding.Count(s.SinceMessages, "message", "messages"))
 	}
 	switch over := known && !w.now.Before(until); {
 	case over && w.proven:
@@ -189,16 +189,4 @@ func reporter(s tally.Sighting) string {
 		return string(name[:most]) + "…"
 	}
 	return string(name)
-}
-
-// counted is a number with commas between its thousands, and what is counted.
-func counted(n int, what string) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	if n != 1 {
-		what += "s"
-	}
-	return text + " " + what
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"signpost/keystore/finding"
 )
 
 // mostReasons bounds the reasons of one sort; the others are told of in one line.
@@ -49,7 +51,7 @@ func (v *view) reasons(f fault, reason func(*blame) Reason) []Reason {
 	}
 	if more > 0 {
 		all = append(all, Reason{What: fmt.Sprintf("%s of %s fail in the same way", messages(left),
-			many(more, "more sender", "more senders")), Do: "look into them, too", Messages: left})
+			finding.Count(more, "more sender", "more senders")), Do: "look into them, too", Messages: left})
 	}
 	return all
 }
@@ -65,7 +67,7 @@ func (v *view) from(g *blame) string {
 	}
 	text := messages(g.hit) + " of " + hosts[0]
 	if more := g.hosts.len() - 1; more > 0 {
-		text += " and " + many(more, "more address", "more addresses")
+		text += " and " + finding.Count(more, "more address", "more addresses")
 	}
 	return text
 }
@@ -142,10 +144,10 @@ func (v *view) serviceReason(g *blame) Reason {
 func (v *view) nobodyReason(g *blame) Reason {
 	r := Reason{Messages: g.hit, NotMine: v.networkOf(g),
 		Do: "find out who sends there: if you do, sign that mail and add the address to the SPF record"}
-	r.What = fmt.Sprintf("%s, on %s, are not authenticated at all", v.from(g), many(g.days.len(), "day", "days"))
+	r.What = fmt.Sprintf("%s, on %s, are not authenticated at all", v.from(g), finding.Count(g.days.len(), "day", "days"))
 	if c := g.main(); c.what == brokenKey {
 		r.What = fmt.Sprintf("%s, on %s, have a signature of %s that fails, and nothing else", v.from(g),
-			many(g.days.len(), "day", "days"), v.word(c.key.domain))
+			finding.Count(g.days.len(), "day", "days"), v.word(c.key.domain))
 		r.Do = "find out who sends there: if you do, find out what breaks the signature; " +
 			"if it is a forwarder that changes mail, say that it is not yours"
 	}

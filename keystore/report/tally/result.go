@@ -28,6 +28,12 @@ func (t *Tally) Answer(domain string, q Question) *Answer {
 	return a
 }
 
+// Selectors returns the selectors that Answer will tell of.
+func (t *Tally) Selectors(domain string, q Question) []Selector {
+	all, _ := t.view(domain, q).selectors()
+	return all
+}
+
 // Sources returns the addresses that Answer will tell of. Who asks for the names of the first of
 // them asks for those with most messages, as each reporter has it: one that tells of very many
 // messages does not keep the names of your own hosts from being asked for.

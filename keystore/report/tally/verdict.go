@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/keystore/finding"
 )
 
 // Safety is the answer of a verdict.
@@ -66,7 +68,7 @@ func (v *view) verdict(a *Answer) Verdict {
 			r.Text += ": " + first.Do
 		}
 		if more := len(r.Against) - 1; more > 0 {
-			r.Text += ", and " + many(more, "more reason", "more reasons")
+			r.Text += ", and " + finding.Count(more, "more reason", "more reasons")
 		}
 	case len(r.Lacking) > 0:
 		r.Safe = CannotSay
@@ -75,11 +77,11 @@ func (v *view) verdict(a *Answer) Verdict {
 		r.Safe = Safe
 		own := "none"
 		if n := v.hits(ours); n > 0 {
-			own = number(n)
+			own = finding.Number(n)
 		}
 		r.Text = fmt.Sprintf("%s safe for %s: %s of %s from %s, %s failed, %s from your hosts", step, v.domain,
-			messages(a.Messages.Total()), many(a.Covered, "day", "days"), many(len(a.Reporters), "reporter", "reporters"),
-			number(a.Messages.Failed), own)
+			messages(a.Messages.Total()), finding.Count(a.Covered, "day", "days"), finding.Count(len(a.Reporters), "reporter", "reporters"),
+			finding.Number(a.Messages.Failed), own)
 	}
 	return r
 }
@@ -131,12 +133,12 @@ func (v *view) lacking(a *Answer) []string {
 		return append(missing, "no message passed, so nothing is told of mail of "+v.domain+
 			"; if it sends none, publish p=reject and an SPF record \"v=spf1 -all\"")
 	}
-	asked := func(n int) string { return " (" + number(n) + " are asked for)" }
+	asked := func(n int) string { return " (" + finding.Number(n) + " are asked for)" }
 	if got.days < least.Days {
-		missing = append(missing, "only "+many(got.days, "day", "days")+" with messages that passed"+asked(least.Days))
+		missing = append(missing, "only "+finding.Count(got.days, "day", "days")+" with messages that passed"+asked(least.Days))
 	}
 	if got.reporters < least.Reporters {
-		missing = append(missing, "only "+many(got.reporters, "reporter tells", "reporters tell")+
+		missing = append(missing, "only "+finding.Count(got.reporters, "reporter tells", "reporters tell")+
 			" of messages that passed"+asked(least.Reporters))
 	}
 	switch {
@@ -145,7 +147,7 @@ func (v *view) lacking(a *Answer) []string {
 	case got.messages < least.Messages:
 		missing = append(missing, "most of the "+messages(a.Messages.Passed)+
 			" that passed are of one reporter or one day, which count for half of the "+
-			number(least.Messages)+" that are asked for")
+			finding.Number(least.Messages)+" that are asked for")
 	}
 	return append(missing, v.newKeys(a)...)
 }
@@ -161,7 +163,7 @@ func (v *view) noReports() string {
 		if last.IsZero() {
 			return "no reports but of days to come"
 		}
-		return "no reports of the last " + many(v.q.Days, "day", "days") + "; the last one is of " + date(last, v.q.Now)
+		return "no reports of the last " + finding.Count(v.q.Days, "day", "days") + "; the last one is of " + date(last, v.q.Now)
 	}
 	for name := v.domain; name != ""; _, name, _ = strings.Cut(name, ".") {
 		if v.t.domains[name] != nil {
@@ -204,7 +206,7 @@ func (v *view) notes(a *Answer) []string {
 	add := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if own := v.hits(ours); own > 0 && own <= v.q.Thresholds.OwnFailures {
 		add("%s of your hosts failed, which is not more than is allowed (%s)", messages(own),
-			number(v.q.Thresholds.OwnFailures))
+			finding.Number(v.q.Thresholds.OwnFailures))
 	}
 	v.faultNotes(add)
 	for _, selector := range a.Unseen {
@@ -229,7 +231,7 @@ func (v *view) notes(a *Answer) []string {
 	}
 	if n := v.differing(); n > 0 {
 		add("%s the id of another one and other rows; the rows that differ are counted",
-			many(n, "report has", "reports have"))
+			finding.Count(n, "report has", "reports have"))
 	}
 	return notes
 }

@@ -3,31 +3,14 @@ package tally
 import (
 	"cmp"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"signpost/keystore"
+	"signpost/keystore/finding"
 )
 
-// number writes a number with commas: 41,203.
-func number(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// many writes a number of things.
-func many(n int, one, several string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return number(n) + " " + several
-}
-
-func messages(n int) string { return many(n, "message", "messages") }
+func messages(n int) string { return finding.Count(n, "message", "messages") }
 
 // date writes a day, with the year where it is not this one.
 func date(day, now time.Time) string {
