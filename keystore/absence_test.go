@@ -73,7 +73,7 @@ func (v *vanishing) signs(when string) {
 func (v *vanishing) awaitLog(line string) {
 	v.Helper()
 	deadline := time.Now().Add(time.Minute)
-	for v.log.count(line) == 0 {
+	for v.log.Count(line) == 0 {
 		v.signs("waiting for the log")
 		if time.Now().After(deadline) {
 			v.Fatalf("the log lacks %q:\n%s", line, v.log)
@@ -93,7 +93,7 @@ func (v *vanishing) endures(why string, vanish, comeBack func()) {
 	time.Sleep(2 * shortGrace)
 	_ = v.store.Reload() // as the next rescan does
 	v.signs("held")
-	if v.log.count("key removed") > 0 {
+	if v.log.Count("key removed") > 0 {
 		v.Errorf("a key was removed:\n%s", v.log)
 	}
 	comeBack()
@@ -149,7 +149,7 @@ func TestKeysStayWhenTheirDirectory(t *testing.T) {
 			v.awaitLog(unreadableLine)
 			v.must(os.Mkdir(v.path, 0o755))
 			v.awaitLog(missingLine)
-			if v.log.count("whole again") > 0 {
+			if v.log.Count("whole again") > 0 {
 				t.Errorf("nothing came back yet:\n%s", v.log)
 			}
 		}, func() {
@@ -206,7 +206,7 @@ func TestFlappingFolder(t *testing.T) {
 	}
 	v.awaitSettled()
 	v.signs("quiet")
-	if v.log.count("key removed") > 0 {
+	if v.log.Count("key removed") > 0 {
 		t.Errorf("a key was removed:\n%s", v.log)
 	}
 }
@@ -262,13 +262,13 @@ func TestReplacedLayouts(t *testing.T) {
 	// What is in force is logged a moment later, and between the two renames there was no
 	// directory, which may have been seen.
 	deadline := time.Now().Add(time.Minute)
-	for v.log.count("key replaced") != 2 {
+	for v.log.Count("key replaced") != 2 {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log:\n%s", v.log)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	if v.log.count(missingLine) > 0 {
+	if v.log.Count(missingLine) > 0 {
 		t.Errorf("the log:\n%s", v.log)
 	}
 }
@@ -280,12 +280,12 @@ func TestAcceptNeedsADirectory(t *testing.T) {
 	v.store, v.log = v.watch()
 	v.must(os.Rename(v.path, v.path+".aside"))
 	v.awaitLog(unreadableLine)
-	before := v.log.count(unreadableLine)
+	before := v.log.Count(unreadableLine)
 	if err := v.store.Accept(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 	v.signs("after SIGHUP")
-	if v.log.count(unreadableLine) != before+1 {
+	if v.log.Count(unreadableLine) != before+1 {
 		t.Errorf("not said again:\n%s", v.log)
 	}
 }
@@ -307,7 +307,7 @@ func TestDeletedKeyEndsWithinTheGrace(t *testing.T) {
 		}
 		t.Logf("%s: dropped after %v, with a grace of %v", test.file, took, shortGrace)
 	}
-	if v.log.count("held") > 0 {
+	if v.log.Count("held") > 0 {
 		t.Errorf("keys were held:\n%s", v.log)
 	}
 }
@@ -367,7 +367,7 @@ func TestKubernetesRemovesAKey(t *testing.T) {
 	}
 	d.await(store, "b.example", "no key")
 	d.await(store, "a.example", "mail:ed25519")
-	if log.count("key replaced") != 1 || log.count("held") > 0 {
+	if log.Count("key replaced") != 1 || log.Count("held") > 0 {
 		t.Errorf("the log:\n%s", log)
 	}
 }
@@ -413,7 +413,7 @@ func TestUnreadDomainsVanish(t *testing.T) {
 		t.Errorf("%d are said to be unread", unread)
 	}
 	v.must(os.Rename(v.path+".aside", v.path), store.Reload())
-	if lines := v.log.count("\n"); lines > 10 {
+	if lines := v.log.Count("\n"); lines > 10 {
 		t.Errorf("the log has %d lines:\n%s", lines, v.log)
 	}
 	for domain, want := range map[string]string{

@@ -50,20 +50,20 @@ func TestManyDomainsAreReadWhenNeeded(t *testing.T) {
 			t.Errorf("%s has %q, want %q", domain, got, want)
 		}
 	}
-	if got := log.count("key broken"); got != 1 { // the invalid file
+	if got := log.Count("key broken"); got != 1 { // the invalid file
 		t.Errorf("%d broken keys told of before any was read:\n%s", got, log)
 	}
 	store.readInBackground(t.Context())
 	if usable, unread := store.Snapshot().Count(); usable != few+4 || unread != 0 {
 		t.Errorf("%d keys read, %d domains not", usable, unread)
 	}
-	if !strings.Contains(log.String(), `msg="key broken" domain=broken.example`) || log.count("key broken") != 2 {
+	if !strings.Contains(log.String(), `msg="key broken" domain=broken.example`) || log.Count("key broken") != 2 {
 		t.Errorf("the log does not tell of the broken key:\n%s", log)
 	}
-	if log.count(fmt.Sprintf("domains=%d usable=%d broken=2", few+3, few+4)) != 1 || log.count("key loaded") != 0 {
+	if log.Count(fmt.Sprintf("domains=%d usable=%d broken=2", few+3, few+4)) != 1 || log.Count("key loaded") != 0 {
 		t.Errorf("the log:\n%s", log)
 	}
-	if err := store.Reload(); err != nil || log.count("key added") != 0 || log.count("key broken") != 2 {
+	if err := store.Reload(); err != nil || log.Count("key added") != 0 || log.Count("key broken") != 2 {
 		t.Errorf("a reload of the same: %v\n%s", err, log)
 	}
 }

@@ -38,7 +38,7 @@ func TestRemoteNoLongerWatched(t *testing.T) {
 	s.watch(s.keys, time.Hour)
 	eventually(t, "the store is followed", func() bool { return s.keys.Answers()[0].Watched })
 	s.Interrupt()
-	eventually(t, "it no longer is", func() bool { return s.log.count("reports no changes") > 0 })
+	eventually(t, "it no longer is", func() bool { return s.log.Count("reports no changes") > 0 })
 	lists := s.Calls("List")
 	if err := s.keys.Reload(); err != nil || s.Calls("List") == lists {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestRemoteEnds(t *testing.T) {
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("the end took %v", took)
 	}
-	if n := s.log.count("level=ERROR"); n > 0 {
+	if n := s.log.Count("level=ERROR"); n > 0 {
 		t.Errorf("%d errors are logged for the end", n)
 	}
 }

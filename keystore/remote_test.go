@@ -15,14 +15,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"signpost/keystore"
 	"signpost/keystore/backendtest"
+	"signpost/test/lab/testlog"
 )
 
 // netStore is a store in memory with a Remote that follows it.
@@ -31,30 +30,12 @@ type netStore struct {
 	*backendtest.Memory
 	down atomic.Pointer[error] // what every call fails with
 	slow atomic.Bool           // no call ends by itself
-	log  *logged
+	log  *testlog.Log
 	keys *keystore.Remote
 }
 
-// logged is a log that tests read.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
 func newNetStore(t *testing.T) *netStore {
-	s := &netStore{T: t, Memory: new(backendtest.Memory), log: new(logged)}
+	s := &netStore{T: t, Memory: new(backendtest.Memory), log: new(testlog.Log)}
 	s.Before = func(ctx context.Context, method string) error {
 		if s.slow.Load() {
 			<-ctx.Done()
@@ -156,12 +137,12 @@ func TestRemoteFollowsTheStore(t *testing.T) {
 			s.Put("b.example", "s1", edKey(3))
 			eventually(t, "another key under its name is", func() bool { return isKey(s.keys, "b.example", 3) })
 			s.Put("b.example", "s1", []byte("half a k"))
-			eventually(t, "a broken value is logged", func() bool { return s.log.count("key broken") == 1 })
+			eventually(t, "a broken value is logged", func() bool { return s.log.Count("key broken") == 1 })
 			if !isKey(s.keys, "b.example", 3) {
 				t.Error("a broken value has ended the last good key")
 			}
 			s.Put("b.example", "s1", edKey(3))
-			eventually(t, "it is logged that it is good again", func() bool { return s.log.count("key no longer broken") == 1 })
+			eventually(t, "it is logged that it is good again", func() bool { return s.log.Count("key no longer broken") == 1 })
 			s.Delete("b.example", "s1")
 			eventually(t, "a deleted key is dropped", func() bool {
 				return errors.Is(s.keys.Domain("b.example").Err(), keystore.ErrNoKey)
@@ -185,7 +166,7 @@ func TestRemoteLastGood(t *testing.T) {
 	if held := s.keys.Held(); held.Keys != 2 || !errors.Is(held.Why, errDown) {
 		t.Errorf("held: %+v", held)
 	}
-	if n := s.log.count("keys not reloaded"); n != 1 {
+	if n := s.log.Count("keys not reloaded"); n != 1 {
 		t.Errorf("it is logged %d times that the store fails", n)
 	}
 	if a := s.keys.Answers()[0]; a.Err == nil || a.Last.IsZero() || !a.Listed {
@@ -197,7 +178,7 @@ func TestRemoteLastGood(t *testing.T) {
 	s.fails(nil)
 	s.Put("c.example", "s1", edKey(3))
 	eventually(t, "the store is followed again", func() bool { return isKey(s.keys, "c.example", 3) })
-	eventually(t, "and that is logged", func() bool { return s.log.count("whole again") == 1 })
+	eventually(t, "and that is logged", func() bool { return s.log.Count("whole again") == 1 })
 }
 
 func TestRemoteDownAtTheStart(t *testing.T) {
@@ -332,7 +313,7 @@ func TestJoin(t *testing.T) {
 	eventually(t, "a key of the store comes", func() bool { return isKey(both, "late.example", 6) })
 	s.Put("dir.example", "s1", edKey(7))
 	eventually(t, "the fault of another key is logged", func() bool {
-		return s.log.count(filepath.Join(dir, "dir.example", "s1.private")) > 0 && len(both.Snapshot().Problems()) >= 2
+		return s.log.Count(filepath.Join(dir, "dir.example", "s1.private")) > 0 && len(both.Snapshot().Problems()) >= 2
 	})
 	if !isKey(both, "dir.example", 3) {
 		t.Error("the key that was in force is no longer")
@@ -404,7 +385,7 @@ func TestRemoteCache(t *testing.T) {
 			t.Errorf("%s: %d domains are read", name, got)
 		}
 	}
-	if n := s.log.count("no key from the local copy"); n != 5 {
+	if n := s.log.Count("no key from the local copy"); n != 5 {
 		t.Errorf("it is logged %d times that the copy is damaged", n)
 	}
 	s.fails(nil)
@@ -427,8 +408,8 @@ func TestRemoteIgnored(t *testing.T) {
 	if err := r.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if problems := r.Snapshot().Problems(); len(problems) != 1 || s.log.count("nodots") != 1 {
-		t.Errorf("%v, logged %d times", problems, s.log.count("nodots"))
+	if problems := r.Snapshot().Problems(); len(problems) != 1 || s.log.Count("nodots") != 1 {
+		t.Errorf("%v, logged %d times", problems, s.log.Count("nodots"))
 	}
 	loaded, err := keystore.LoadRemote(t.Context(), stray{s.Memory}, quick)
 	if err != nil || len(loaded.Problems()) != 1 {

@@ -1,43 +1,21 @@
 package keystore
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"signpost/keystore/finding"
+	"signpost/test/lab/testlog"
 )
 
-// journal is a log that can be read while it is written.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
-
-func (j *journal) count(s string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.b.String(), s)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.String()
-}
+// journal is the log of a test.
+type journal struct{ testlog.Log }
 
 // shortGrace is the grace period of stores in tests.
 const shortGrace = 200 * time.Millisecond
@@ -212,11 +190,11 @@ func TestWatchSurvivesLossOfTheDirectory(t *testing.T) {
 	if err := os.Rename(d.path, aside); err != nil {
 		t.Fatal(err)
 	}
-	for log.count("keys not reloaded, those in force stay") == 0 {
+	for log.Count("keys not reloaded, those in force stay") == 0 {
 		_ = store.Reload()
 	}
 	_ = store.Reload()
-	if n := log.count("keys not reloaded"); n != 1 {
+	if n := log.Count("keys not reloaded"); n != 1 {
 		t.Errorf("said %d times that the directory is gone", n)
 	}
 	d.await(store, "example.org", "mail:rsa")
@@ -247,12 +225,12 @@ func TestBrokenKeyIsSaidOnce(t *testing.T) {
 	reload()
 	d.write("example.net.private", pkcs8(t, rsaKeys(1024, 0))) // something else changes
 	reload()
-	if n := log.count("key broken"); n != 1 || log.count(`inforce=true`) != 1 {
+	if n := log.Count("key broken"); n != 1 || log.Count(`inforce=true`) != 1 {
 		t.Errorf("said %d times that the key is broken:\n%s", n, log)
 	}
 	d.write("example.org.private", pkcs8(t, rsaKeys(1024, 1)))
 	reload()
-	if log.count("key no longer broken") != 1 || log.count(`msg="key replaced`) != 1 {
+	if log.Count("key no longer broken") != 1 || log.Count(`msg="key replaced`) != 1 {
 		t.Errorf("not said that the key is good again:\n%s", log)
 	}
 }

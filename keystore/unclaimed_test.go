@@ -64,7 +64,7 @@ func TestUnclaimedKeysAreLogged(t *testing.T) {
 	d.write("example.org/s2.pem", key[:20])
 	d.write("example.org/s2.pem", key)
 	log.await(t, "file="+filepath.Join(d.path, "example.org/s2.pem"))
-	if err := store.Reload(); err != nil || log.count("private key ignored") != 2 || log.count("README") > 0 {
+	if err := store.Reload(); err != nil || log.Count("private key ignored") != 2 || log.Count("README") > 0 {
 		t.Errorf("%v\n%s", err, log)
 	}
 
@@ -78,7 +78,7 @@ func TestUnclaimedKeysAreLogged(t *testing.T) {
 	if _, err := Open(Options{Dir: many.path}, slog.New(slog.NewTextHandler(log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	if log.count("private key ignored") != mostTold || log.count("more private keys ignored") != 1 {
+	if log.Count("private key ignored") != mostTold || log.Count("more private keys ignored") != 1 {
 		t.Errorf("the log:\n%s", log)
 	}
 }
@@ -86,7 +86,7 @@ func TestUnclaimedKeysAreLogged(t *testing.T) {
 // await waits until the log has a text.
 func (j *journal) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); j.count(text) == 0; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); j.Count(text) == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log has no %q:\n%s", text, j)
 		}

@@ -67,7 +67,7 @@ func TestWatchWithTooManyFolders(t *testing.T) {
 	go func() { defer close(done); store.Watch(ctx, time.Second) }()
 	t.Cleanup(func() { cancel(); <-done })
 	deadline := time.Now().Add(time.Minute)
-	for log.count("too many folders to watch") == 0 {
+	for log.Count("too many folders to watch") == 0 {
 		if time.Now().After(deadline) {
 			t.Fatalf("a minute later the log does not say that there are too many:\n%s", log)
 		}
@@ -80,7 +80,7 @@ func TestWatchWithTooManyFolders(t *testing.T) {
 	time.Sleep(2 * quiet) // the folder is read, and no event tells of what comes
 	d.write("new.example/s2.private", ed25519PEM(t))
 	d.await(store, "new.example", "s1:ed25519 s2:ed25519")
-	if got := log.count("too many folders"); got != 1 {
+	if got := log.Count("too many folders"); got != 1 {
 		t.Errorf("said %d times", got)
 	}
 }

@@ -1,7 +1,6 @@
 package milter
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -11,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,25 +20,11 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/rotation"
 	ours "signpost/milter/dkim"
+	"signpost/test/lab/testlog"
 )
 
-// journal is a log that can be read while it is written.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.String()
-}
+// journal is the log of a test.
+type journal struct{ testlog.Log }
 
 // await waits for a line of the log that has all the words.
 func (j *journal) await(t testing.TB, words ...string) {

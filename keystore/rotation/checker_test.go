@@ -19,6 +19,7 @@ import (
 	"signpost/keystore/finding"
 	"signpost/keystore/record"
 	"signpost/test/lab/nameserver"
+	"signpost/test/lab/testlog"
 )
 
 // publish publishes the last key that the directory has under these names, in a zone
@@ -42,9 +43,9 @@ func resolverOf(t testing.TB, zone *nameserver.Zone) *dns.Resolver {
 }
 
 // checked is a book with a checker, of a directory.
-func (d directory) checked(mode Mode, state string) (*Book, *Checker, *nameserver.Zone, *journal) {
+func (d directory) checked(mode Mode, state string) (*Book, *Checker, *nameserver.Zone, *testlog.Log) {
 	d.Helper()
-	log := &journal{}
+	log := &testlog.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	store, err := keystore.Open(keystore.Options{Dir: d.path}, logger)
 	if err != nil {
@@ -165,7 +166,7 @@ func TestCheckThatDoesNotDecide(t *testing.T) {
 		if got := describeSigning(book, "a.example"); got != "s2:rsa" {
 			t.Errorf("with %q signs %s", mode, got)
 		}
-		if said := log.count("the signing key is not published") > 0; said != (mode == Warn) {
+		if said := log.Count("the signing key is not published") > 0; said != (mode == Warn) {
 			t.Errorf("with %q it is said: %t", mode, said)
 		}
 	}
@@ -204,7 +205,7 @@ func TestStateOverRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		damaged, _, _, log := d.checked(On, dir)
-		if got := describeSigning(damaged, "a.example"); got != "s1:rsa" || log.count("the state is lost in part") != 1 {
+		if got := describeSigning(damaged, "a.example"); got != "s1:rsa" || log.Count("the state is lost in part") != 1 {
 			t.Errorf("with the state %q signs %s:\n%s", damage, got, log)
 		}
 	}
@@ -327,7 +328,7 @@ func TestStateIsKeptWhenAllIsReadEarly(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(dir, statePrefix+"n1")); err != nil || strings.Count(string(data), "\n") != 1003 {
 		t.Errorf("%v, %d lines are kept", err, strings.Count(string(data), "\n"))
 	}
-	if got := log.count("keys loaded"); got != 1 {
+	if got := log.Count("keys loaded"); got != 1 {
 		t.Errorf("%d times it is said that keys are loaded", got)
 	}
 }
@@ -353,7 +354,7 @@ func TestFirstKeepsToTheRate(t *testing.T) {
 	if total > everywhere {
 		t.Errorf("%d queries, and %d may be asked", total, everywhere)
 	}
-	if log.count("the DNS cannot say") > 0 {
+	if log.Count("the DNS cannot say") > 0 {
 		t.Errorf("that there was no time is taken for a failure:\n%s", log)
 	}
 }

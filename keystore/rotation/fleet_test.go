@@ -16,6 +16,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/keystore/record"
+	"signpost/test/lab/testlog"
 )
 
 // world is nodes with the same keys, and a DNS that counts.
@@ -36,7 +37,7 @@ type worldNode struct {
 	checker *Checker
 	stop    context.CancelFunc
 	places  map[string]string
-	log     *journal
+	log     *testlog.Log
 }
 
 func newWorld(t *testing.T) *world {
@@ -46,7 +47,7 @@ func newWorld(t *testing.T) *world {
 
 // node makes a node with these keys, which is not started.
 func (w *world) node(name string, rate float64, keys map[string][]byte) *worldNode {
-	n := &worldNode{directory: newDirectory(w.T), name: name, world: w, places: make(map[string]string), log: new(journal)}
+	n := &worldNode{directory: newDirectory(w.T), name: name, world: w, places: make(map[string]string), log: new(testlog.Log)}
 	for file, data := range keys {
 		n.write(file, data)
 	}
@@ -315,7 +316,7 @@ func TestFleetWithSickNodes(t *testing.T) {
 		}
 		for i := range 10 {
 			domain := fmt.Sprintf("d%d.example", i)
-			if n := well.log.count("is gone"); n > 0 {
+			if n := well.log.Count("is gone"); n > 0 {
 				t.Fatalf("the log of the node that is well has %d records that are gone:\n%s", n, well.log)
 			}
 			for _, key := range well.book.Status(domain, time.Now()) {

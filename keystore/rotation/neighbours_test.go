@@ -13,12 +13,13 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/dns"
 	"signpost/test/lab/nameserver"
+	"signpost/test/lab/testlog"
 )
 
 // sharing is a node with a key directory of its own, and a state directory that it shares.
-func (d directory) sharing(node, state string) (*Book, *Checker, *nameserver.Zone, *journal) {
+func (d directory) sharing(node, state string) (*Book, *Checker, *nameserver.Zone, *testlog.Log) {
 	d.Helper()
-	log := &journal{}
+	log := &testlog.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	store, err := keystore.Open(keystore.Options{Dir: d.path}, logger)
 	if err != nil {
@@ -66,7 +67,7 @@ func TestSharedStateDirectory(t *testing.T) {
 	if err != nil || !slices.Equal(nodes, []string{"one"}) {
 		t.Errorf("%v live, %v", nodes, err)
 	}
-	if got := describeSigning(two, "a.example"); got != "s2:rsa" || log.count("as another node found") == 0 {
+	if got := describeSigning(two, "a.example"); got != "s2:rsa" || log.Count("as another node found") == 0 {
 		t.Errorf("%s signs at the other node:\n%s", got, log)
 	}
 	save(two)
@@ -189,7 +190,7 @@ func TestFilesOfNeighbours(t *testing.T) {
 	if got := presence(); got != dns.There {
 		t.Errorf("the key is %v, as the file of a former version does not say", got)
 	}
-	if log.count("the state of another node is lost in part") != 2 || log.count("is from the future, and ignored") != 1 {
+	if log.Count("the state of another node is lost in part") != 2 || log.Count("is from the future, and ignored") != 1 {
 		t.Errorf("the log says\n%s", log)
 	}
 	if _, err := os.Stat(ancient); !os.IsNotExist(err) {

@@ -14,6 +14,7 @@ import (
 	"signpost/keystore"
 	"signpost/keystore/record"
 	"signpost/test/lab/nameserver"
+	"signpost/test/lab/testlog"
 )
 
 // A shared is a book with keys that any domain may use.
@@ -23,7 +24,7 @@ type shared struct {
 	paths   map[string]string // by selector
 	state   string
 	zone    *nameserver.Zone
-	log     *journal
+	log     *testlog.Log
 	book    *Book
 	checker *Checker
 }
@@ -31,7 +32,7 @@ type shared struct {
 // newShared makes a key for each selector.
 func newShared(t *testing.T, selectors ...string) *shared {
 	t.Helper()
-	s := &shared{T: t, paths: make(map[string]string), state: t.TempDir(), zone: nameserver.NewZone(t), log: &journal{}}
+	s := &shared{T: t, paths: make(map[string]string), state: t.TempDir(), zone: nameserver.NewZone(t), log: &testlog.Log{}}
 	for _, selector := range selectors {
 		s.paths[selector] = filepath.Join(t.TempDir(), "shared.private")
 		s.replace(selector)

@@ -1,34 +1,15 @@
 package logins
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"signpost/test/lab/testlog"
 )
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) count(text string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.b.String(), text)
-}
 
 // A file that is written, replaced, or reached by another link is read again. What cannot be
 // read is logged once, with its line, and the last good entries stay.
@@ -50,7 +31,7 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log buffer
+	var log testlog.Log
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -62,7 +43,7 @@ func TestWatch(t *testing.T) {
 		t.Helper()
 		for end := time.Now().Add(time.Minute); !cond(); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatalf("waited for %s; log: %s", what, log.b.String())
+				t.Fatalf("waited for %s; log: %s", what, log.String())
 			}
 		}
 	}
@@ -87,21 +68,21 @@ func TestWatch(t *testing.T) {
 	await("the target of another link", owner("dora"))
 
 	write("other", "a@example.com eva\nb@example.com\n")
-	await("an error", func() bool { return log.count("stay in force") == 1 })
-	if log.count("map: line 2: ") != 1 || !owner("dora")() {
-		t.Errorf("the log does not say what is wrong, or what was good is gone: %s", log.b.String())
+	await("an error", func() bool { return log.Count("stay in force") == 1 })
+	if log.Count("map: line 2: ") != 1 || !owner("dora")() {
+		t.Errorf("the log does not say what is wrong, or what was good is gone: %s", log.String())
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	await("an error of a missing file", func() bool { return log.count("no such file") == 1 })
+	await("an error of a missing file", func() bool { return log.Count("no such file") == 1 })
 	if !owner("dora")() {
 		t.Error("what was good is gone with the file")
 	}
 	write("map", "a@example.com dora\n")
-	await("the end of the error", func() bool { return log.count("login maps reloaded") == 4 && log.count("entries=2") == 4 })
-	if log.count("stay in force") != 2 {
-		t.Errorf("each error is logged once: %s", log.b.String())
+	await("the end of the error", func() bool { return log.Count("login maps reloaded") == 4 && log.Count("entries=2") == 4 })
+	if log.Count("stay in force") != 2 {
+		t.Errorf("each error is logged once: %s", log.String())
 	}
 }
 

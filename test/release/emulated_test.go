@@ -1,12 +1,10 @@
 package release_test
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 
 	"signpost/test/lab"
+	"signpost/test/lab/testlog"
 )
 
 const message = "From: News <news@example.org>\r\nTo: reader@example.net\r\nSubject: other machines\r\n" +
@@ -144,22 +143,8 @@ func sign(t *testing.T, socket string) (fields string) {
 
 // A daemon is a signpostd under the emulator, and its log.
 type daemon struct {
+	testlog.Log
 	socket string
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (d *daemon) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.log.Write(p)
-}
-
-func (d *daemon) String() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.log.String()
 }
 
 func startDaemon(t *testing.T, program string, args ...string) *daemon {
