@@ -13,14 +13,18 @@ func (p *plan) host() error {
 	if name == "" {
 		variable, name = "the host's name", p.machine.Hostname
 	}
-	// Postfix stops at a name that its valid_hostname() does not like.
+	short := !strings.ContainsAny(name, ".$")
+	if short && variable != "POSTFIX_myhostname" && isNumber(name) {
+		// A container without a name has one of 12 hexadecimal digits: one in 280 is a number.
+		name += ".localdomain"
+	}
 	if strings.Contains(name, "$") && variable == "POSTFIX_myhostname" {
 		// to be expanded by Postfix
-	} else if name == "" || strings.ContainsFunc(name, notInHostname) || strings.Trim(name, ".-") != name || strings.Contains(name, "..") {
+	} else if !isHostname(name) {
 		return finding.WithHint(fmt.Errorf("%s: invalid host name %q", variable, name),
 			"set POSTFIX_myhostname to the full name, like mail.example.org")
 	}
-	if !strings.ContainsAny(name, ".$") {
+	if short {
 		p.warn(fmt.Errorf("myhostname %q is not a full name, and receivers distrust that", name),
 			"set POSTFIX_myhostname, like mail.example.org")
 	}
@@ -28,6 +32,18 @@ func (p *plan) host() error {
 	p.set("myorigin", "$myhostname")
 	return nil
 }
+
+// isHostname goes by valid_hostname() of Postfix, which stops at any other myhostname.
+func isHostname(name string) bool {
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label || strings.ContainsFunc(label, notInHostname) {
+			return false
+		}
+	}
+	return len(name) <= 255 && !isNumber(strings.ReplaceAll(name, ".", ""))
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func notInHostname(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._", r))
