@@ -119,22 +119,60 @@ func (u *update) send(ctx context.Context, name string, change func(m *miekg.Msg
 	fail := func(doing string, err error) error {
 		return fmt.Errorf("%s %s in the zone %s at %s: %w", doing, name, strings.TrimSuffix(zone, "."), u.server, err)
 	}
-	there, err := u.exchange(ctx, new(miekg.Msg).SetQuestion(miekg.Fqdn(name), miekg.TypeTXT))
+	there, err := u.look(ctx, name)
 	if err != nil {
 		return fail("looking at", err)
 	}
 	m := new(miekg.Msg).SetUpdate(miekg.Fqdn(zone))
-	if err := change(m, there.Answer); err != nil {
+	if err := change(m, there); err != nil {
 		return fail("changing", err)
 	}
 	if len(m.Ns) == 0 {
 		return nil
+	}
+	if i := slices.IndexFunc(there, isAlias); i >= 0 {
+		// Servers put nothing beside it, and say that all went well (RFC 2136, section 3.4.2.2).
+		return fail("changing", fmt.Errorf("it is an alias of %s, where no TXT record can be",
+			dns.Plain(there[i].(*miekg.CNAME).Target)))
 	}
 	if _, err := u.exchange(ctx, m); err != nil {
 		return fail("updating", err)
 	}
 	return nil
 }
+
+// look returns what the server has at a name: TXT records, or an alias and perhaps what is
+// behind that. What comes from a wildcard is not at the name itself.
+func (u *update) look(ctx context.Context, name string) ([]miekg.RR, error) {
+	ask := func(name string) ([]miekg.RR, error) {
+		answer, err := u.exchange(ctx, new(miekg.Msg).SetQuestion(miekg.Fqdn(name), miekg.TypeTXT))
+		if err != nil {
+			return nil, err
+		}
+		return answer.Answer, nil
+	}
+	there, err := ask(name)
+	if err != nil || len(there) == 0 {
+		return nil, err
+	}
+	// A server that has the zone of this name alone does not answer for another.
+	if others, err := ask(dns.Sibling(name)); err == nil && slices.Equal(contents(there), contents(others)) {
+		// Or it was revoked with the words of the wildcard. To take that away does no harm.
+		return those(there, revoked), nil
+	}
+	return there, nil
+}
+
+// contents is what records say, whoever they are of.
+func contents(rrs []miekg.RR) (all []string) {
+	for _, rr := range rrs {
+		all = append(all, strings.TrimPrefix(rr.String(), rr.Header().String()))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func isAlias(rr miekg.RR) bool { return rr.Header().Rrtype == miekg.TypeCNAME }
 
 // exchange sends a signed message and returns a good answer.
 func (u *update) exchange(ctx context.Context, m *miekg.Msg) (*miekg.Msg, error) {

@@ -2,6 +2,7 @@ package records
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -147,6 +148,61 @@ func TestReplace(t *testing.T) {
 				}
 				compare(t, transfer(t, "example.org", port), want)
 			}
+		})
+	}
+}
+
+// A name that is an alias takes no TXT record, and servers do not say so. What the alias leads
+// to is another's, and stays. A wildcard is no alias of a name, nor a record at it.
+func TestPublishBesideAliasesAndWildcards(t *testing.T) {
+	t.Parallel()
+	const (
+		value   = "v=DKIM1; k=rsa; p=MIIB"
+		revoked = "v=DKIM1; k=rsa; p="
+		policy  = "v=DMARC1; p=none"
+	)
+	const before = `$TTL 3600
+$ORIGIN example.org.
+lost._domainkey IN CNAME nowhere.example.net.
+same._domainkey IN CNAME target._domainkey
+target._domainkey IN TXT "` + value + `"
+*.aliases IN CNAME www.example.net.
+*.texts IN TXT "v=spf1 -all"
+`
+	for server, primary := range nameserver.Primaries() {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			port := serve(t, primary, "example.org", head+before, nameserver.FromHere)
+			u, err := publish.Open("rfc2136:server=127.0.0.1:"+port, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			was := transfer(t, "example.org", port)
+			const alias = "it is an alias of "
+			for _, step := range []struct {
+				what, fails string
+				err         error
+			}{
+				{"publish", alias + "nowhere.example.net", u.Publish(t.Context(), "lost._domainkey.example.org", value, time.Hour)},
+				{"publish what is there", "", u.Publish(t.Context(), "same._domainkey.example.org", value, time.Hour)},
+				{"withdraw", alias + "target._domainkey.example.org", u.Withdraw(t.Context(), "same._domainkey.example.org", value, "", time.Hour)},
+				{"revoke", alias, u.Withdraw(t.Context(), "same._domainkey.example.org", value, revoked, time.Hour)},
+				{"replace", alias, u.Replace(t.Context(), "lost._domainkey.example.org", "", policy, time.Hour)},
+			} {
+				if step.fails == "" && step.err != nil ||
+					step.fails != "" && (step.err == nil || !strings.Contains(step.err.Error(), step.fails)) {
+					t.Errorf("%s: got %v", step.what, step.err)
+				}
+			}
+			compare(t, transfer(t, "example.org", port), was)
+			for _, domain := range []string{"aliases.example.org", "texts.example.org"} {
+				if err := errors.Join(u.Publish(t.Context(), "s1._domainkey."+domain, value, time.Hour),
+					u.Replace(t.Context(), "_dmarc."+domain, "", policy, time.Hour)); err != nil {
+					t.Error(err)
+				}
+				was = append(was, "s1._domainkey."+domain+". TXT 3600 "+value, "_dmarc."+domain+". TXT 3600 "+policy)
+			}
+			compare(t, transfer(t, "example.org", port), was)
 		})
 	}
 }
