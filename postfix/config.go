@@ -216,6 +216,9 @@ func (c *Config) lookup(service Service, name string) (string, bool) {
 		}
 	}
 	value, ok := c.defaults[name]
+	if host, short := strings.CutSuffix(value, ".localdomain"); name == "myhostname" && short && c.IsSet("mydomain") {
+		return host + "." + c.settings["mydomain"].value, true // the host's name has no domain
+	}
 	return value, ok
 }
 

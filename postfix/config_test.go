@@ -246,3 +246,27 @@ func TestOrigin(t *testing.T) {
 		}
 	}
 }
+
+// TestHostOfDomain: a host whose own name has no domain is in that of main.cf.
+func TestHostOfDomain(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ host, main, want string }{
+		{"box.localdomain", "mydomain = example.org", "box.example.org"},
+		{"box.localdomain", "mydomain = $mine\nmine = example.org", "box.example.org"},
+		{"box.localdomain", "", "box.localdomain"},
+		{"box.example.net", "mydomain = example.org", "box.example.net"},
+		{"box.localdomain", "mydomain = example.org\nmyhostname = mail.example.net", "mail.example.net"},
+	} {
+		config, err := ParseConfig("main.cf", []byte(test.main+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const stock = "mail_version = 3.7.11\nmydomain = localdomain\nmyorigin = $myhostname\nmyhostname = "
+		if err := config.TakeDefaults([]byte(stock + test.host + "\n")); err != nil {
+			t.Fatal(err)
+		}
+		if got, known := config.Origin(); got != test.want || !known {
+			t.Errorf("%s, %q: got %q %t, want %q", test.host, test.main, got, known, test.want)
+		}
+	}
+}
