@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"slices"
+	"strings"
 
 	"signpost/postfix"
 )
@@ -20,14 +21,39 @@ func Filtered(c *postfix.Config) []postfix.Service {
 	return slices.DeleteFunc(inbound(c), func(s postfix.Service) bool { return c.ValueIn(s, "content_filter") == "" })
 }
 
-// Reinjected returns the smtpd services that take mail back from a content
-// filter: when there is one, those without.
+// Reinjected returns the smtpd services that take mail back from a content filter: when
+// there is one, those without that are not there for others.
 func Reinjected(c *postfix.Config) []postfix.Service {
 	if len(Filtered(c)) == 0 {
 		return nil
 	}
-	return slices.DeleteFunc(c.Commands("smtpd"), func(s postfix.Service) bool { return c.ValueIn(s, "content_filter") != "" })
+	return slices.DeleteFunc(c.Commands("smtpd"), func(s postfix.Service) bool {
+		return c.ValueIn(s, "content_filter") != "" || IsSubmission(c, s) || slices.Contains([]string{"smtp", "25"}, port(s))
+	})
 }
+
+// ReinjectedBySendmail reports whether a content filter hands mail back by sendmail(1), as a
+// program that pipe(8) runs does where no smtpd is there for it.
+func ReinjectedBySendmail(c *postfix.Config) bool {
+	pipes := c.Commands("pipe")
+	return len(Reinjected(c)) == 0 && slices.ContainsFunc(Filtered(c), func(s postfix.Service) bool {
+		transport, _, _ := strings.Cut(c.ValueIn(s, "content_filter"), ":")
+		return slices.ContainsFunc(pipes, func(p postfix.Service) bool { return p.Name == transport })
+	}) && !slices.ContainsFunc(Filtered(c), func(s postfix.Service) bool { return s.Command == "pickup" })
+}
+
+// IsSubmission reports whether a service is one where users hand in mail: by its name, or
+// since it is there for those who log in.
+func IsSubmission(c *postfix.Config, s postfix.Service) bool {
+	if slices.Contains([]string{"submission", "submissions", "smtps", "587", "465"}, port(s)) {
+		return true
+	}
+	return slices.ContainsFunc(s.Options, func(o postfix.Parameter) bool { return o.Name == "smtpd_sasl_auth_enable" }) &&
+		postfix.IsYes(c.ValueIn(s, "smtpd_sasl_auth_enable"))
+}
+
+// port is the name or number of the port that a service listens on.
+func port(s postfix.Service) string { return s.Name[strings.LastIndex(s.Name, ":")+1:] }
 
 // signs reports whether mail that comes in by the service meets a milter.
 func signs(c *postfix.Config, s postfix.Service) bool { return len(c.Milters(s)) > 0 }

@@ -63,7 +63,11 @@ func PathOf(c *postfix.Config) Path {
 			path.ContentFilter = c.ValueIn(s, "content_filter")
 		}
 	}
-	path.Resigned = path.ContentFilter != "" && slices.ContainsFunc(Reinjected(c), func(s postfix.Service) bool { return signs(c, s) })
+	back := Reinjected(c)
+	if ReinjectedBySendmail(c) {
+		back = c.Commands("pickup")
+	}
+	path.Resigned = path.ContentFilter != "" && slices.ContainsFunc(back, func(s postfix.Service) bool { return signs(c, s) })
 	return path
 }
 

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"signpost/postfix"
@@ -26,6 +27,12 @@ func TestFate(t *testing.T) {
 			want: Path{LineLimit: 998, Converts: true, ContentFilter: "scan:", Resigned: true}},
 		{name: "filter, no milter behind", main: "smtpd_milters = inet:a:1\ncontent_filter = scan:\n", master: pass + "1025 inet n - n - - smtpd -o content_filter= -o smtpd_milters=\n",
 			want: Path{LineLimit: 998, Converts: true, ContentFilter: "scan:"}},
+		{name: "filter that calls sendmail", main: "smtpd_milters = inet:a:1\nnon_smtpd_milters = inet:a:1\n",
+			master: strings.Replace(pass, "smtpd\n", "smtpd -o content_filter=spam\nsubmission inet n - n - - smtpd\nspam unix - n n - - pipe user=s argv=/s\n", 1),
+			want:   Path{LineLimit: 998, Converts: true, ContentFilter: "spam", Resigned: true}},
+		{name: "filter that calls sendmail, which no milter sees", main: "smtpd_milters = inet:a:1\n",
+			master: strings.Replace(pass, "smtpd\n", "smtpd -o content_filter=spam\nsubmission inet n - n - - smtpd\nspam unix - n n - - pipe user=s argv=/s\n", 1),
+			want:   Path{LineLimit: 998, Converts: true, ContentFilter: "spam"}},
 		{name: "filter before signing", main: "content_filter = scan:\n", master: pass + "1025 inet n - n - - smtpd -o content_filter= -o smtpd_milters=inet:a:1\n",
 			want: Path{LineLimit: 998, Converts: true}},
 	}

@@ -99,14 +99,20 @@ func (l *linter) filter() {
 	case way.ContentFilter == "":
 		return
 	case way.Resigned:
+		twice := func(by, fix string) {
+			l.add(finding.Finding{Code: "postfix-filter-double", Level: finding.Warning, Name: "content_filter",
+				What:   fmt.Sprintf("mail meets the milter before %s and again when it comes back by %s", way.ContentFilter, by),
+				Effect: "each message is signed twice, and what the filter changes breaks the first signature",
+				Fix:    fix})
+		}
 		for _, s := range delivery.Reinjected(l.config) {
 			if l.has(l.milters(s)) {
-				l.add(finding.Finding{Code: "postfix-filter-double", Level: finding.Warning, Name: "content_filter",
-					What: fmt.Sprintf("mail meets the milter before %s and again when it comes "+
-						"back by %s", way.ContentFilter, s),
-					Effect: "each message is signed twice, and what the filter changes breaks " +
-						"the first signature",
-					Fix: inMaster(s, "receive_override_options=no_milters")})
+				twice(s.String(), inMaster(s, "receive_override_options=no_milters"))
+			}
+		}
+		for _, s := range delivery.Filtered(l.config) {
+			if delivery.ReinjectedBySendmail(l.config) && l.has(l.milters(l.pickup())) && l.has(l.milters(s)) {
+				twice("sendmail(1)", inMaster(s, "smtpd_milters="+l.withoutSigner(s)))
 			}
 		}
 	default:
@@ -116,6 +122,12 @@ func (l *linter) filter() {
 			Fix: "name signpostd nowhere but, in master.cf, under the smtpd that the filter hands mail " +
 				"back to: -o smtpd_milters=" + l.wanted()})
 	}
+}
+
+// withoutSigner are the milters of a service but for signpostd, as an option has them.
+func (l *linter) withoutSigner(s postfix.Service) string {
+	others := slices.DeleteFunc(l.milters(s), func(m milter) bool { return l.has([]milter{m}) })
+	return strings.ReplaceAll(texts(others), ", ", ",")
 }
 
 // rewriting looks at what smtp(8) does to mail on delivery.

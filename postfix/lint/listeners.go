@@ -139,11 +139,13 @@ func (l *linter) decider(s postfix.Service, name string) postfix.Service {
 	return postfix.Service{}
 }
 
-// signedLater reports whether mail from a service goes to a filter and meets the
-// milter when it comes back.
+// signedLater reports whether mail from a service goes to a filter and may meet the
+// milter when it comes back, by whatever service.
 func (l *linter) signedLater(s postfix.Service) bool {
 	return l.config.ValueIn(s, "content_filter") != "" &&
-		slices.ContainsFunc(delivery.Reinjected(l.config), func(b postfix.Service) bool { return l.has(l.milters(b)) })
+		slices.ContainsFunc(append(l.listeners(), l.pickup()), func(b postfix.Service) bool {
+			return l.config.ValueIn(b, "content_filter") == "" && l.has(l.milters(b))
+		})
 }
 
 // ownOption returns the "-o name" of a service, as a mark that it has one.

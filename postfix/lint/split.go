@@ -18,17 +18,6 @@ import (
 //	submissions inet  ... smtpd -o smtpd_milters=…   signs
 //	non_smtpd_milters = …                            signs
 
-// isSubmission reports whether a service is one where users hand in mail: by its name,
-// or since it is there for those who log in.
-func (l *linter) isSubmission(s postfix.Service) bool {
-	name := s.Name[strings.LastIndex(s.Name, ":")+1:]
-	if slices.Contains([]string{"submission", "submissions", "smtps", "587", "465"}, name) {
-		return true
-	}
-	return ownOption(s, "smtpd_sasl_auth_enable") != "" &&
-		strings.EqualFold(l.config.ValueIn(s, "smtpd_sasl_auth_enable"), "yes")
-}
-
 // splitSigner returns the milter that services for submission have, and main.cf does not
 // name: signpostd, where nobody says what its address is. It is empty where mail meets
 // the same milters everywhere.
@@ -36,7 +25,7 @@ func (l *linter) splitSigner() string {
 	others := l.milters(mainService())
 	var users []milter
 	for _, s := range l.listeners() {
-		if l.isSubmission(s) {
+		if delivery.IsSubmission(l.config, s) {
 			users = append(users, l.milters(s)...)
 		}
 	}
@@ -62,7 +51,7 @@ func (l *linter) split() {
 		milters := l.milters(s)
 		again := slices.ContainsFunc(back, func(b postfix.Service) bool { return b.Line == s.Line })
 		// What -o says there, milterListeners has looked at.
-		if !l.isSubmission(s) || again || l.has(milters) || l.signedLater(s) ||
+		if !delivery.IsSubmission(l.config, s) || again || l.has(milters) || l.signedLater(s) ||
 			ownOption(s, "smtpd_milters") != "" || ownOption(s, "receive_override_options") != "" {
 			continue
 		}
