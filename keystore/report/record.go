@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Bounds of what is read of one record. What is beyond them is left out with a note.
@@ -202,69 +203,49 @@ func (p *parser) identifiers(name string) error {
 func (p *parser) results(name string) error {
 	switch name {
 	case "dkim":
-		var s Signature
-		err := p.each(func(name string) error {
-			switch name {
-			case "domain":
-				return p.into(&s.Domain, p.words.domain)
-			case "selector":
-				return p.into(&s.Selector, p.words.lower)
-			case "result":
-				return p.into(&s.Result, p.dkimResult)
-			}
-			return nil
-		})
-		if err != nil || s.Domain == "" {
+		domain, selector, result, err := p.rawResult("selector", p.dkimResult)
+		if err != nil || domain == "" {
 			return err
 		}
-		p.addSignature(s)
+		p.signatures = addRaw(p, p.signatures, Signature{domain, selector, result}, maxSignatures, "signatures")
 	case "spf":
-		var s Sender
-		err := p.each(func(name string) error {
-			switch name {
-			case "domain":
-				return p.into(&s.Domain, p.words.domain)
-			case "scope":
-				return p.into(&s.Scope, p.words.lower)
-			case "result":
-				return p.into(&s.Result, p.spfResult)
-			}
-			return nil
-		})
-		if err != nil || s.Domain == "" {
+		domain, scope, result, err := p.rawResult("scope", p.spfResult)
+		if err != nil || domain == "" {
 			return err
 		}
-		p.addSender(s)
+		p.senders = addRaw(p, p.senders, Sender{domain, scope, result}, maxSenders, "results of spf")
 	}
 	return nil
 }
 
-// addSignature adds the result of a signature, unless it was given before.
-func (p *parser) addSignature(s Signature) {
-	for _, have := range p.signatures {
-		if have == s {
-			return
+// rawResult reads the domain, what else is named, and the result of a raw result.
+func (p *parser) rawResult(
+	named string, asResult func([]byte) string,
+) (domain, detail, result string, err error) {
+	err = p.each(func(name string) error {
+		switch name {
+		case "domain":
+			return p.into(&domain, p.words.domain)
+		case named:
+			return p.into(&detail, p.words.lower)
+		case "result":
+			return p.into(&result, asResult)
 		}
-	}
-	if len(p.signatures) == maxSignatures {
-		p.notes.add(p.line, "more than %d signatures in a record", maxSignatures)
-		return
-	}
-	p.signatures = append(p.signatures, s)
+		return nil
+	})
+	return domain, detail, result, err
 }
 
-// addSender adds the result of SPF, unless it was given before.
-func (p *parser) addSender(s Sender) {
-	for _, have := range p.senders {
-		if have == s {
-			return
-		}
+// addRaw adds a raw result, unless it was given before.
+func addRaw[T comparable](p *parser, list []T, result T, most int, what string) []T {
+	switch {
+	case slices.Contains(list, result):
+	case len(list) == most:
+		p.notes.add(p.line, "more than %d %s in a record", most, what)
+	default:
+		list = append(list, result)
 	}
-	if len(p.senders) == maxSenders {
-		p.notes.add(p.line, "more than %d results of spf in a record", maxSenders)
-		return
-	}
-	p.senders = append(p.senders, s)
+	return list
 }
 
 // dkimResult reads a result of DKIM (RFC 8601, section 2.7.1).
