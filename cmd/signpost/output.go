@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"signpost/keystore/finding"
 
@@ -170,22 +167,9 @@ func printFindings(c *cli.Context, findings []finding.Finding) {
 	}
 }
 
-// visible returns text with escapes for what a terminal would obey: what is
-// found in the DNS, or in a file, is whatever somebody put there.
-func visible(text string) string {
-	var b strings.Builder
-	for text != "" {
-		c, size := utf8.DecodeRuneInString(text)
-		if c == utf8.RuneError && size == 1 || !unicode.IsPrint(c) {
-			quoted := strconv.Quote(text[:size])
-			b.WriteString(quoted[1 : len(quoted)-1])
-		} else {
-			b.WriteString(text[:size])
-		}
-		text = text[size:]
-	}
-	return b.String()
-}
+// visible makes text safe for a terminal: what is found in the DNS, or in a file, is
+// whatever somebody put there.
+func visible(text string) string { return finding.Visible(text, len(text)) }
 
 // levelsOf returns the levels of some findings.
 func levelsOf(findings []finding.Finding) map[finding.Level]bool {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"signpost/keystore/atomicfile"
 	"signpost/keystore/finding"
@@ -81,15 +80,7 @@ func reportsHTML(answer *reportsAnswer, now time.Time) ([]byte, error) {
 // plainText makes foreign text safe to look at, and cuts it.
 func plainText(text string) string {
 	const most = 500
-	text = visible(text)
-	if len(text) <= most {
-		return text
-	}
-	end := most
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "…"
+	return finding.Visible(text, most)
 }
 
 func firstOf(list any, most int) any {

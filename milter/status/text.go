@@ -4,37 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"signpost/keystore/finding"
 )
 
-// plain makes text from names on disk, the DNS or a peer safe to show: it escapes
-// characters that are not printable or change the direction of text, and cuts
-// long texts.
+// plain makes text from names on disk, the DNS or a peer safe to show, on one line.
 func plain(s string) string {
 	const most = 1000
-	var b strings.Builder
-	for i, n := 0, 0; i < len(s); n++ {
-		if n == most {
-			fmt.Fprintf(&b, "… (%d more bytes)", len(s)-i)
-			break
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\n':
-			b.WriteString("; ")
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-		i += size
-	}
-	return b.String()
+	return finding.Visible(strings.ReplaceAll(s, "\n", "; "), most)
 }
 
 // span says a duration in its two largest units.
