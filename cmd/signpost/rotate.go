@@ -92,7 +92,7 @@ func rotate(c *cli.Context) error {
 	slices.Sort(domains)
 	domains = slices.Compact(domains)
 	b := newBatch(c, "done", "with errors", domains)
-	return printRotated(c, b, results(b, atOnce(r.Resolver), func(domain string) (*rotated, outcome) {
+	err = printRotated(c, b, results(b, atOnce(r.Resolver), func(domain string) (*rotated, outcome) {
 		// A step that has begun is taken to its end.
 		result := newRotated(r, r.Domain(context.WithoutCancel(c.Context), domain, rotateAction(c)))
 		if result.Error != "" {
@@ -100,6 +100,10 @@ func rotate(c *cli.Context) error {
 		}
 		return result, good
 	}))
+	if err == nil && r.Blind { // what was due to be archived was not
+		err = exitCode(exitUnknown)
+	}
+	return err
 }
 
 func rotateAction(c *cli.Context) step.Action {
@@ -204,11 +208,19 @@ func newRotator(c *cli.Context, domains []string) (*rotator, error) {
 		Place: set.place, Mode: set.mode, Ask: rotation.Everywhere(r.Resolver), Now: time.Now(),
 		Overlap: max(overlap, 1), // 0 stands for the usual one
 	}
-	if r.Look.Evidence, err = readEvidence(c); err != nil && rotateAction(c) == step.Start {
-		printError(c.App.ErrWriter, "warning", err) // a new key rests on no report
-		err = nil
+	if r.Look.Evidence, err = readEvidence(c); !errors.Is(err, errNoEvidence) {
+		return r, err
 	}
-	return r, err
+	switch rotateAction(c) { // a new key rests on no report
+	case step.Start:
+		printError(c.App.ErrWriter, "warning", err)
+	case step.Auto:
+		r.Blind = true
+		printError(c.App.ErrWriter, "error", err)
+	default:
+		return r, err
+	}
+	return r, nil
 }
 
 func readSlots(c *cli.Context) (s step.Slots, err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 	"signpost/milter/reports"
 )
 
+var errNoEvidence = errors.New("the reports cannot be read")
+
 // readEvidence reads the reports that --reports names, if it does. Those that cannot be
-// read prove nothing; where none can be looked for, nothing is done.
+// read prove nothing; where none can be looked for, the error is errNoEvidence.
 func readEvidence(c *cli.Context) (rotation.Evidence, error) {
 	s, err := settings.ReadReports(c)
 	if err != nil {
@@ -39,7 +42,7 @@ func readEvidence(c *cli.Context) (rotation.Evidence, error) {
 	})
 	if err != nil {
 		return rotation.Evidence{}, exitError{exitUnknown, finding.WithHint(
-			fmt.Errorf("the reports cannot be read, so no key is archived: %w", err),
+			fmt.Errorf("%w, so no key is archived: %w", errNoEvidence, err),
 			"without --reports the overlap alone counts")}
 	}
 	if unread > 0 {

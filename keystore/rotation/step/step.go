@@ -40,6 +40,8 @@ type Rotator struct {
 	Early    bool          // finish before the overlap is over
 	Patient  bool          // a domain that is too early to finish is no failure
 	Revoke   bool          // leave a record that revokes an archived key
+	// Blind says that what would decide whether an old key is needed is not known: Auto only starts.
+	Blind bool
 	// Public is a directory to copy the private keys to that are archived; "" for none.
 	Public string
 }
@@ -149,7 +151,7 @@ func (d *domain) take(ctx context.Context, action Action) {
 			d.publish(ctx)
 		}
 	}
-	if action == Finish || action == Auto && d.result.Err == nil && !d.made {
+	if action == Finish || action == Auto && !d.Blind && d.result.Err == nil && !d.made {
 		d.finish(ctx, action == Auto)
 	}
 }
