@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"redis":      redisServer,   // store_test.go
 			"vault":      vaultServer,   // store_test.go
 			"aggregate":  aggregate,     // reports_test.go
+			"mailed":     mailed,        // reports_mailed_test.go
 			"imap":       mailboxServer, // reports_mailbox_test.go
 		},
 	})

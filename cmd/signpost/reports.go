@@ -14,6 +14,8 @@ import (
 	"signpost/keystore/dns"
 	"signpost/keystore/finding"
 	"signpost/keystore/report/tally"
+	"signpost/milter/reports"
+	"signpost/milter/reports/origin"
 )
 
 func reportsCommand() *cli.Command {
@@ -49,7 +51,8 @@ type reportReader struct {
 	c        *cli.Context
 	settings settings.Reports
 	resolver *dns.Resolver // nil: the DNS is not asked
-	domains  []string      // that are asked for; none for all
+	reader   reports.Reader
+	domains  []string // that are asked for; none for all
 	tally    *tally.Tally
 	now      time.Time
 	keys     keySet
@@ -98,6 +101,7 @@ func readReports(c *cli.Context) error {
 
 func newReportReader(c *cli.Context) (*reportReader, error) {
 	r := &reportReader{c: c, tally: tally.New(), now: time.Now()}
+	r.reader.Limits = reports.DefaultLimits()
 	r.answer = reportsAnswer{Domains: []*reportsDomain{}, Read: newReportsRead()}
 	var err error
 	if r.settings, err = settings.ReadReports(c); err != nil {
@@ -119,6 +123,7 @@ func newReportReader(c *cli.Context) (*reportReader, error) {
 			return nil, err
 		}
 		r.resolver = resolver.Remembering()
+		r.reader.Origin = origin.NewJudge(r.resolver, r.now).Origin
 	}
 	return r, nil
 }
@@ -155,13 +160,13 @@ func (r *reportReader) domain(name string) *reportsDomain {
 	d.KeysKnown = q.KeysKnown
 	d.Answer = r.tally.Answer(name, q)
 	if d.Reports == 0 {
-		q.Days = 0
-		d.Older = r.tally.Answer(name, q).Last
+		d.Older = r.tally.Last(name, r.now)
 	}
 	// In JSON a list is a list, be it empty.
 	a := d.Answer
 	a.Reporters, a.Unseen = append([]string{}, a.Reporters...), append([]string{}, a.Unseen...)
 	a.Selectors, a.WhatIf = append([]tally.Selector{}, a.Selectors...), append([]tally.WhatIf{}, a.WhatIf...)
+	a.Mail.Signers = append([]string{}, a.Mail.Signers...)
 	for i := range a.Sources {
 		s := &a.Sources[i]
 		s.As, s.From = append([]string{}, s.As...), append([]string{}, s.From...)

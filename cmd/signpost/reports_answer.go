@@ -25,13 +25,14 @@ type reportsRead struct {
 	WithoutFiles    int            `json:"files_without"`
 	Notes           int            `json:"odd"` // reports that do not keep to the format
 	Failed          []failedReport `json:"failed"`
+	Refuted         []failedReport `json:"refuted"` // that are not from whom they say
 }
 
 func newReportsRead() reportsRead {
-	return reportsRead{TLSReporters: []string{}, Failed: []failedReport{}}
+	return reportsRead{TLSReporters: []string{}, Failed: []failedReport{}, Refuted: []failedReport{}}
 }
 
-// failedReport is one that cannot be read.
+// failedReport is one that cannot be read, or that does not count.
 type failedReport struct {
 	Where string `json:"where"`
 	Error string `json:"error"`

@@ -24,7 +24,7 @@ func (r *reportReader) loadKeys() {
 		for walked := range dns.Walk(domain) {
 			names = append(names, walked)
 		}
-		for _, s := range r.tally.Answer(domain, r.settings.Question(r.now)).Selectors {
+		for _, s := range r.tally.Selectors(domain, r.settings.Question(r.now)) {
 			if name, err := keystore.Domain(s.Domain); err == nil && strings.HasSuffix(name, "."+domain) {
 				names = append(names, name)
 			}

@@ -31,7 +31,8 @@ const lateReports = 3 * 24 * time.Hour
 // fetch reads the mailbox that --imap names. With --save that makes a directory to read.
 func (r *reportReader) fetch() (fetched bool, dir string, err error) {
 	c := r.c
-	config := mailbox.Config{URL: c.String("imap"), CAFile: c.String("imap-ca"), Plain: c.Bool("imap-plain")}
+	config := mailbox.Config{URL: c.String("imap"), CAFile: c.String("imap-ca"), Plain: c.Bool("imap-plain"),
+		Origin: r.reader.Origin}
 	if config.URL == "" {
 		for _, name := range []string{"password-file", "imap-ca", "imap-plain", "save"} {
 			if c.IsSet(name) {

@@ -171,9 +171,28 @@ func (p *reportsPrinter) summary(d *reportsDomain) {
 	}
 	reporters := counted(len(d.Reporters), "reporter") + " (" + p.few(d.Reporters, 5) + ")"
 	p.say("reports   ", finding.Number(d.Reports)+" from "+reporters)
+	p.mail(&d.Mail)
 	fmt.Fprintf(p.out, "          %s to %s, %s with reports\n", day(d.First), day(d.Last), counted(d.Covered, "day"))
 	fmt.Fprintf(p.out, "messages  %s: %s passed, %s failed (%s)\n", finding.Number(d.Messages.Total()),
 		finding.Number(d.Messages.Passed), finding.Number(d.Messages.Failed), share(d.Messages.Failed, d.Messages.Total()))
+}
+
+// mail tells how many of the reports are from whom they say.
+func (p *reportsPrinter) mail(m *tally.Mail) {
+	if m.Verified+m.Failed == 0 {
+		return // a note says that none can be known
+	}
+	text := finding.Number(m.Verified) + " in mail whose signature verifies"
+	if m.Verified > 0 {
+		text += " (" + p.few(m.Signers, 5) + ")"
+	}
+	if m.Unknown > 0 {
+		text += ", " + finding.Number(m.Unknown) + " cannot be known"
+	}
+	if m.Failed > 0 {
+		text += ", " + finding.Number(m.Failed) + " not from whom they say"
+	}
+	p.say("          ", text)
 }
 
 func (p *reportsPrinter) days(d *reportsDomain) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"signpost/keystore/finding"
+	"signpost/keystore/report"
 	"signpost/milter/reports"
 )
 
@@ -29,7 +30,7 @@ func (r *reportReader) read() error {
 	}
 	if len(paths) > 0 {
 		err = r.reading(func(found func(reports.Found) bool) error {
-			return reports.Read(r.c.Context, paths, r.c.App.Reader, reports.DefaultLimits(), found)
+			return r.reader.Read(r.c.Context, paths, r.c.App.Reader, found)
 		})
 	}
 	slices.Sort(r.answer.Read.TLSReporters)
@@ -66,6 +67,9 @@ func (r *reportReader) count(found reports.Found) {
 		if len(found.Report.Notes) > 0 {
 			read.Notes++
 		}
+		if found.Report.Origin.Proof == report.Refuted {
+			read.Refuted = append(read.Refuted, failedReport{Where: found.Where, Error: found.Report.Origin.Why})
+		}
 		if r.tally.Add(found.Report) {
 			read.Reports++
 		} else {
@@ -83,18 +87,24 @@ func (r *reportReader) count(found reports.Found) {
 	}
 }
 
-// warnOfFailed names the files that could not be read. Reading went on.
+// warnOfFailed names the reports that could not be read, or are not from whom they say. Reading
+// went on.
 func (r *reportReader) warnOfFailed() {
+	r.warnOf(r.answer.Read.Failed, "", "that cannot be read")
+	r.warnOf(r.answer.Read.Refuted, "not from whom it says, and what passed by it does not count: ",
+		"that are not from whom they say")
+}
+
+func (r *reportReader) warnOf(reports []failedReport, what, which string) {
 	const most = 20
-	failed := r.answer.Read.Failed
-	for _, f := range failed[:min(len(failed), most)] {
-		err := errors.New(visible(f.Where + ": " + f.Error))
+	for _, f := range reports[:min(len(reports), most)] {
+		err := errors.New(visible(f.Where + ": " + what + f.Error))
 		if f.Hint != "" {
 			err = finding.WithHint(err, "%s", visible(f.Hint))
 		}
 		warn(r.c, "%w", err)
 	}
-	if more := len(failed) - most; more > 0 {
-		warn(r.c, "%w", finding.WithHint(fmt.Errorf("and %d more that cannot be read", more), "--json names them all"))
+	if more := len(reports) - most; more > 0 {
+		warn(r.c, "%w", finding.WithHint(fmt.Errorf("and %d more %s", more, which), "--json names them all"))
 	}
 }

@@ -19,6 +19,7 @@ type Report struct {
 	Domain   string    // that published the policy
 	Policy   Policy
 	Rows     []Row
+	Origin   Origin   // as who read the report found out
 	Notes    []string // what is wrong with the report, and was read as well as it could be
 }
 

@@ -23,7 +23,7 @@ func isZip(start []byte) bool {
 
 // unpacked bounds what comes out of an archive.
 func (s *search) unpacked(in io.Reader) *bounded {
-	return &bounded{s: s, in: in, left: s.limits.Unpacked, limit: s.limits.Unpacked, total: true}
+	return &bounded{s: s, in: in, left: s.Limits.Unpacked, limit: s.Limits.Unpacked, total: true}
 }
 
 func (s *search) gzip(where string, in *bufio.Reader, depth int) {
@@ -71,7 +71,7 @@ func (s *search) zip(where string, in io.Reader, buffered *bufio.Reader, depth i
 	}
 	archive, ok := in.(sized)
 	if !ok {
-		b := &bounded{s: s, in: buffered, left: s.limits.Message, limit: s.limits.Message}
+		b := &bounded{s: s, in: buffered, left: s.Limits.Message, limit: s.Limits.Message}
 		data, err := io.ReadAll(b)
 		if err != nil {
 			s.fail(where, err)
@@ -80,10 +80,10 @@ func (s *search) zip(where string, in io.Reader, buffered *bufio.Reader, depth i
 		archive = bytes.NewReader(data)
 	}
 	// The directory of a hostile archive takes much more memory than room.
-	directory := &shortReaderAt{ReaderAt: archive, left: 256<<10 + 512*int64(s.limits.Members)}
+	directory := &shortReaderAt{ReaderAt: archive, left: 256<<10 + 512*int64(s.Limits.Members)}
 	z, err := zip.NewReader(directory, archive.Size())
 	if directory.over {
-		err = fmt.Errorf("an archive of more than %d members", s.limits.Members)
+		err = fmt.Errorf("an archive of more than %d members", s.Limits.Members)
 	}
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		s.fail(where, fmt.Errorf("damaged: %w", err))

@@ -1,7 +1,6 @@
 package reports
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -15,7 +14,7 @@ import (
 func (s *search) file(where string, in io.Reader) {
 	s.renew()
 	before := s.count
-	s.content(where, in, s.limits.Depth)
+	s.content(where, in, s.Limits.Depth)
 	if s.count == before {
 		s.tell(Found{Where: where, Without: File})
 	}
@@ -24,7 +23,8 @@ func (s *search) file(where string, in io.Reader) {
 // content looks for reports in what may be anything. It may hold archives and messages in each
 // other up to a depth.
 func (s *search) content(where string, in io.Reader, depth int) {
-	b := bufio.NewReaderSize(in, 2*report.SniffLen)
+	b := s.buffers.sniffer(in)
+	defer s.buffers.freeSniffer(b)
 	start, err := b.Peek(report.SniffLen)
 	kind := report.Sniff(start)
 	switch {
@@ -50,12 +50,12 @@ func (s *search) content(where string, in io.Reader, depth int) {
 }
 
 func (s *search) tooDeep(where string) {
-	s.fail(where, fmt.Errorf("more than %d archives or messages in each other", s.limits.Depth))
+	s.fail(where, fmt.Errorf("more than %d archives or messages in each other", s.Limits.Depth))
 }
 
 // aggregate reads a report, or several one after the other, unless they came by mail: there is one.
 func (s *search) aggregate(where string, in io.Reader) {
-	b := &bounded{s: s, in: in, left: s.limits.Unpacked, limit: s.limits.Unpacked}
+	b := &bounded{s: s, in: in, left: s.Limits.Unpacked, limit: s.Limits.Unpacked}
 	buffer := s.buffers.reader(b)
 	defer s.buffers.free(buffer)
 	if s.mail {
@@ -70,7 +70,7 @@ func (s *search) aggregate(where string, in io.Reader) {
 		} else {
 			s.parsed(where, b, r, err)
 		}
-		b.left = s.limits.Unpacked // for the next
+		b.left = s.Limits.Unpacked // for the next
 		return !s.done()
 	})
 }
@@ -79,12 +79,13 @@ func (s *search) parsed(where string, b *bounded, r *report.Report, err error) {
 	if err != nil {
 		s.fail(where, b.reason(err))
 	} else {
+		r.Origin = s.sender()
 		s.tell(Found{Where: where, Report: r})
 	}
 }
 
 func (s *search) tls(where string, in io.Reader) {
-	b := &bounded{s: s, in: in, left: s.limits.Unpacked, limit: s.limits.Unpacked}
+	b := &bounded{s: s, in: in, left: s.Limits.Unpacked, limit: s.Limits.Unpacked}
 	r, err := report.ParseTLS(b)
 	switch {
 	case err != nil:

@@ -8,10 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"signpost/keystore/finding"
-	"signpost/keystore/regular"
 )
 
 // path reads what a path leads to, through symlinks as for any program. A pipe is read as well,
@@ -43,23 +41,6 @@ func (s *search) opened(path string, file *os.File, info fs.FileInfo) {
 	} else {
 		s.file(path, file)
 	}
-}
-
-// folder reads all that is in a folder and in those below it. Only the folder itself must be
-// readable.
-func (s *search) folder(root string) error {
-	return walk(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case s.done():
-			return fs.SkipAll
-		case err != nil:
-			s.renew()
-			s.fail(path, err)
-		default:
-			s.entry(path, d)
-		}
-		return nil
-	})
 }
 
 // Files calls each for every file that Read opens of a path, with what a symlink leads to,
@@ -110,29 +91,6 @@ func walk(root string, each fs.WalkDirFunc) error {
 		}
 		return nil
 	})
-}
-
-// entry reads a file in a folder. What is neither a file nor leads to one is not opened.
-func (s *search) entry(path string, d fs.DirEntry) {
-	s.renew()
-	link := d.Type() == fs.ModeSymlink
-	if !link && !d.Type().IsRegular() {
-		s.tell(Found{Where: path, Without: File})
-		return
-	}
-	file, info, err := regular.Open(path)
-	switch {
-	case link && errors.Is(err, syscall.EISDIR):
-		s.fail(path, finding.WithHint(errors.New("a symlink to a folder, which is not followed"),
-			"give the folder itself"))
-	case !link && errors.Is(err, fs.ErrNotExist):
-		// It was moved.
-	case err != nil:
-		s.fail(path, err)
-	default:
-		defer file.Close()
-		s.opened(path, file, info)
-	}
 }
 
 // maildirs remembers the last answer of isMaildir.

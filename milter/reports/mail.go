@@ -17,28 +17,35 @@ const maxMultipart = 10
 // message looks for reports in a message, and reports whether it could be read. What is not a
 // message is no concern of ours within another.
 func (s *search) message(where string, in io.Reader, depth int) bool {
-	before, mail, cut := s.count, s.mail, s.cut
+	before, outer := s.count, s.letter
 	all := &bounded{s: s, in: in, left: math.MaxInt64}
-	rest := &io.LimitedReader{R: all, N: s.limits.Message}
-	m := message.Reader{Lenient: true}
-	buffer := s.buffers.reader(rest)
-	if m.ReadHeader(buffer) != nil {
-		s.buffers.free(buffer)
-	} else {
-		body, err := io.ReadAll(m.Body())
-		s.buffers.free(buffer)
-		s.mail, s.cut = true, cut || rest.N == 0
-		if err == nil {
-			s.entity(where, entity{fields: m.Fields, body: body}, depth, maxMultipart)
-		}
+	text := s.buffers.text()
+	defer s.buffers.freeText(text)
+	_, err := text.ReadFrom(io.LimitReader(all, s.Limits.Message))
+	if fields, body, ok := s.header(text.Bytes()); ok && err == nil {
+		cut := int64(text.Len()) == s.Limits.Message
+		s.letter = letter{mail: true, cut: outer.cut || cut, text: text.Bytes()}
+		s.entity(where, entity{fields: fields, body: body}, depth, maxMultipart)
 	}
-	s.mail, s.cut = mail, cut
+	s.letter = outer
 	if all.err != nil {
 		s.fail(where, all.err)
-	} else if !mail && s.count == before {
+	} else if !outer.mail && s.count == before {
 		s.tell(Found{Where: where, Without: Message})
 	}
 	return all.err == nil
+}
+
+// header reads the header of a message or a part, and returns the body without copying it.
+func (s *search) header(text []byte) (fields []message.Field, body []byte, ok bool) {
+	buffer := s.buffers.reader(bytes.NewReader(text))
+	defer s.buffers.free(buffer)
+	m := message.Reader{Lenient: true}
+	if m.ReadHeader(buffer) != nil {
+		return nil, nil, false
+	}
+	rest, _ := io.Copy(io.Discard, m.Body())
+	return m.Fields, text[len(text)-int(rest):], true
 }
 
 // entity is a message or a part of one (RFC 2045).
@@ -98,14 +105,10 @@ func (e *entity) content() []byte {
 
 // part reads a part of a multipart body, without copying. One without a header is all body.
 func (s *search) part(part []byte, number int) entity {
-	buffer := s.buffers.reader(bytes.NewReader(part))
-	defer s.buffers.free(buffer)
-	m := message.Reader{Lenient: true}
-	if m.ReadHeader(buffer) != nil {
-		return entity{body: part, number: number}
+	if fields, body, ok := s.header(part); ok {
+		return entity{fields, body, number}
 	}
-	rest, _ := io.Copy(io.Discard, m.Body())
-	return entity{m.Fields, part[len(part)-int(rest):], number}
+	return entity{body: part, number: number}
 }
 
 // value returns the value of a field in one line.

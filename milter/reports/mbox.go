@@ -10,7 +10,7 @@ import (
 // mbox looks at one message after the other. Those of a mailbox that is a file by itself are as
 // large together as the file is; one that comes out of an archive is bounded as that is.
 func (s *search) mbox(where string, in *bufio.Reader, depth int) {
-	file := depth == s.limits.Depth
+	file := depth == s.Limits.Depth
 	m := &mbox{in: in}
 	for number := 1; m.next() && !s.done(); number++ {
 		if file {

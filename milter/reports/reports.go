@@ -53,14 +53,28 @@ const (
 	File    Thing = "file" // of any other kind
 )
 
+// Reader reads reports.
+type Reader struct {
+	Limits Limits
+	// Origin is asked of each message with a report in it, by several goroutines at once, and says
+	// who sent it; nil where nobody asks. The message is valid until it returns.
+	Origin func(ctx context.Context, message []byte) report.Origin
+}
+
+// Read is that of a Reader which asks for no origins.
+func Read(ctx context.Context, paths []string, stdin io.Reader, limits Limits, found func(Found) bool) error {
+	return Reader{Limits: limits}.Read(ctx, paths, stdin, found)
+}
+
 // Read reads what each path leads to: a file, a folder with all below it, a maildir, or "-" for
 // stdin. It calls found for all that it finds, until that returns false. The error is for a path
 // that cannot be opened, and of ctx.
 //
 // In a folder, names that begin with a dot are passed over unless they are maildirs, and so are
-// symlinks to folders. Of a maildir, cur and new are read.
-func Read(ctx context.Context, paths []string, stdin io.Reader, limits Limits, found func(Found) bool) error {
-	s := &search{ctx: ctx, limits: limits, found: found}
+// symlinks to folders. Of a maildir, cur and new are read. Several files of a folder are read at
+// once, and told of in their order.
+func (r Reader) Read(ctx context.Context, paths []string, stdin io.Reader, found func(Found) bool) error {
+	s := &search{Reader: r, ctx: ctx, found: found}
 	for _, path := range paths {
 		if path == "-" {
 			s.file("stdin", stdin)
@@ -76,16 +90,21 @@ func Read(ctx context.Context, paths []string, stdin io.Reader, limits Limits, f
 
 // ReadMessage reads a single message, which where names.
 func ReadMessage(ctx context.Context, where string, message io.Reader, limits Limits, found func(Found) bool) error {
-	s := &search{ctx: ctx, limits: limits, found: found}
+	return Reader{Limits: limits}.Message(ctx, where, message, found)
+}
+
+// Message reads a single message, which where names.
+func (r Reader) Message(ctx context.Context, where string, message io.Reader, found func(Found) bool) error {
+	s := &search{Reader: r, ctx: ctx, found: found}
 	s.renew()
-	s.message(where, message, limits.Depth-1)
+	s.message(where, message, r.Limits.Depth-1)
 	return ctx.Err()
 }
 
 // search is the state of a Read.
 type search struct {
+	Reader
 	ctx     context.Context
-	limits  Limits
 	found   func(Found) bool
 	count   int  // of calls of found
 	stopped bool // found wants no more
@@ -94,13 +113,20 @@ type search struct {
 	// Of the message or file at hand:
 	total   int64 // that may yet be unpacked
 	members int   // that may yet be looked at
-	mail    bool  // it is a message
-	cut     bool  // of which only the start is read
+	letter        // the message; empty where it is none
+}
+
+// letter is a message that is looked at.
+type letter struct {
+	mail   bool           // there is one
+	cut    bool           // of which only the start is read
+	text   []byte         // that was read
+	origin *report.Origin // once it is known
 }
 
 // renew begins another message or file.
 func (s *search) renew() {
-	s.total, s.members, s.mail, s.cut = s.limits.Total, s.limits.Members, false, false
+	s.total, s.members, s.letter = s.Limits.Total, s.Limits.Members, letter{}
 }
 
 func (s *search) done() bool { return s.stopped || s.ctx.Err() != nil }
@@ -113,9 +139,25 @@ func (s *search) tell(f Found) {
 	s.stopped = !s.found(f)
 }
 
+// sender returns who sent the report that was found.
+func (s *search) sender() report.Origin {
+	switch {
+	case s.Origin == nil:
+		return report.Origin{}
+	case !s.mail:
+		return report.Origin{Proof: report.Unproven, Why: "it did not come in mail"}
+	case s.cut:
+		return report.Origin{Proof: report.Unproven, Why: "only the start of its mail was read"}
+	case s.origin == nil:
+		origin := s.Origin(s.ctx, s.text)
+		s.origin = &origin
+	}
+	return *s.origin
+}
+
 func (s *search) fail(where string, err error) {
 	if s.cut {
-		err = fmt.Errorf("%w; only the first %s of the message were read", err, size(s.limits.Message))
+		err = fmt.Errorf("%w; only the first %s of the message were read", err, size(s.Limits.Message))
 	}
 	s.tell(Found{Where: where, Err: err})
 }
@@ -127,7 +169,7 @@ func (s *search) member(where string) bool {
 	case s.done() || s.members < -1:
 		return false
 	case s.members == -1:
-		s.fail(where, finding.WithHint(fmt.Errorf("more than %d parts", s.limits.Members),
+		s.fail(where, finding.WithHint(fmt.Errorf("more than %d parts", s.Limits.Members),
 			"the rest was not read; unpack it first if it is yours"))
 		return false
 	}
@@ -174,7 +216,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	case b.left < 0:
 		b.err = tooLarge(b.limit)
 	case b.s.total < 0:
-		b.err = tooLarge(b.s.limits.Total)
+		b.err = tooLarge(b.s.Limits.Total)
 	case err != nil && err != io.EOF && b.total:
 		b.err = fmt.Errorf("damaged: %w", err)
 	case err != io.EOF:

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"signpost/keystore/dns"
@@ -26,6 +27,8 @@ type Options struct {
 	Offline  bool
 	Envelope Envelope
 	Now      time.Time
+	// Brief leaves out what a pass does not need, SPF, and of a fail what may have caused it.
+	Brief bool
 }
 
 // Message is a message that has been read: its header, and the hashes of its
@@ -86,7 +89,19 @@ func (m *Message) Judge(ctx context.Context, o Options) *Judgement {
 			m.verify(ctx, s, o)
 		}
 	}
-	j.judgeSPF(ctx, m, o)
+	if o.Brief && m.passes() {
+		j.SPF.Skipped = "not checked: a signature passes"
+	} else {
+		j.judgeSPF(ctx, m, o)
+	}
 	j.judgeDMARC(ctx, m, o)
 	return j
+}
+
+// passes reports whether a signature passes that is likely to be aligned.
+func (m *Message) passes() bool {
+	author, err := authorDomain(m.text.Fields)
+	return err == nil && slices.ContainsFunc(m.signatures, func(s *Signature) bool {
+		return s.Result == Pass && related(s.Domain, author, true)
+	})
 }

@@ -73,6 +73,16 @@ type Signature struct {
 // name is where the key is published.
 func (s *Signature) name() string { return record.Name(s.Selector, s.Domain) }
 
+// Broken reports whether the message is not the one that was signed, or the key not the one that
+// signed it. One that has only expired is not broken.
+func (s *Signature) Broken() bool { return s.Result == Fail && s.Where != inTime }
+
+// KeyGone reports whether there is no key any more to verify it with.
+func (s *Signature) KeyGone() bool { return s.Result == PermError && s.Where == inKey }
+
+// Whole reports whether all of the body is signed: l= allows that anybody adds to it.
+func (s *Signature) Whole() bool { return s.length < 0 }
+
 func (s *Signature) set(result Result, where, format string, args ...any) {
 	s.Result, s.Where, s.Reason = result, where, fmt.Sprintf(format, args...)
 }

@@ -34,7 +34,7 @@ func (m *Message) verify(ctx context.Context, s *Signature, o Options) {
 	}
 	digest := s.headerDigest(m.text.Fields)
 	if !slices.ContainsFunc(keys, func(key crypto.PublicKey) bool { return good(key, digest, s.signature) }) {
-		m.headerFails(s, keys[0])
+		m.headerFails(s, keys[0], o.Brief)
 		if !sameBody {
 			s.note("besides, %s", body.Reason)
 		}
@@ -59,7 +59,7 @@ func day(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 
 // headerFails says why a signature does not match the header, as far as that
 // can be known.
-func (m *Message) headerFails(s *Signature, key crypto.PublicKey) {
+func (m *Message) headerFails(s *Signature, key crypto.PublicKey, brief bool) {
 	if key, ok := key.(*rsa.PublicKey); ok && !madeWith(key, s.signature) {
 		s.set(Fail, inKey, "the signature was not made with the key at %s", s.name())
 		s.note("either the record holds the key of another time or place, or b= was damaged")
@@ -70,6 +70,9 @@ func (m *Message) headerFails(s *Signature, key crypto.PublicKey) {
 		s.note("the key is the right one")
 	} else {
 		s.Reason += ", or the signature was made with another key than the one at " + s.name()
+	}
+	if brief {
+		return
 	}
 	if guess := m.guess(s, key); guess != "" {
 		s.note("%s", guess)

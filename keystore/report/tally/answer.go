@@ -28,6 +28,7 @@ type Answer struct {
 	Last      time.Time `json:"last,omitzero"`
 	Days      []Day     `json:"days"` // from the first to the last, those without reports too
 	Covered   int       `json:"days_covered"`
+	Mail      Mail      `json:"mail"`
 
 	Messages   Count       `json:"messages"`
 	Policy     Policy      `json:"policy"`     // as it was last reported

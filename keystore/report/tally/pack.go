@@ -18,7 +18,11 @@ const longest = 32 * 24 * time.Hour
 const mostOfRow = 1_000_000_000
 
 func (t *Tally) pack(r *report.Report) *batch {
-	b := &batch{reporter: r.Reporter, begin: r.Begin.UTC(), end: r.End.UTC(), policy: r.Policy}
+	b := &batch{reporter: r.Reporter, begin: r.Begin.UTC(), end: r.End.UTC(), policy: r.Policy,
+		proof: r.Origin.Proof}
+	if b.proof == report.Proven {
+		b.signer = t.words.values[t.org(t.word(strings.ToLower(r.Origin.Domain)))]
+	}
 	if _, domain, found := strings.Cut(r.Email, "@"); found {
 		b.email = strings.ToLower(domain)
 	}

@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/keystore/report"
 )
 
 // Answer says what the reports say of a domain.
 func (t *Tally) Answer(domain string, q Question) *Answer {
 	v := t.view(domain, q)
 	a := &Answer{Domain: v.domain, Reports: len(v.batches), Subdomains: []Subdomain{}, Sources: []Source{},
-		Overrides: []Override{}, Broken: []Broken{}, Days: []Day{}}
+		Overrides: []Override{}, Broken: []Broken{}, Days: []Day{}, Mail: v.mail}
 	v.sum()
 	v.know()
 	v.fill(a)
@@ -83,7 +85,7 @@ func (v *view) fill(a *Answer) {
 			d.Count.add(c)
 			a.Messages.add(c)
 		}
-		if p := b.policy; !b.end.Before(a.Policy.Seen) {
+		if p := b.policy; b.proof != report.Refuted && !b.end.Before(a.Policy.Seen) {
 			a.Policy = Policy{P: p.P, SP: p.SP, NP: p.NP, Testing: p.Testing, Percent: p.Percent, Seen: b.end}
 		}
 	}

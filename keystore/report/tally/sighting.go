@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"signpost/keystore/report"
 )
 
 // Sighting is when the key of a selector was last seen.
@@ -115,7 +117,7 @@ func (t *Tally) look(domain uint32, now time.Time) *sightings {
 				messages += b.cells[i].count
 			}
 		}
-		if messages > 0 {
+		if messages > 0 && b.proof != report.Refuted {
 			all.signed = append(all.signed, signed{b, messages})
 			all.named += messages
 		}

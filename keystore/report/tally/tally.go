@@ -5,12 +5,13 @@
 // # What is trusted
 //
 // Reports come by mail, and anybody can send one. So no report can take away what another one
-// says: mail of which one reporter says that it failed stays failed, whatever others say. One
+// says: mail of which one reporter says that it failed stays failed, whatever others say. What a
+// report says that passed does not count when it is refuted who sent it (report.Origin). One
 // reporter counts for at most half of the messages that "safe" takes, it cannot make a sender
 // look small by telling of very many messages, and what it says of forwarding excuses only the
 // messages that it tells of itself. A report with the id of another one is no cause to drop rows
 // that the other one has not. One reporter can thus hold "safe" back, and cannot bring it about alone; somebody
-// who writes as several reporters can, and is to be kept out where the mail is received.
+// who writes as several reporters can, from several domains if their mail is verified.
 package tally
 
 import (
@@ -65,6 +66,8 @@ type identity struct {
 type batch struct {
 	reporter   string
 	email      string // domain of its address
+	proof      report.Proof
+	signer     string // the domain that proves it; empty where none does
 	begin, end time.Time
 	day        time.Time // of the middle of the period
 	policy     report.Policy
@@ -157,7 +160,9 @@ func (t *Tally) Add(r *report.Report) (added bool) {
 	if before := of.known[id]; before == nil {
 		of.known[id] = &rows{first: b}
 	} else {
-		before.takeFrom(b)
+		if all := before.takeFrom(b); all && b.proof > before.first.proof {
+			before.first.proof, before.first.signer = b.proof, b.signer
+		}
 		if len(b.cells) == 0 {
 			of.twice = append(of.twice, b.end)
 			return false
@@ -171,15 +176,16 @@ func (t *Tally) Add(r *report.Report) (added bool) {
 	return true
 }
 
-// takeFrom takes the rows out of a report that were told before, and remembers the others.
-func (r *rows) takeFrom(b *batch) {
+// takeFrom takes the rows out of a report that were told before, and remembers the others. It
+// reports whether all of the first one were among them.
+func (r *rows) takeFrom(b *batch) (all bool) {
 	if r.had == nil {
 		r.had = make(map[cell]int)
 		for _, c := range r.first.cells {
 			r.had[c]++
 		}
 	}
-	again := make(map[cell]int)
+	again, told := make(map[cell]int), len(b.cells)
 	b.cells = slices.DeleteFunc(b.cells, func(c cell) bool {
 		again[c]++
 		if again[c] <= r.had[c] {
@@ -188,6 +194,7 @@ func (r *rows) takeFrom(b *batch) {
 		r.had[c] = again[c]
 		return false
 	})
+	return told-len(b.cells) >= len(r.first.cells)
 }
 
 // index notes for whom there are signatures in a batch.
@@ -223,3 +230,16 @@ func (t *Tally) Size() int { return t.cells + max(0, t.bytes-bytesAside)/bytesOf
 
 // Domains returns the domains that published a policy that was reported on, sorted.
 func (t *Tally) Domains() []string { return slices.Sorted(maps.Keys(t.domains)) }
+
+// Last returns the day of the last report on a domain, of whatever time but that to come; zero
+// where there is none.
+func (t *Tally) Last(domain string, now time.Time) (last time.Time) {
+	if of := t.domains[domain]; of != nil {
+		for _, b := range of.batches {
+			if b.day.After(last) && !b.begin.After(now.Add(skew)) {
+				last = b.day
+			}
+		}
+	}
+	return last
+}

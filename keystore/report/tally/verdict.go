@@ -105,7 +105,7 @@ func (v *view) evidence() evidence {
 		byReporter.add(name, c.count)
 		byDay.add(b.day.Format(time.DateOnly), c.count)
 		names[name] = true
-		addresses[cmp.Or(b.email, name)] = true
+		addresses[cmp.Or(b.signer, b.email, name)] = true
 	})
 	least := v.q.Thresholds
 	got := evidence{byDay.len(), min(len(names), len(addresses)), byReporter.sum()}
@@ -153,13 +153,8 @@ func (v *view) lacking(a *Answer) []string {
 }
 
 func (v *view) noReports() string {
-	if of := v.t.domains[v.domain]; of != nil {
-		last := time.Time{}
-		for _, b := range of.batches {
-			if b.end.After(last) && !b.begin.After(v.q.Now.Add(skew)) {
-				last = b.end
-			}
-		}
+	if v.t.domains[v.domain] != nil {
+		last := v.t.Last(v.domain, v.q.Now)
 		if last.IsZero() {
 			return "no reports but of days to come"
 		}
@@ -229,6 +224,7 @@ func (v *view) notes(a *Answer) []string {
 			add("%s of subdomains that may not exist: np= applies if they do not", messages(w.Unclear))
 		}
 	}
+	v.mail.notes(add)
 	if n := v.differing(); n > 0 {
 		add("%s the id of another one and other rows; the rows that differ are counted",
 			finding.Count(n, "report has", "reports have"))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"signpost/keystore/report"
 )
 
 // view is what a question sees of a tally: the reports on one domain within the days, and
@@ -15,6 +17,7 @@ type view struct {
 	domain  string
 	q       Question
 	batches []*batch
+	mail    Mail
 	related map[uint32]bool // ours, by number of the domain
 	sources map[uint32]*source
 	uses    map[key]*use    // aligned passes of the domain's keys
@@ -51,7 +54,8 @@ func (t *Tally) view(domain string, q Question) *view {
 	if of := t.domains[v.domain]; of != nil {
 		for _, b := range of.batches {
 			if v.within(b.end) && !b.begin.After(q.Now.Add(skew)) {
-				v.batches = append(v.batches, b)
+				v.mail.add(b)
+				v.batches = append(v.batches, b.counting())
 			}
 		}
 	}
@@ -59,6 +63,16 @@ func (t *Tally) view(domain string, q Question) *view {
 		return cmp.Or(a.end.Compare(b.end), strings.Compare(a.reporter, b.reporter))
 	})
 	return v
+}
+
+// counting returns what counts of a report: of one that is refuted, only what failed.
+func (b *batch) counting() *batch {
+	if b.proof != report.Refuted {
+		return b
+	}
+	c := *b
+	c.cells = slices.DeleteFunc(slices.Clone(b.cells), func(c cell) bool { return c.passed() })
+	return &c
 }
 
 // within reports whether a report that ends then is asked for.

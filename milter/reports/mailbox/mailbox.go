@@ -18,6 +18,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"signpost/keystore/finding"
+	"signpost/keystore/report"
 	"signpost/milter/reports"
 )
 
@@ -38,6 +39,8 @@ type Config struct {
 	Timeout time.Duration
 	// Limits are for each message; zero for the default ones.
 	Limits reports.Limits
+	// Origin is that of a reports.Reader, for Read.
+	Origin func(context.Context, []byte) report.Origin
 }
 
 // Check says what is wrong with the configuration, as Read and Save do.
@@ -80,13 +83,13 @@ func Read(ctx context.Context, c Config, found func(reports.Found) bool) error {
 	if err != nil {
 		return err
 	}
-	goOn := true
+	goOn, reader := true, reports.Reader{Limits: s.limits, Origin: c.Origin}
 	return s.fetch(uids, func(m message) (bool, error) {
 		if m.data == nil {
 			goOn = found(reports.Found{Where: m.where, Err: m.tooLarge()})
 			return goOn, nil
 		}
-		err := reports.ReadMessage(ctx, m.where, m.reader(), s.limits, func(f reports.Found) bool {
+		err := reader.Message(ctx, m.where, m.reader(), func(f reports.Found) bool {
 			goOn = found(f)
 			return goOn
 		})
