@@ -38,13 +38,14 @@ func (b *Backend) look(ctx context.Context, found func(domain string)) (shape, e
 		if err != nil || folder && b.address.layout == Rspamd || !folder && b.address.layout == KumoMTA {
 			return
 		}
-		if folder && both[domain] {
-			return
-		}
+		known := both[domain]
 		if folder {
 			seen.folders = true
 		} else {
 			seen.objects, both[domain] = true, true
+		}
+		if folder && known {
+			return
 		}
 		if domain != name {
 			seen.spelled[domain] = name

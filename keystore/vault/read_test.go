@@ -244,3 +244,19 @@ func TestReadMany(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 }
+
+// Where each domain with a folder has a secret too, the keys in the folders count as well.
+func TestReadBothLayoutsOfEachDomain(t *testing.T) {
+	t.Parallel()
+	s := vaulttest.Start(t)
+	s.Mount("secret", 2)
+	s.Put("secret/dkim/both.example", selectors(fields{"selector": "r", "key": base64Of(edKey(0))}))
+	s.Put("secret/dkim/both.example/k", fields{"key": base64Of(edKey(1))})
+	b := onServer(t, s, "secret/dkim")
+	if got := list(t, b); !slices.Equal(got, []string{"both.example"}) {
+		t.Errorf("List: %q", got)
+	}
+	if found := read(t, b, "both.example"); len(found) != 2 {
+		t.Errorf("Read: %v", found)
+	}
+}
