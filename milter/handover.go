@@ -59,6 +59,7 @@ const (
 	stateProtocol = "p"
 	stateClient   = "c"
 	stateLocal    = "l"
+	stateNotice   = "b"
 	stateUser     = "u" // of the message that has begun
 	stateLogin    = "n" // for the next
 	stateQueue    = "q"
@@ -88,6 +89,7 @@ func (s *session) state() string {
 		text(stateClient, s.client.Addr.String())
 	}
 	flag(stateLocal, s.client.Local)
+	flag(stateNotice, s.client.Notice)
 	text(stateUser, s.client.Login)
 	text(stateLogin, s.login)
 	text(stateQueue, s.queueID)
@@ -117,7 +119,7 @@ func (s *session) restore(state string) error {
 		s.client.Addr, parseErr = netip.ParseAddr(client)
 		err = errors.Join(err, parseErr)
 	}
-	s.client.Local = values.Has(stateLocal)
+	s.client.Local, s.client.Notice = values.Has(stateLocal), values.Has(stateNotice)
 	s.client.Login = values.Get(stateUser)
 	s.login, s.queueID = values.Get(stateLogin), values.Get(stateQueue)
 	if values.Has(stateMessage) {

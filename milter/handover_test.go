@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +199,18 @@ func TestResumeWrongState(t *testing.T) {
 	defer cancel()
 	if err := p.Shutdown(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// A bounce whose session is handed over before its header is one to the next server, too.
+func TestStateOfANotice(t *testing.T) {
+	t.Parallel()
+	before := session{conn: &conn{began: true}, terms: terms{6, actAddHeader, 0},
+		client: Client{Addr: netip.MustParseAddr("127.0.0.1"), Local: true, Notice: true}}
+	before.conn.message = true
+	after := session{conn: &conn{}}
+	if err := after.restore(before.state()); err != nil || after.client != before.client {
+		t.Errorf("%+v, %v", after.client, err)
 	}
 }
 
