@@ -8,6 +8,9 @@ const (
 	macroQueueID = "i"             // with MAIL or the end of the message
 )
 
+// maxLogin is the longest login that is taken: many times that of any in use.
+const maxLogin = 1 << 10
+
 // HealthQueueID marks the message of a health check, which is neither logged nor
 // counted: checks come every few seconds. An MTA gives out no such id.
 const HealthQueueID = "signpost-health"

@@ -46,7 +46,7 @@ func (s *session) handle(command byte, payload []byte) error {
 	case cmdNegotiate:
 		return s.negotiate(payload)
 	case cmdMacro:
-		s.macros(payload)
+		return s.macros(payload)
 	case cmdConnect:
 		if err := s.connect(payload); err != nil {
 			return err
@@ -96,15 +96,19 @@ func (s *session) negotiate(offer []byte) (err error) {
 
 // macros keeps what we read of the macros. Postfix sends some with every
 // command, those of header fields and body chunks among them.
-func (s *session) macros(payload []byte) {
+func (s *session) macros(payload []byte) error {
 	switch payload[0] {
 	case cmdMail:
-		s.login, s.queueID = macro(payload, macroLogin), macro(payload, macroQueueID)
+		s.login, s.queueID = macro(payload, macroLogin), clipped(macro(payload, macroQueueID))
+		if len(s.login) > maxLogin { // cut off, it would be another's
+			return frameError{fmt.Sprintf("login of %d bytes, at most %d are taken", len(s.login), maxLogin)}
+		}
 	case cmdEndOfBody:
 		if id := macro(payload, macroQueueID); id != "" {
-			s.queueID = id
+			s.queueID = clipped(id)
 		}
 	}
+	return nil
 }
 
 // connect learns who the SMTP client is: host name NUL family, then port and
@@ -124,7 +128,8 @@ func (s *session) connect(payload []byte) (err error) {
 		port := binary.BigEndian.Uint16(rest[1:])
 		text, _, _ := bytes.Cut(rest[3:], []byte{0})
 		addr := strings.TrimPrefix(string(text), "IPv6:")
-		if s.client.Addr, err = netip.ParseAddr(strings.Trim(addr, "[]")); err != nil {
+		s.client.Addr, err = netip.ParseAddr(strings.Trim(addr, "[]"))
+		if err != nil || addr != clipped(addr) { // a zone may have any length
 			return frameError{fmt.Sprintf("invalid client address %q", clipped(addr))}
 		}
 		// For sendmail(1), Postfix names the loopback address and no port.
@@ -135,8 +140,8 @@ func (s *session) connect(payload []byte) (err error) {
 	return nil
 }
 
-// clipped keeps what a peer sends from filling the log.
-func clipped(s string) string { return s[:min(len(s), 64)] }
+// clipped keeps what a peer sends from filling the log, and memory.
+func clipped(s string) string { return strings.Clone(s[:min(len(s), 64)]) }
 
 // message returns the message in transit, which begins where there is none.
 func (s *session) message() *message {
