@@ -66,21 +66,23 @@ func userOf(c net.Conn) (user uint32) {
 type holder struct {
 	peer
 	conns  []*conn
-	proven atomic.Int64 // when it last finished a message, 0 for never
+	proven atomic.Pointer[time.Time] // when it last finished a message, nil for never
 	memory share
 }
 
-// standing is what decides whether a connection has to make room for another.
+// standing is what decides whether a connection has to make room for another. Its time is
+// a time.Time, so that it makes no difference when the clock is set.
 type standing struct {
-	busy      atomic.Bool  // in a message
-	since     atomic.Int64 // when it was made, or last began or ended a message
+	busy      atomic.Bool               // in a message
+	since     atomic.Pointer[time.Time] // when it was made, or last began or ended a message
 	displaced atomic.Bool
 }
 
 // step notes that a message has begun or ended.
 func (s *standing) step(busy bool) {
+	now := time.Now()
 	s.busy.Store(busy)
-	s.since.Store(time.Now().UnixNano())
+	s.since.Store(&now)
 }
 
 func newPlaces(total, each int, quiet time.Duration) *places {
@@ -123,7 +125,7 @@ func (p *places) end(c *conn) {
 	if len(h.conns) > 0 {
 		return
 	}
-	if h.proven.Load() == 0 {
+	if h.isNew() {
 		delete(p.holders, h.peer)
 	}
 	p.forget()
@@ -146,7 +148,7 @@ func (p *places) forget() {
 	}
 	var oldest *holder
 	for _, h := range p.holders {
-		if len(h.conns) == 0 && (oldest == nil || h.proven.Load() < oldest.proven.Load()) {
+		if len(h.conns) == 0 && (oldest == nil || h.proven.Load().Before(*oldest.proven.Load())) {
 			oldest = h
 		}
 	}
@@ -204,7 +206,7 @@ func (p *places) fromOther(h *holder, now time.Time) *conn {
 	return nil
 }
 
-func (h *holder) isNew() bool { return h.proven.Load() == 0 }
+func (h *holder) isNew() bool { return h.proven.Load() == nil }
 
 // below reports whether h has less right to its connections than other: it has
 // never finished a message, or holds more, or has longer done nothing with one.
@@ -234,7 +236,7 @@ func (c *conn) idler(other *conn) bool {
 	if c.busy.Load() != other.busy.Load() {
 		return !c.busy.Load()
 	}
-	return c.since.Load() < other.since.Load()
+	return c.since.Load().Before(*other.since.Load())
 }
 
 // idle returns a connection of h that has done nothing for a while, if there is
@@ -245,7 +247,7 @@ func (p *places) idle(h *holder, now time.Time) (idlest *conn) {
 		if c.busy.Load() && !h.isNew() {
 			patience = frameTimeout
 		}
-		if now.Sub(time.Unix(0, c.since.Load())) >= patience && (idlest == nil || c.idler(idlest)) {
+		if now.Sub(*c.since.Load()) >= patience && (idlest == nil || c.idler(idlest)) {
 			idlest = c
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"signpost/test/lab/clock"
 )
 
 // crowd is places whose connections do nothing but be there.
@@ -26,8 +28,8 @@ func host(n int) peer {
 
 // come lets a connection of a peer come in, and says what happened.
 func (w *crowd) come(who peer) (c *conn, came string) {
-	h := w.holder(who)
-	victim, why := w.room(h, w.now)
+	h, now := w.holder(who), w.now
+	victim, why := w.room(h, now)
 	if why != "" {
 		return nil, why
 	}
@@ -37,7 +39,7 @@ func (w *crowd) come(who peer) (c *conn, came string) {
 		w.end(victim)
 	}
 	c = &conn{holder: h}
-	c.since.Store(w.now.UnixNano())
+	c.since.Store(&now)
 	w.give(h, c)
 	return c, strings.TrimSuffix(came, "/32")
 }
@@ -102,7 +104,8 @@ func TestManyPeers(t *testing.T) {
 	if first == nil {
 		t.Fatalf("Postfix after a moment: %s", came)
 	}
-	first.holder.proven.Store(w.now.UnixNano())
+	proven := w.now
+	first.holder.proven.Store(&proven)
 	for n := range 150 {
 		w.now = w.now.Add(time.Millisecond)
 		if c, why := w.come(postfix); c == nil {
@@ -122,10 +125,11 @@ func TestIdlestGoesFirst(t *testing.T) {
 	w := newCrowd(t, 4, 4)
 	conns := w.fill(host(1), 4)
 	holder := conns[0].holder
-	holder.proven.Store(1)
+	holder.proven.Store(&w.now)
 	ago := func(c *conn, busy bool, d time.Duration) {
 		c.busy.Store(busy)
-		c.since.Store(w.now.Add(-d).UnixNano())
+		since := w.now.Add(-d)
+		c.since.Store(&since)
 	}
 	ago(conns[0], true, time.Hour)
 	ago(conns[1], false, time.Minute)
@@ -150,7 +154,8 @@ func TestPeersAreRememberedWithinBounds(t *testing.T) {
 	w := newCrowd(t, 10, 10)
 	for n := range 2000 {
 		c, _ := w.come(host(n))
-		c.holder.proven.Store(int64(n + 1))
+		proven := w.now.Add(time.Duration(n))
+		c.holder.proven.Store(&proven)
 		w.end(c)
 	}
 	if n := len(w.holders); n > 1034 {
@@ -243,5 +248,23 @@ func TestTooManyConnections(t *testing.T) {
 	p.mustSign(p.sessionFrom("127.0.0.3"), hello, "x\r\n")
 	if got := p.Counters().Refused(); got["limit"] != 3 || got["peer-limit"] != 2 {
 		t.Errorf("counted %v", got)
+	}
+}
+
+// What is idle is told by the time that passes, not by a clock that is set.
+func TestClockIsSet(t *testing.T) {
+	t.Parallel()
+	for _, by := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		w := newCrowd(t, 4, 4)
+		w.now = time.Now()
+		w.fill(host(1), 4)
+		set, ok := clock.Set(w.now, by)
+		if !ok {
+			t.Skip("package time is another")
+		}
+		w.now = set
+		w.mustCome(host(1), "peer-limit")
+		w.now = set.Add(w.quiet)
+		w.mustCome(host(1), "for 127.0.0.1")
 	}
 }
