@@ -30,6 +30,7 @@ type Remote struct {
 	cache   *cache // nil for none
 
 	answers atomic.Pointer[Answers]
+	copied  atomic.Bool                     // the local copy was loaded
 	listed  atomic.Bool                     // the store was listed whole, once
 	noList  atomic.Bool                     // it cannot be listed
 	epoch   atomic.Int64                    // how often it began or ended to report changes, so odd while it does
@@ -37,8 +38,8 @@ type Remote struct {
 	unread  chan struct{}                   // new domains were listed, and may not have been read
 	life    atomic.Pointer[context.Context] // of Watch
 
-	slow     atomic.Int64  // when a message waited in vain last, in Unix nanoseconds
-	lookups  *rate.Limiter // of domains that are not listed
+	slow     atomic.Pointer[time.Time] // when a message waited in vain last; nil for never
+	lookups  *rate.Limiter             // of domains that are not listed
 	absentMu sync.Mutex
 	absent   map[string]time.Time // when such a domain had no key
 
@@ -79,6 +80,9 @@ func OpenRemote(ctx context.Context, backend Backend, options Options, log *slog
 		r.loadCache()
 		return r
 	}
+	if r.noList.Load() {
+		r.loadCache() // else nothing is known before mail comes, and the next copy would be empty
+	}
 	n := r.Snapshot().Len()
 	if n > 10*few {
 		r.recent.most = recentOfMany
@@ -90,6 +94,7 @@ func OpenRemote(ctx context.Context, backend Backend, options Options, log *slog
 			r.allRead()
 			return r
 		}
+		r.loadCache()
 	}
 	log.Info("keys found, they are read on first use and in the background", "keys", r.name, "domains", n)
 	return r

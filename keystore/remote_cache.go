@@ -7,9 +7,10 @@ import (
 	"signpost/keystore/finding"
 )
 
-// loadCache puts in force what the local copy has of the keys.
+// loadCache puts in force what the local copy has of keys that were not read yet, the first
+// time that it is called. What the store says of them counts when it is read again.
 func (r *Remote) loadCache() {
-	if r.cache == nil {
+	if r.cache == nil || r.copied.Swap(true) {
 		return
 	}
 	all, written, err := r.cache.load(&r.recent)
@@ -19,12 +20,16 @@ func (r *Remote) loadCache() {
 	}
 	var changes []change
 	for name, d := range all {
-		changes = append(changes, change{name, nil, d})
+		was := r.Snapshot().shards.find(name)
+		if was == nil && r.listed.Load() && !r.noList.Load() || was != nil && was.unread == nil {
+			continue // the store says otherwise
+		}
+		changes = append(changes, change{name, was, d})
 	}
 	r.replace(changes, nil)
-	if len(all) > 0 {
-		r.log.Warn("keys from the local copy, for the store does not answer", "keys", r.name, "domains", len(all),
-			"written", written.UTC().Format(time.RFC3339))
+	if len(changes) > 0 {
+		r.log.Warn("keys from the local copy, for the store has not given them yet", "keys", r.name,
+			"domains", len(changes), "written", written.UTC().Format(time.RFC3339))
 	}
 }
 

@@ -199,3 +199,58 @@ func TestRemoteFlapping(t *testing.T) {
 		}
 	})
 }
+
+// unlisted is a store that cannot be listed.
+type unlisted struct{ *backendtest.Memory }
+
+func (unlisted) List(context.Context, func(domain, version string)) error { return keystore.ErrNoList }
+
+// The local copy serves a start with a store that cannot be listed too, or that lists its domains
+// and does not give their keys; and it outlives that start.
+func TestRemoteCacheWhileNothingIsRead(t *testing.T) {
+	t.Parallel()
+	for name, backend := range map[string]func(*netStore) keystore.Backend{
+		"not listed": func(s *netStore) keystore.Backend { s.Blind = true; return unlisted{s.Memory} },
+		"not read":   func(s *netStore) keystore.Backend { return s.Memory },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newNetStore(t)
+			s.Put("a.example", "s1", edKey(1))
+			store, options, log := backend(s), quick, slog.New(slog.NewTextHandler(s.log, nil))
+			options.Cache = t.TempDir()
+			start := func() *keystore.Remote { return keystore.OpenRemote(t.Context(), store, options, log) }
+			first := start()
+			if !isKey(first, "a.example", 1) {
+				t.Fatal(first.Domain("a.example").Err())
+			}
+			over, stop := context.WithCancel(t.Context())
+			stop()
+			first.Watch(over, time.Hour) // writes the copy at its end
+			down := s.Before
+			s.Before = func(ctx context.Context, method string) error {
+				if method == "Read" && s.down.Load() != nil {
+					return errDown
+				}
+				return nil
+			}
+			s.down.Store(&errDown)
+			for range 2 {
+				again := start()
+				if !isKey(again, "a.example", 1) {
+					t.Fatalf("while the store gives no key: %v", again.Domain("a.example").Err())
+				}
+				if err := again.Domain("b.example").Err(); name == "not listed" && !errors.Is(err, keystore.ErrNoAnswer) {
+					t.Errorf("a domain that is not in the copy: %v", err)
+				}
+				again.Watch(over, time.Hour)
+			}
+			s.fails(nil)
+			s.Before = down
+			s.Put("a.example", "s1", edKey(2))
+			s.keys = start()
+			s.watch(s.keys, 5*time.Millisecond)
+			eventually(t, "what the store says counts again", func() bool { return isKey(s.keys, "a.example", 2) })
+		})
+	}
+}

@@ -47,7 +47,7 @@ func (r *Remote) Domain(name string) *DomainKeys {
 		}
 	case <-timer.C:
 		if was == none {
-			r.slow.Store(time.Now().UnixNano())
+			r.waited(time.Now())
 		}
 	}
 	return r.unanswered(name)
@@ -71,8 +71,15 @@ func (r *Remote) forgetAbsent() {
 	clear(r.absent)
 }
 
-// calm reports whether no message has waited in vain for a moment.
-func (r *Remote) calm() bool { return time.Since(time.Unix(0, r.slow.Load())) >= calmAfter }
+// waited notes when a message has waited in vain.
+func (r *Remote) waited(now time.Time) { r.slow.Store(&now) }
+
+// calm reports whether no message has waited in vain for a moment, however the clock was set
+// since.
+func (r *Remote) calm() bool {
+	last := r.slow.Load()
+	return last == nil || time.Since(*last) >= calmAfter
+}
 
 // answering reports whether the store answers, as far as is known.
 func (r *Remote) answering() bool {

@@ -44,23 +44,43 @@ func (r *Remote) domainOf(domain string, entries []Entry, previous *DomainKeys, 
 	return newDomainKeys(r.keepMissing(files, domain, previous, accept), at, previous)
 }
 
-// inTime returns the entries that may sign now. Where none may and there were some, that
-// is the last of those, with an error: its mail must not go unsigned.
+// inTime returns the entries that may sign now. Where none may and there are some, it is the
+// last of those whose time is over, else the first of those whose time is to come, as where a
+// clock is behind: its mail must not go unsigned.
 func inTime(entries []Entry, now time.Time) (valid []Entry) {
-	var last *Entry
+	var last, next *Entry
 	for i, entry := range entries {
 		switch {
 		case entry.NotBefore.After(now):
+			if next == nil || entry.NotBefore.Before(next.NotBefore) {
+				next = &entries[i]
+			}
 		case entry.NotAfter.IsZero() || entry.NotAfter.After(now):
 			valid = append(valid, entry)
 		case last == nil || entry.NotAfter.After(last.NotAfter):
 			last = &entries[i]
 		}
 	}
+	if last == nil {
+		last = next
+	}
 	if len(valid) == 0 && last != nil {
 		valid = append(valid, *last)
 	}
 	return valid
+}
+
+// untimely says why an entry may not sign now, which does so for want of another.
+func (e *Entry) untimely(now time.Time) error {
+	switch {
+	case e.NotBefore.After(now):
+		return finding.WithHint(fmt.Errorf("it is to sign from %s on, and there is no other key",
+			e.NotBefore.UTC().Format(time.RFC3339)), "is the clock right? Else set its time in the store to an earlier one")
+	case !e.NotAfter.IsZero() && !e.NotAfter.After(now):
+		return finding.WithHint(fmt.Errorf("it was to sign until %s, and there is no other key",
+			e.NotAfter.UTC().Format(time.RFC3339)), "rotate it, or prolong its time in the store")
+	}
+	return nil
 }
 
 // fileOf returns an entry as a file, given what was known of the domain before.
@@ -76,9 +96,9 @@ func (r *Remote) fileOf(domain string, entry Entry, previous *DomainKeys) *file 
 			before = previous.files[i]
 		}
 	}
-	expired := !entry.NotAfter.IsZero() && !entry.NotAfter.After(time.Now())
+	untimely := entry.untimely(time.Now())
 	if before != nil && before.err == nil && before.stamp != 0 && before.stamp == f.stamp &&
-		before.Selector == f.Selector && !expired {
+		before.Selector == f.Selector && untimely == nil {
 		if before.gone == nil {
 			return before
 		}
@@ -99,9 +119,8 @@ func (r *Remote) fileOf(domain string, entry Entry, previous *DomainKeys) *file 
 		if f.err = err; before != nil {
 			f.Key = before.Key
 		}
-	case expired:
-		f.err = finding.WithHint(fmt.Errorf("it was to sign until %s, and there is no other key",
-			entry.NotAfter.UTC().Format(time.RFC3339)), "rotate it, or prolong its time in the store")
+	case untimely != nil:
+		f.err = untimely
 	default:
 		return f
 	}
@@ -211,7 +230,7 @@ func (r *Remote) Notes(domain string) ([]byte, error) {
 	defer cancel()
 	notes, _, err := r.backend.Notes(ctx, domain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		r.slow.Store(time.Now().UnixNano())
+		r.waited(time.Now())
 	}
 	return notes, err
 }

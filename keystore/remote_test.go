@@ -269,12 +269,19 @@ func TestRemoteTimes(t *testing.T) {
 	add("a.example", "next", 3, now.Add(time.Hour), time.Time{})
 	add("b.example", "older", 4, time.Time{}, now.Add(-2*time.Hour))
 	add("b.example", "old", 5, time.Time{}, now.Add(-time.Hour))
+	// As where the clock is behind that of who made them.
+	add("c.example", "later", 6, now.Add(2*time.Hour), time.Time{})
+	add("c.example", "next", 7, now.Add(time.Hour), time.Time{})
+	add("d.example", "old", 8, time.Time{}, now.Add(-time.Hour))
+	add("d.example", "next", 9, now.Add(time.Hour), time.Time{})
 	s.open(quick, time.Hour)
 	if !isKey(s.keys, "a.example", 2) {
 		t.Errorf("a.example: %d keys, and the one of now is to be", len(s.keys.Domain("a.example").List()))
 	}
-	if !isKey(s.keys, "b.example", 5) || len(s.keys.Domain("b.example").Problems()) != 1 {
-		t.Errorf("b.example: %v", s.keys.Domain("b.example").Problems())
+	for domain, n := range map[string]byte{"b.example": 5, "c.example": 7, "d.example": 8} {
+		if !isKey(s.keys, domain, n) || len(s.keys.Domain(domain).Problems()) != 1 {
+			t.Errorf("%s: %v", domain, s.keys.Domain(domain).Problems())
+		}
 	}
 }
 

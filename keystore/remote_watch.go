@@ -55,8 +55,7 @@ func (r *Remote) Watch(ctx context.Context, rescan time.Duration) {
 			var err error
 			listing.do(func() { err = r.list(ctx, false) })
 			if wait = min(2*wait, longAgain); err == nil {
-				wait = soonAgain
-				continue // what was reported is in the listing
+				wait, names = soonAgain, nil // what was reported is in the listing
 			}
 		}
 		r.reread(ctx, names)
@@ -186,6 +185,9 @@ func (r *Remote) readInBackground(ctx context.Context) {
 					r.allRead()
 				}
 				continue
+			}
+			if ctx.Err() == nil {
+				r.loadCache()
 			}
 		}
 		select {
