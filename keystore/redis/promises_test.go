@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,6 +74,60 @@ func TestRetire(t *testing.T) {
 		if got := server.Do(t, "HEXISTS", "DKIM_PUB_KEYS", "example.org"); (got == "1") != (test.selected != "") {
 			t.Errorf("%s: public halves: %s", test.retire, got)
 		}
+	}
+}
+
+// Where Retire fails half-way, no selector is left that names a key that is gone, and it can be
+// done again.
+func TestRetireAgain(t *testing.T) {
+	t.Parallel()
+	one := redistest.Start(t)
+	several := redistest.StartCluster(t)
+	for name, test := range map[string]struct {
+		url   string
+		nodes []*redistest.Server
+	}{
+		"one server": {"redis://USER" + one.Addr + "?", []*redistest.Server{one}},
+		"a Cluster":  {strings.Replace(several.URL(), "//", "//USER", 1) + "&", several.Nodes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := test.url + "layout=mailcow"
+			admin := open(t, strings.Replace(url, "USER", "", 1))
+			limited := open(t, strings.Replace(url, "USER", "limited:pass@", 1))
+			for _, node := range test.nodes {
+				node.Do(t, "ACL", "SETUSER", "limited", "on", ">pass", "+@all", "~DKIM_P*", "%R~*", "~signpost:*")
+			}
+			block := backendtest.NewPEM(t)
+			if _, err := admin.Add(t.Context(), "example.org", "s1", block, time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			signer, err := keystore.ParsePrivate(block)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := &keystore.Key{Domain: "example.org", Selector: "s1", Signer: signer}
+			if _, err := limited.Retire(t.Context(), key); err == nil {
+				t.Error("retired without the right to write selectors")
+			}
+			if got := read(t, admin, "example.org"); len(got) != 1 {
+				t.Errorf("after that there are %d keys", len(got))
+			}
+			if _, err := admin.Retire(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+			// Only a domain without selector gets that of its first key.
+			if _, err := admin.Add(t.Context(), "example.org", "s2", backendtest.NewPEM(t), time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			selected := test.nodes[0]
+			if len(test.nodes) > 1 {
+				selected, _ = several.Node(t, "DKIM_SELECTORS")
+			}
+			if got := selected.Do(t, "HGET", "DKIM_SELECTORS", "example.org"); got != "s2" {
+				t.Errorf("selected is %q", got)
+			}
+		})
 	}
 }
 

@@ -18,9 +18,21 @@ import (
 const dropScript = `if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end
 return redis.call('HDEL',KEYS[1],ARGV[1])`
 
+// dropKeyScript removes the key that still has the value in ARGV[2], and with it the selector
+// in KEYS[2] and the public half in KEYS[3], where they are of it.
+const dropKeyScript = `if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end
+redis.call('HDEL',KEYS[1],ARGV[1])
+if KEYS[2] and redis.call('HGET',KEYS[2],ARGV[3])==ARGV[4] then
+redis.call('HDEL',KEYS[2],ARGV[3])
+if KEYS[3] and redis.call('HGET',KEYS[3],ARGV[3])==ARGV[5] then redis.call('HDEL',KEYS[3],ARGV[3]) end
+end
+return 1`
+
 // Retire moves a key to the hash signpost:retired, which nobody signs from, and takes away the
-// selector and the public half where they are of this key. The copy is made first, then the
-// selector goes, and the key last, if it still has the value that was compared.
+// selector and the public half where they are of this key. The copy is made first. Then all
+// goes in one step on one server, if the key still has the value that was compared. In a
+// Cluster the selector goes first and the key last: what has stopped in between is done again
+// by Retire, and a selector that outlived its key would keep Add from selecting another one.
 func (b *Backend) Retire(ctx context.Context, key *keystore.Key) (string, error) {
 	place, err := b.retire(ctx, key)
 	b.names.written()
@@ -45,14 +57,11 @@ func (b *Backend) retire(ctx context.Context, key *keystore.Key) (string, error)
 	if err != nil {
 		return "", err
 	}
-	dropped, err := b.script(ctx, dropScript, []string{h.keys}, field, value)
+	dropped, err := b.drop(ctx, h, key, field, value)
+	if err == nil && !dropped {
+		err = finding.WithHint(fmt.Errorf("%s %s: %w", h.keys, field, keystore.ErrConflict), "do it again")
+	}
 	if err != nil {
-		return "", err
-	}
-	if !dropped {
-		return "", finding.WithHint(fmt.Errorf("%s %s: %w", h.keys, field, keystore.ErrConflict), "do it again")
-	}
-	if err := b.unselect(ctx, h, key); err != nil {
 		return "", err
 	}
 	return b.place(h.retired, retired), nil
@@ -113,20 +122,41 @@ func (b *Backend) keep(ctx context.Context, h hashes, field string, value []byte
 	}
 }
 
-// unselect takes away the selector and public half of a domain, where they are of a key
-// that is gone.
-func (b *Backend) unselect(ctx context.Context, h hashes, key *keystore.Key) error {
+// drop removes a key, with its selector and public half, and reports whether it was still there.
+func (b *Backend) drop(ctx context.Context, h hashes, key *keystore.Key, field string, value []byte) (bool, error) {
+	public, err := publicText(key.Signer.Public())
+	if err != nil {
+		return false, err
+	}
+	if b.servers.kind == cluster {
+		if err := b.unselect(ctx, h, key, public); err != nil {
+			return false, err
+		}
+		return b.script(ctx, dropScript, []string{h.keys}, field, value)
+	}
+	keys := []string{h.keys}
+	for _, hash := range []string{h.selectors, h.public} {
+		if hash != "" {
+			keys = append(keys, hash)
+		}
+	}
+	return b.script(ctx, dropKeyScript, keys, field, value, key.Domain, key.Selector, public)
+}
+
+// unselect takes away the public half and the selector of a domain, where they are of a key.
+func (b *Backend) unselect(ctx context.Context, h hashes, key *keystore.Key, public string) error {
 	if h.selectors == "" {
 		return nil
 	}
-	dropped, err := b.script(ctx, dropScript, []string{h.selectors}, key.Domain, key.Selector)
-	if err != nil || h.public == "" {
+	selected, _, err := b.field(ctx, h.selectors, key.Domain)
+	if err != nil || selected != key.Selector {
 		return err
 	}
-	public, err := publicText(key.Signer.Public())
-	if err != nil || !dropped {
-		return err
+	if h.public != "" {
+		if _, err := b.script(ctx, dropScript, []string{h.public}, key.Domain, public); err != nil {
+			return err
+		}
 	}
-	_, err = b.script(ctx, dropScript, []string{h.public}, key.Domain, public)
+	_, err = b.script(ctx, dropScript, []string{h.selectors}, key.Domain, key.Selector)
 	return err
 }
