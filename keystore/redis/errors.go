@@ -50,14 +50,7 @@ func (c *config) explain(err error) error {
 	case errors.As(err, &hint):
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	case errors.As(err, &said):
-		text, _, _ := strings.Cut(string(said), ", with args")
-		err = errors.New(strings.TrimSuffix(strings.TrimPrefix(text, "ERR "), "."))
-		word, _, _ := strings.Cut(text, " ")
-		for _, h := range hints {
-			if h.word == word {
-				err = finding.WithHint(err, "%s", h.hint)
-			}
-		}
+		err = explainAnswer(err, said)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = finding.WithHint(fmt.Errorf("no answer within %v", commandWithin), "see whether the server is overloaded")
 	default:
@@ -67,4 +60,24 @@ func (c *config) explain(err error) error {
 		}
 	}
 	return fmt.Errorf("%s: %w", c.name(), err)
+}
+
+// explainAnswer is explain for what the server, or a Sentinel, has said.
+func explainAnswer(err error, said resp.Error) error {
+	text, _, _ := strings.Cut(string(said), ", with args")
+	word, _, _ := strings.Cut(text, " ")
+	text = strings.TrimSuffix(strings.TrimPrefix(text, "ERR "), ".")
+	var of *sentinelError
+	if errors.As(err, &of) {
+		text = "sentinel " + of.addr + ": " + text
+		if word == "NOAUTH" || word == "WRONGPASS" {
+			return finding.WithHint(errors.New(text), "give the password of the Sentinels: in a file, with sentinel_password_file in the URL")
+		}
+	}
+	for _, h := range hints {
+		if h.word == word {
+			return finding.WithHint(errors.New(text), "%s", h.hint)
+		}
+	}
+	return errors.New(text)
 }

@@ -145,6 +145,85 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// Sentinels may have a password of their own, and TLS as the servers have; it is the same after
+// a failover.
+func TestSecureSentinels(t *testing.T) {
+	t.Parallel()
+	certificates := redistest.NewCertificates(t)
+	s := redistest.StartSecureSentinels(t, certificates, "server-secret", "sentinel-secret")
+	file, sentinelFile := filepath.Join(t.TempDir(), "password"), filepath.Join(t.TempDir(), "sentinels")
+	writeFile(t, file, "server-secret\n")
+	writeFile(t, sentinelFile, "wrong-secret\n")
+	url := s.URL() + "&layout=mailcow&password_file=" + file
+	b := open(t, url+"&sentinel_password_file="+sentinelFile)
+	for name, store := range map[string]*redis.Backend{"WRONGPASS": b, "NOAUTH": open(t, url)} {
+		err := store.List(t.Context(), func(string, string) {})
+		if text := finding.Text(err); err == nil || !strings.Contains(text, name) || strings.Contains(text, "secret") ||
+			!strings.Contains(text, "sentinel_password_file") {
+			t.Errorf("want %s: %s", name, text)
+		}
+	}
+	writeFile(t, sentinelFile, "sentinel-secret\n")
+	if _, err := b.Add(t.Context(), "example.org", "s1", []byte(first(newKey(t))), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	watch(t, b)
+	s.Failover(t)
+	redistest.Until(t, "the new master is used", func() bool {
+		entries, err := b.Read(t.Context(), []string{"example.org"})
+		if err == nil && len(entries[0]) != 1 {
+			t.Fatalf("read %d keys: a failover takes keys away", len(entries[0]))
+		}
+		return err == nil
+	})
+	other := open(t, strings.Replace(url, certificates.CA, redistest.NewCertificates(t).CA, 1)+"&sentinel_password_file="+sentinelFile)
+	if err := other.List(t.Context(), func(string, string) {}); err == nil || !strings.Contains(err.Error(), "TLS") {
+		t.Errorf("with another authority: %v", err)
+	}
+}
+
+// When a node of a Cluster fails, its replica is used, though the URL has the address of that
+// node first.
+func TestClusterNodeFails(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t)
+	failed, _ := c.Node(t, "DKIM_PRIV_KEYS")
+	other := c.Nodes[0]
+	if other == failed {
+		other = c.Nodes[1]
+	}
+	url := "redis+cluster://" + failed.Addr + "?layout=mailcow&addr=" + other.Addr
+	b := open(t, url)
+	block := []byte(first(newKey(t)))
+	if _, err := b.Add(t.Context(), "example.org", "s1", block, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() { ended <- b.Watch(t.Context(), func() { close(ready) }, func(...string) {}) }()
+	<-ready
+	c.Fail(t, failed, c.AddReplica(t, failed), func() {
+		if err := receive(t, ended); err == nil || errors.Is(err, keystore.ErrNoWatch) {
+			t.Errorf("Watch: %v", err)
+		}
+		for _, store := range []*redis.Backend{b, open(t, url)} {
+			redistest.Until(t, "the replica is used", func() bool {
+				entries, err := store.Read(t.Context(), []string{"example.org"})
+				if err == nil && len(entries[0]) != 1 {
+					t.Fatalf("read %d keys: a node that fails takes keys away", len(entries[0]))
+				}
+				return err == nil
+			})
+		}
+	})
+	changes := watch(t, b)
+	list(t, b)
+	if _, err := b.Add(t.Context(), "example.net", "s1", block, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, changes, "example.net")
+}
+
 // A full server is read, and takes no new key.
 func TestFull(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func (s *servers) askSentinels(ctx context.Context) (string, error) {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		failed = fmt.Errorf("sentinel %s: %w", s.hosts[at], err)
+		failed = &sentinelError{s.hosts[at], err}
 	}
 	return "", failed
 }
@@ -65,6 +65,15 @@ func (s *servers) askSentinel(ctx context.Context, addr string) (string, error) 
 	port, _ := resp.Text(pair[1])
 	return net.JoinHostPort(host, port), nil
 }
+
+// sentinelError is an error of a Sentinel.
+type sentinelError struct {
+	addr string
+	err  error
+}
+
+func (e *sentinelError) Error() string { return "sentinel " + e.addr + ": " + e.err.Error() }
+func (e *sentinelError) Unwrap() error { return e.err }
 
 // isMaster refuses a server that is a replica: the Sentinels have not heard of it yet, or
 // it not of them. Who may not ask is told by READONLY.

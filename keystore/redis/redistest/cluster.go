@@ -10,25 +10,20 @@ import (
 // Cluster is three masters, with a third of the slots each.
 type Cluster struct {
 	Nodes []*Server
-	bus   []string
 }
+
+// nodeTimeout is how many milliseconds a node may be silent, also on a loaded machine.
+const nodeTimeout = "2000"
 
 // StartCluster starts one, with further arguments for each node.
 func StartCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	c := new(Cluster)
-	for range 3 {
-		// The bus has a port of its own: the usual one may be taken, or over the top.
-		_, bus, _ := net.SplitHostPort(freeAddr(t))
-		c.Nodes = append(c.Nodes, Start(t, append(args, "--cluster-enabled", "yes", "--cluster-port", bus,
-			"--cluster-node-timeout", "2000")...))
-		c.bus = append(c.bus, bus)
-	}
 	const slots = 16384
-	for i, node := range c.Nodes {
+	for i := range 3 {
+		node := c.start(t, args)
 		node.Do(t, "CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*slots/3), strconv.Itoa((i+1)*slots/3-1))
-		host, port, _ := net.SplitHostPort(node.Addr)
-		c.Nodes[0].Do(t, "CLUSTER", "MEET", host, port, c.bus[i])
+		c.Nodes = append(c.Nodes, node)
 	}
 	for _, node := range c.Nodes {
 		Until(t, "the nodes know each other", func() bool {
@@ -38,6 +33,65 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 		})
 	}
 	return c
+}
+
+// start starts a node, and makes it known to the first one.
+func (c *Cluster) start(t testing.TB, args []string) *Server {
+	t.Helper()
+	// The bus has a port of its own: the usual one may be taken, or over the top.
+	_, bus, _ := net.SplitHostPort(freeAddr(t))
+	node := Start(t, append(args, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", nodeTimeout)...)
+	if len(c.Nodes) > 0 {
+		host, port, _ := net.SplitHostPort(node.Addr)
+		c.Nodes[0].Do(t, "CLUSTER", "MEET", host, port, bus)
+	}
+	return node
+}
+
+// AddReplica starts a replica of a node, which takes its place when that fails.
+func (c *Cluster) AddReplica(t testing.TB, of *Server) *Server {
+	t.Helper()
+	replica, id := c.start(t, nil), of.Do(t, "CLUSTER", "MYID")
+	Until(t, "the replica knows its master", func() bool {
+		_, err := replica.Try("CLUSTER", "REPLICATE", id)
+		return err == nil
+	})
+	Until(t, "the replica is in step", func() bool {
+		return strings.Contains(of.Do(t, "INFO", "replication"), "state=online")
+	})
+	for _, node := range c.Nodes {
+		Until(t, "the nodes know the replica", func() bool {
+			return strings.Contains(node.Do(t, "CLUSTER", "NODES"), "slave "+id)
+		})
+	}
+	return replica
+}
+
+// Fail kills a node, and waits until its replica has taken its place. In between it calls
+// during.
+func (c *Cluster) Fail(t testing.TB, node, replica *Server, during func()) {
+	t.Helper()
+	alive := []*Server{replica}
+	for _, other := range c.Nodes {
+		if other != node {
+			alive = append(alive, other)
+		}
+	}
+	patientFor := func(milliseconds string) {
+		for _, node := range alive {
+			node.Do(t, "CONFIG", "SET", "cluster-node-timeout", milliseconds)
+		}
+	}
+	patientFor("500")
+	killInStep(t, node)
+	during()
+	Until(t, "the replica takes over", func() bool { return strings.HasPrefix(replica.Do(t, "ROLE"), "master") })
+	patientFor(nodeTimeout)
+	for _, node := range alive {
+		Until(t, "all slots have a node again", func() bool {
+			return strings.Contains(node.Do(t, "CLUSTER", "INFO"), "cluster_state:ok")
+		})
+	}
 }
 
 // URL is that of the Cluster for keystore/redis.

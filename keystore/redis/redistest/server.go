@@ -24,30 +24,32 @@ const patience = 30 * time.Second
 
 // Server is a redis-server that ends with its test.
 type Server struct {
-	Addr string // 127.0.0.1:PORT
-	Dir  string
-	args []string
-	tls  *Certificates
-	cmd  *exec.Cmd
-	log  bytes.Buffer
-	done chan struct{}
+	Addr     string // 127.0.0.1:PORT
+	Dir      string
+	args     []string
+	tls      *Certificates
+	password string // that Do gives
+	cmd      *exec.Cmd
+	log      *bytes.Buffer
+	done     chan struct{}
 }
 
 // Start starts a server with further arguments, as "--requirepass", "secret".
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return start(t, nil, args)
+	return start(t, Server{args: args})
 }
 
 // StartTLS starts a server that speaks TLS alone, with these certificates.
 func StartTLS(t testing.TB, certificates *Certificates, args ...string) *Server {
 	t.Helper()
-	return start(t, certificates, args)
+	return start(t, Server{args: args, tls: certificates})
 }
 
-func start(t testing.TB, certificates *Certificates, args []string) *Server {
+// start starts a server with the settings of another.
+func start(t testing.TB, like Server) *Server {
 	t.Helper()
-	s := &Server{Dir: t.TempDir(), args: args, tls: certificates}
+	s := &Server{Dir: t.TempDir(), args: like.args, tls: like.tls, password: like.password, log: new(bytes.Buffer)}
 	t.Cleanup(func() { s.Kill() })
 	// The port may be gone when the server wants it.
 	for range 5 {
@@ -89,10 +91,11 @@ func (s *Server) run(t testing.TB) bool {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.Addr)
 	args := []string{"--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--appendonly", "no",
-		"--daemonize", "no", "--databases", "16"}
+		"--daemonize", "no", "--databases", "16", "--repl-diskless-sync-delay", "0"}
 	if s.tls != nil {
 		args = append(args, "--port", "0", "--tls-port", port, "--tls-cert-file", s.tls.ServerCert,
-			"--tls-key-file", s.tls.ServerKey, "--tls-ca-cert-file", s.tls.CA)
+			"--tls-key-file", s.tls.ServerKey, "--tls-ca-cert-file", s.tls.CA,
+			"--tls-client-cert-file", s.tls.ClientCert, "--tls-client-key-file", s.tls.ClientKey)
 	} else {
 		args = append(args, "--port", port)
 	}
@@ -104,7 +107,7 @@ func (s *Server) run(t testing.TB) bool {
 	}
 	s.cmd.Dir = s.Dir
 	s.log.Reset()
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd, started, done := s.cmd, make(chan error), make(chan struct{})
 	s.done = done
@@ -187,14 +190,20 @@ func (s *Server) Try(command ...string) (string, error) {
 	for _, arg := range command {
 		args = append(args, arg)
 	}
-	replies, err := conn.Do(ctx, args)
+	commands := []resp.Command{args}
+	if s.password != "" {
+		commands = []resp.Command{{"AUTH", s.password}, args}
+	}
+	replies, err := conn.Do(ctx, commands...)
 	if err != nil {
 		return "", err
 	}
-	if err, ok := replies[0].(resp.Error); ok {
-		return "", err
+	for _, reply := range replies {
+		if err, ok := reply.(resp.Error); ok {
+			return "", err
+		}
 	}
-	return text(replies[0]), nil
+	return text(replies[len(replies)-1]), nil
 }
 
 func (s *Server) dial() (net.Conn, error) {
