@@ -197,10 +197,17 @@ func until(t *testing.T, changes <-chan []string, domain string) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
+		args  []string
 		setup [][]string
+		user  string
 		blind bool
 	}{
 		"tracking": {},
+		"before Redis 6": {
+			args:  []string{"--rename-command", "HELLO", "", "--rename-command", "EVAL_RO", "", "--notify-keyspace-events", "Khg"},
+			setup: [][]string{{"ACL", "SETUSER", "old", "on", ">secret", "~*", "&*", "+@all"}},
+			user:  "old:secret@",
+		},
 		"notifications": {setup: [][]string{
 			{"CONFIG", "SET", "notify-keyspace-events", "Khg"},
 			{"ACL", "SETUSER", "default", "-client"},
@@ -210,13 +217,13 @@ func TestWatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := redistest.Start(t)
+			server := redistest.Start(t, test.args...)
 			one, two := first(newKey(t)), first(newKey(t))
 			server.Do(t, "HSET", "DKIM_KEYS", "s.example.org", one, "s.example.net", one, "s.example.com", one)
 			for _, command := range test.setup {
 				server.Do(t, command...)
 			}
-			b := open(t, "redis://"+server.Addr)
+			b := open(t, "redis://"+test.user+server.Addr)
 			before := list(t, b)
 			read(t, b, "example.org")
 			if again := list(t, b); again["example.org"] != before["example.org"] {
