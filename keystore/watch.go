@@ -54,7 +54,8 @@ func (s *Store) Watch(ctx context.Context, rescan time.Duration) {
 	}()
 	defer func() { <-done }()
 
-	w := watcher{store: s, changed: make(map[string]bool), created: make(map[string]bool), folders: make(map[string]string)}
+	w := watcher{store: s,
+		changed: make(map[string]bool), created: make(map[string]bool), folders: make(map[string]string)}
 	var events <-chan fsnotify.Event
 	var failures <-chan error
 	notify, err := fsnotify.NewBufferedWatcher(256)

@@ -41,7 +41,8 @@ func ParseAddress(s string) (Address, error) {
 			return fail("a unix socket needs an absolute path")
 		}
 		if len(rest) > maxSocketPath {
-			return fail(fmt.Sprintf("the path has %d characters, more than the %d that a socket can have", len(rest), maxSocketPath))
+			return fail(fmt.Sprintf("the path has %d characters, more than the %d that a socket can have",
+				len(rest), maxSocketPath))
 		}
 		return Address{"unix", rest}, nil
 	case "inet", "inet6":

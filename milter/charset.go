@@ -7,7 +7,8 @@ import "strings"
 // of them may be UTF-7, UTF-16 or EBCDIC, which have other octets for an @.
 var asciiCharsets = [...]string{
 	"utf-8", "utf8", "us-ascii", "ascii", "ansi", "iso-8859-", "iso8859", "iso_8859-", "latin", "windows", "cp125", "cp85",
-	"cp86", "cp9", "ibm85", "ibm86", "koi8-", "gb", "big5", "euc-", "shift", "sjis", "iso-2022-", "hz-gb-", "ks_c_", "tis-620", "mac",
+	"cp86", "cp9", "ibm85", "ibm86", "koi8-", "gb", "big5", "euc-", "shift", "sjis", "iso-2022-", "hz-gb-",
+	"ks_c_", "tis-620", "mac",
 	"x-mac", "x-gbk", "x-sjis", "unknown", "x-unknown", "default", "binary", "none", "8bit",
 }
 

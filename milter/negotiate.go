@@ -59,7 +59,8 @@ type terms struct{ version, actions, protocol uint32 }
 // header fields is indispensable. The offer has the size that checkPayload asks
 // for.
 func negotiate(offer, reply []byte) (t terms, _ []byte, err error) {
-	version, actions, protocol := binary.BigEndian.Uint32(offer), binary.BigEndian.Uint32(offer[4:]), binary.BigEndian.Uint32(offer[8:])
+	version, actions := binary.BigEndian.Uint32(offer), binary.BigEndian.Uint32(offer[4:])
+	protocol := binary.BigEndian.Uint32(offer[8:])
 	if version < 2 {
 		return t, reply, finding.WithHint(fmt.Errorf("the MTA speaks milter protocol %d, 2 is the least", version),
 			"set milter_protocol=6")

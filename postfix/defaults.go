@@ -3,6 +3,13 @@ package postfix
 // stockDefaults are the defaults of Postfix 3.9 for the parameters that we look
 // at or that their values name, as "postconf -d" prints them.
 func stockDefaults() map[string]string {
+	const (
+		sender     = "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}"
+		subdomains = "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks," +
+			"qmqpd_authorized_clients,relay_domains,smtpd_access_maps"
+		relay = "${{$compatibility_level} <level {1} ? {} : " +
+			"{permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}"
+	)
 	return map[string]string{
 		"always_add_missing_headers":                "no",
 		"body_checks":                               "",
@@ -29,7 +36,7 @@ func stockDefaults() map[string]string {
 		"milter_header_checks":                      "",
 		"milter_helo_macros":                        "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}",
 		"milter_macro_daemon_name":                  "$myhostname",
-		"milter_mail_macros":                        "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}",
+		"milter_mail_macros":                        sender,
 		"milter_protocol":                           "6",
 		"milter_rcpt_macros":                        "i {rcpt_addr} {rcpt_host} {rcpt_mailer}",
 		"mydestination":                             "$myhostname, localhost.$mydomain, localhost",
@@ -37,7 +44,7 @@ func stockDefaults() map[string]string {
 		"mynetworks_style":                          "${{$compatibility_level} <level {2} ? {subnet} : {host}}",
 		"myorigin":                                  "$myhostname",
 		"non_smtpd_milters":                         "",
-		"parent_domain_matches_subdomains":          "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
+		"parent_domain_matches_subdomains":          subdomains,
 		"queue_directory":                           "/var/spool/postfix",
 		"receive_override_options":                  "",
 		"relay_domains":                             "${{$compatibility_level} <level {2} ? {$mydestination} : {}}",
@@ -62,7 +69,7 @@ func stockDefaults() map[string]string {
 		"smtpd_proxy_filter":                        "",
 		"smtpd_recipient_restrictions":              "",
 		"smtpd_relay_before_recipient_restrictions": "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
-		"smtpd_relay_restrictions":                  "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}",
+		"smtpd_relay_restrictions":                  relay,
 		"smtpd_sasl_auth_enable":                    "no",
 		"smtpd_sender_restrictions":                 "",
 		"smtpd_tls_auth_only":                       "no",

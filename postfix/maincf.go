@@ -76,7 +76,8 @@ func (f *MainCF) checkBlock() error {
 			continue
 		}
 		if isSpace(line[0]) {
-			return finding.WithHint(fmt.Errorf("the line after %q starts with white space and would continue a setting of ours", blockEnd),
+			return finding.WithHint(
+				fmt.Errorf("the line after %q starts with white space and would continue a setting of ours", blockEnd),
 				"start it in the first column")
 		}
 		break

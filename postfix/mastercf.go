@@ -26,7 +26,8 @@ func editMaster(path string, data []byte) ([]byte, error) {
 	for _, s := range statements(lines) {
 		fields := strings.Fields(s.text)
 		if len(fields) < 8 {
-			return nil, finding.WithHint(fmt.Errorf("%s: line %d: a service needs 8 fields, there are %d", path, s.lines[0]+1, len(fields)),
+			return nil, finding.WithHint(
+				fmt.Errorf("%s: line %d: a service needs 8 fields, there are %d", path, s.lines[0]+1, len(fields)),
 				"see master(5)")
 		}
 		name, kind, command := fields[0], fields[1], fields[7]

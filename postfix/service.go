@@ -38,7 +38,8 @@ func parseServices(path string, data []byte) ([]Service, error) {
 		fields := words(s.text)
 		line := s.lines[0] + 1
 		if len(fields) < 8 {
-			return nil, finding.WithHint(fmt.Errorf("%s: line %d: a service needs 8 fields, there are %d", path, line, len(fields)),
+			return nil, finding.WithHint(
+				fmt.Errorf("%s: line %d: a service needs 8 fields, there are %d", path, line, len(fields)),
 				"see master(5)")
 		}
 		service := Service{Line: line, Name: fields[0], Type: fields[1], Chroot: fields[4], Command: filepath.Base(fields[7])}

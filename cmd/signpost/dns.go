@@ -196,7 +196,8 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot,
 		}
 	}
 	if len(keys) == 0 {
-		err := fmt.Errorf("no usable key for %s in %s, so no DKIM record", domain, settings.WithoutPasswords(c.String("keys")))
+		err := fmt.Errorf("no usable key for %s in %s, so no DKIM record", domain,
+			settings.WithoutPasswords(c.String("keys")))
 		if complete { // where a key is there and broken, a new one is not what is wanted
 			err = finding.WithHint(err, "signpost keygen%s %s", keysOption(c.String("keys")), domain)
 		}

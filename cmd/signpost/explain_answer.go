@@ -62,8 +62,10 @@ type explainedSignature struct {
 // newExplainedSignature reads what a signature covers from the signature itself.
 func newExplainedSignature(key *keystore.Key, value string, header []delivery.Field) explainedSignature {
 	s := explainedSignature{
-		Domain: key.Domain, Selector: key.Selector, Algorithm: string(key.Algorithm) + "-sha256", Bits: key.Bits, File: key.File,
-		SignedFields: []string{}, OversignedFields: []string{}, Field: "DKIM-Signature:" + strings.ReplaceAll(value, "\r\n", "\n"),
+		Domain: key.Domain, Selector: key.Selector, Algorithm: string(key.Algorithm) + "-sha256",
+		Bits: key.Bits, File: key.File,
+		SignedFields: []string{}, OversignedFields: []string{},
+		Field: "DKIM-Signature:" + strings.ReplaceAll(value, "\r\n", "\n"),
 	}
 	for spec := range strings.SplitSeq(value, ";") {
 		name, text, _ := strings.Cut(strings.TrimSpace(spec), "=")

@@ -20,7 +20,8 @@ type explanation struct {
 }
 
 // explainReason puts a verdict in words. Every milter.Reason has its own.
-func explainReason(v milter.Verdict, client milter.Client, signing *settings.Signing, keys *keystore.Snapshot) explanation {
+func explainReason(v milter.Verdict, client milter.Client, signing *settings.Signing,
+	keys *keystore.Snapshot) explanation {
 	switch v.Reason {
 	case milter.Signed:
 		return explainSigned(v, client, signing.Rules.Also)
@@ -34,7 +35,8 @@ func explainReason(v milter.Verdict, client milter.Client, signing *settings.Sig
 			"raise --max-memory, or find out who sends such large headers"}
 	case milter.FromMissing:
 		return explanation{"the message has no From field, so it has no author domain", "",
-			"let the program that writes the message add one; Postfix adds it for sendmail(1) and for clients in local_header_rewrite_clients, see the notes"}
+			"let the program that writes the message add one; Postfix adds it for sendmail(1) and for clients in " +
+				"local_header_rewrite_clients, see the notes"}
 	case milter.LoginMismatch:
 		what, hint := finding.Split(v.Err)
 		return explanation{what + "; it is refused (550 5.7.1)", "sender-login-maps",
@@ -53,7 +55,8 @@ func explainReason(v milter.Verdict, client milter.Client, signing *settings.Sig
 			cmp.Or(hint, "put the key back from a copy, or remove the file and make a new one")}
 	case milter.KeyUnknown:
 		what, hint := finding.Split(v.Err)
-		return explanation{fmt.Sprintf("whether %s has a key is not known: %s; its mail is deferred (451 4.7.1)", v.Author, what), "keys",
+		return explanation{
+			fmt.Sprintf("whether %s has a key is not known: %s; its mail is deferred (451 4.7.1)", v.Author, what), "keys",
 			cmp.Or(hint, "see that the key store runs and can be reached from here")}
 	case milter.RelayKey:
 		what, hint := finding.Split(v.Err)
@@ -127,7 +130,8 @@ func explainUnsignable(what string, v milter.Verdict) explanation {
 
 func explainNoKey(v milter.Verdict, notice bool, signing *settings.Signing, keys *keystore.Snapshot) explanation {
 	e := explanation{
-		why:     fmt.Sprintf("there is no key for the author domain %s in %s", v.Author, settings.WithoutPasswords(signing.Keys.Text)),
+		why: fmt.Sprintf("there is no key for the author domain %s in %s", v.Author,
+			settings.WithoutPasswords(signing.Keys.Text)),
 		setting: "keys",
 		hint:    "make one with signpost keygen" + keysOption(signing.Keys.Text) + " " + v.Author,
 	}

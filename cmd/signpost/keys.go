@@ -86,7 +86,8 @@ func showKeys(c *cli.Context) error {
 		}
 		return printSecret(c, set, domains)
 	}
-	answer := keysAnswer{Directory: settings.WithoutPasswords(c.String("keys")), Keys: []shownKey{}, Findings: []finding.Finding{}}
+	answer := keysAnswer{Directory: settings.WithoutPasswords(c.String("keys")),
+		Keys: []shownKey{}, Findings: []finding.Finding{}}
 	running, err := openDaemon(c)
 	switch {
 	case err != nil:
@@ -153,7 +154,8 @@ func (a *keysAnswer) read(c *cli.Context, domains []string) error {
 		a.Findings = append(a.Findings, finding.Finding{
 			Code: "dkim-no-key-file", Level: finding.Fault, Name: a.Directory,
 			What: "there is no key in it", Effect: "no mail is signed",
-			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " example.org\", or give another directory with --keys",
+			Fix: "make one with \"signpost keygen" + keysOption(a.Directory) + " example.org\", " +
+				"or give another directory with --keys",
 		})
 	}
 	return nil
@@ -290,7 +292,8 @@ func (a *keysAnswer) judge(snapshot *keystore.Snapshot, domain string, keys []ro
 			Code: "dkim-no-rsa-key", Level: finding.Warning, Name: domain,
 			What:   "it has only an Ed25519 key",
 			Effect: "many receivers cannot verify that yet",
-			Fix:    "make an RSA key beside it with \"signpost keygen --now" + keysOption(a.Directory) + " " + domain + "\", and publish its record",
+			Fix: "make an RSA key beside it with \"signpost keygen --now" + keysOption(a.Directory) + " " + domain +
+				"\", and publish its record",
 		})
 	}
 }
@@ -361,7 +364,8 @@ func printKeys(c *cli.Context, keys []shownKey) {
 		case *key.Signs:
 			signs = "yes"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", key.Domain, key.Selector, key.Type, key.Bits, ageOf(key.Modified), signs, key.File)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", key.Domain, key.Selector, key.Type, key.Bits,
+			ageOf(key.Modified), signs, key.File)
 	}
 	table.Flush()
 	// Colour after the columns are laid out, for it would count as width.

@@ -31,7 +31,8 @@ const unknownTotal = -1
 func newProgress(c *cli.Context, did, bad string, total int) *progress {
 	p := &progress{did: did, bad: bad, total: total, started: time.Now()}
 	screen, ok := c.App.ErrWriter.(*os.File)
-	if ok && (total > 1 || total == unknownTotal) && !c.Bool("json") && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" &&
+	if ok && (total > 1 || total == unknownTotal) && !c.Bool("json") &&
+		os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" &&
 		term.IsTerminal(int(screen.Fd())) {
 		p.screen = screen
 	}

@@ -51,7 +51,8 @@ func (p *reportsPrinter) subdomains(d *reportsDomain) {
 	p.heading("subdomains in From")
 	shown := p.first(len(d.Subdomains))
 	for _, sub := range d.Subdomains[:shown] {
-		fmt.Fprintf(p.out, "   %s: %s passed, %s failed\n", visible(sub.Name), finding.Number(sub.Passed), finding.Number(sub.Failed))
+		fmt.Fprintf(p.out, "   %s: %s passed, %s failed\n",
+			visible(sub.Name), finding.Number(sub.Passed), finding.Number(sub.Failed))
 	}
 	p.more(len(d.Subdomains) - shown)
 }

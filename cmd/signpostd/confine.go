@@ -36,7 +36,8 @@ func private(s *settings.Daemon, log *slog.Logger) error {
 
 // confined gives up what signpostd no longer needs: the listeners are open, the keys
 // listed and the state read.
-func confined(s *settings.Daemon, sockets []milter.Address, domains int, background func(func()), log *slog.Logger) error {
+func confined(s *settings.Daemon, sockets []milter.Address, domains int, background func(func()),
+	log *slog.Logger) error {
 	if s.Confine == settings.ConfineOff {
 		return nil
 	}

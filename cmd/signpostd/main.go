@@ -168,7 +168,8 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 // many of the domains that must be signed have none, not even a broken one. It is an
 // error when there are keys and none can be used: then something is wrong with all
 // of them, such as their owner, and nothing would work.
-func warnUnsigned(s *settings.Daemon, source keystore.Source, book *rotation.Book, log *slog.Logger) (unsigned int, err error) {
+func warnUnsigned(s *settings.Daemon, source keystore.Source, book *rotation.Book,
+	log *slog.Logger) (unsigned int, err error) {
 	keys := source.Snapshot()
 	usable, unread := keys.Count()
 	if problems := keys.Problems(); usable+unread == 0 && len(problems) > 0 {

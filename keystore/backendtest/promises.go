@@ -210,7 +210,8 @@ func testRetire(t *testing.T, open func() keystore.Backend) {
 		}
 		for _, reader := range []keystore.Backend{open(), b} {
 			for selector, want := range map[string]bool{"s1": true, "s2": false} {
-				if got, err := reader.(keystore.Archiving).Archived(t.Context(), "example.org", selector); got != want || err != nil {
+				got, err := reader.(keystore.Archiving).Archived(t.Context(), "example.org", selector)
+				if got != want || err != nil {
 					t.Errorf("%s is archived: %v, %v", selector, got, err)
 				}
 			}

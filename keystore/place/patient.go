@@ -64,7 +64,8 @@ func (p patient) Read(ctx context.Context, domains []string) (entries [][]keysto
 	return entries, err
 }
 
-func (p patient) Add(ctx context.Context, domain, selector string, key []byte, made time.Time) (place string, err error) {
+func (p patient) Add(ctx context.Context, domain, selector string, key []byte,
+	made time.Time) (place string, err error) {
 	err = p.within(ctx, p.long, func(ctx context.Context, _ func()) error {
 		place, err = p.Backend.Add(ctx, domain, selector, key, made)
 		return err

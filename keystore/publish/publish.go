@@ -131,6 +131,7 @@ func replaced(old, value string, texts []string) (done bool, err error) {
 	case len(texts) == 0:
 		return false, finding.WithHint(errors.New("the record that was to be replaced is gone"), "look again what is there")
 	}
-	return false, finding.WithHint(fmt.Errorf("%d TXT records are there, and not just the one that was to be replaced: %.60q",
-		len(texts), texts[0]), "look again what is there")
+	return false, finding.WithHint(
+		fmt.Errorf("%d TXT records are there, and not just the one that was to be replaced: %.60q",
+			len(texts), texts[0]), "look again what is there")
 }

@@ -73,7 +73,8 @@ func check(path string, info fs.FileInfo) error {
 	case info.IsDir():
 		return &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
 	case !info.Mode().IsRegular():
-		return &fs.PathError{Op: "read", Path: path, Err: finding.WithHint(errors.New("it is not a regular file"), "remove it or rename it")}
+		irregular := finding.WithHint(errors.New("it is not a regular file"), "remove it or rename it")
+		return &fs.PathError{Op: "read", Path: path, Err: irregular}
 	}
 	return nil
 }

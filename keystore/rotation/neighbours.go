@@ -120,7 +120,8 @@ func (n *Neighbours) look(file fs.FileInfo, found func([]Finding), now time.Time
 	gone, err := readNeighbour(filepath.Join(n.state.Dir, file.Name()), found)
 	one.gone, one.again = gone, time.Now().Add(saveIdle*time.Since(now))
 	if err != nil && !one.bad && !errors.Is(err, fs.ErrNotExist) {
-		n.log.Warn("the state of another node is lost in part", "file", filepath.Join(n.state.Dir, file.Name()), finding.Attr(err))
+		n.log.Warn("the state of another node is lost in part", "file", filepath.Join(n.state.Dir, file.Name()),
+			finding.Attr(err))
 	}
 	one.bad = err != nil
 	return one

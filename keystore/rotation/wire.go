@@ -65,7 +65,8 @@ func ReadFindings(from io.Reader, found func([]Finding)) (node, place string, er
 	rest, ok := strings.CutPrefix(lines.Text(), findingsHeader+" ")
 	node, next, _ := strings.Cut(rest, " ")
 	if !ok || !validNode(node) {
-		return "", "", errors.Join(lines.Err(), fmt.Errorf("it does not begin with %q and the name of a node", findingsHeader))
+		return "", "", errors.Join(lines.Err(),
+			fmt.Errorf("it does not begin with %q and the name of a node", findingsHeader))
 	}
 	var batched []Finding
 	defer func() { found(batched) }()

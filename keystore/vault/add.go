@@ -162,7 +162,8 @@ func (b *Backend) changeOnce(ctx context.Context, m *mount, path string, edit fu
 }
 
 // addSecret stores a key as KumoMTA has it.
-func (b *Backend) addSecret(ctx context.Context, m *mount, domain, selector string, key []byte, made time.Time) (string, error) {
+func (b *Backend) addSecret(ctx context.Context, m *mount, domain, selector string, key []byte,
+	made time.Time) (string, error) {
 	name := b.spelling(domain)
 	place, path := b.place(name, "/%s", selector), m.secret(name, selector)
 	was, err := b.get(ctx, m, path)

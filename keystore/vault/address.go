@@ -170,7 +170,8 @@ func (a *address) check() error {
 	case "auto":
 		a.layout = Auto
 	default:
-		return finding.WithHint(fmt.Errorf("unknown layout %q", a.layout), "one of rspamd, kumomta, mailu; without it, what is found")
+		return finding.WithHint(fmt.Errorf("unknown layout %q", a.layout),
+			"one of rspamd, kumomta, mailu; without it, what is found")
 	}
 	need := func(values ...string) error {
 		for i := 0; i < len(values); i += 2 {

@@ -46,8 +46,9 @@ func judge(r response) (a answer, there bool, err error) {
 	case r.status == http.StatusOK && jsonErr == nil && a.Errors == nil:
 		return a, true, nil
 	case jsonErr != nil && (r.status == http.StatusOK || r.status == http.StatusNotFound):
-		return a, false, &finding.Hint{Err: &refused{r.status, fmt.Sprintf("the answer (%d) is not that of a Vault: it begins with %q",
-			r.status, beginning(r.body))}, Advice: "is there a proxy before it, or another program at this address?"}
+		return a, false, &finding.Hint{Err: &refused{r.status,
+			fmt.Sprintf("the answer (%d) is not that of a Vault: it begins with %q",
+				r.status, beginning(r.body))}, Advice: "is there a proxy before it, or another program at this address?"}
 	case r.status == http.StatusNotFound:
 		return a, false, absent(a)
 	}

@@ -94,7 +94,8 @@ func (b *Backend) findMount(ctx context.Context) (*mount, error) {
 		return nil, finding.WithHint(fmt.Errorf("%s: the mount is %s, not %s", b.Name(), found.path, a.mount),
 			"correct ?mount= in the URL, or leave it out")
 	case a.kv != 0 && a.kv != found.kv:
-		return nil, finding.WithHint(fmt.Errorf("%s: the mount %s is KV version %d, not %d", b.Name(), found.path, found.kv, a.kv),
+		return nil, finding.WithHint(
+			fmt.Errorf("%s: the mount %s is KV version %d, not %d", b.Name(), found.path, found.kv, a.kv),
 			"correct ?kv= in the URL, or leave it out")
 	}
 	found.keys = strings.TrimPrefix(strings.TrimPrefix(a.path, found.path), "/")
@@ -120,7 +121,8 @@ func (b *Backend) askMount(ctx context.Context) (mount, error) {
 	m := mount{path: strings.Trim(info.Path, "/"), kv: 1}
 	switch {
 	case info.Type != "kv" && info.Type != "generic":
-		return m, finding.WithHint(fmt.Errorf("%s: the mount %s is a secrets engine of type %.40q, not kv", b.Name(), m.path, info.Type),
+		return m, finding.WithHint(
+			fmt.Errorf("%s: the mount %s is a secrets engine of type %.40q, not kv", b.Name(), m.path, info.Type),
 			"give the path of a KV secrets engine in the URL")
 	case !within(b.address.path, m.path):
 		return m, fmt.Errorf("%s: the server says that this path is in the mount %.200q", b.Name(), m.path)

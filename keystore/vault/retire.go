@@ -69,7 +69,8 @@ func (b *Backend) Archived(ctx context.Context, domain, selector string) (bool, 
 }
 
 // removeElement takes a key out of rspamd's secret.
-func (b *Backend) removeElement(ctx context.Context, m *mount, name string, key *keystore.Key, keep func(text) error) error {
+func (b *Backend) removeElement(ctx context.Context, m *mount, name string, key *keystore.Key,
+	keep func(text) error) error {
 	return b.change(ctx, m, name, func(o *object, again bool) error {
 		for i, raw := range o.selectors {
 			e, err := parseElement(raw)
@@ -94,7 +95,8 @@ func (b *Backend) removeElement(ctx context.Context, m *mount, name string, key 
 }
 
 // emptySecret takes the key out of a secret of KumoMTA.
-func (b *Backend) emptySecret(ctx context.Context, m *mount, path string, key *keystore.Key, keep func(text) error) error {
+func (b *Backend) emptySecret(ctx context.Context, m *mount, path string, key *keystore.Key,
+	keep func(text) error) error {
 	was, err := b.get(ctx, m, path)
 	if err != nil {
 		return err

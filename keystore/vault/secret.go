@@ -116,7 +116,8 @@ func (b *Backend) putVersion(ctx context.Context, path string, data json.RawMess
 	defer clear(r.body)
 	_, there, err := b.ask(ctx, r)
 	var no *refused
-	if errors.As(err, &no) && no.status == http.StatusBadRequest && bytes.Contains([]byte(no.what), []byte("check-and-set parameter did not match")) {
+	if errors.As(err, &no) && no.status == http.StatusBadRequest &&
+		strings.Contains(string(no.what), "check-and-set parameter did not match") {
 		return fmt.Errorf("%s: %w", path, keystore.ErrConflict)
 	}
 	return errors.Join(err, b.nothing(r, there, err))
@@ -188,5 +189,7 @@ func (b *Backend) names(ctx context.Context, m *mount, path string, found func(n
 // ignored reports whether the server says that it has left out a parameter: then, what is
 // nothing is a list without names, and no 404.
 func ignored(warnings []string) bool {
-	return slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "unrecognized parameters: [limit]") })
+	return slices.ContainsFunc(warnings, func(w string) bool {
+		return strings.Contains(w, "unrecognized parameters: [limit]")
+	})
 }

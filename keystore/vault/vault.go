@@ -53,7 +53,8 @@ func New(url string, env func(string) string) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{address: a, client: client, tokens: tokens, settle: time.Second, slowest: time.Second, page: 10_000}, nil
+	return &Backend{address: a, client: client, tokens: tokens,
+		settle: time.Second, slowest: time.Second, page: 10_000}, nil
 }
 
 // Name is the URL without its parameters.

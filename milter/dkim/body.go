@@ -50,7 +50,8 @@ func (b *relaxedBody) write(p []byte) {
 		}
 		n = b.room(n)
 		in := p[i : i+10]
-		word, length := squeeze(binary.LittleEndian.Uint64(in), binary.LittleEndian.Uint64(in[1:]), binary.LittleEndian.Uint64(in[2:]))
+		word, length := squeeze(binary.LittleEndian.Uint64(in), binary.LittleEndian.Uint64(in[1:]),
+			binary.LittleEndian.Uint64(in[2:]))
 		binary.LittleEndian.PutUint64(b.buf[n:n+8], word)
 		n += length
 		i += 8

@@ -23,13 +23,15 @@ func algorithm(key crypto.Signer) (string, error) {
 	switch pub := key.Public().(type) {
 	case *rsa.PublicKey:
 		if bits := pub.N.BitLen(); bits < minRSABits {
-			return "", finding.WithHint(fmt.Errorf("the RSA key has %d bits, verifiers refuse less than %d (RFC 8301)", bits, minRSABits),
+			return "", finding.WithHint(
+				fmt.Errorf("the RSA key has %d bits, verifiers refuse less than %d (RFC 8301)", bits, minRSABits),
 				"make a key of 2048 bits")
 		}
 		return "rsa-sha256", nil
 	case ed25519.PublicKey:
 		if len(pub) != ed25519.PublicKeySize {
-			return "", finding.WithHint(fmt.Errorf("the Ed25519 public key has %d bytes, not %d", len(pub), ed25519.PublicKeySize),
+			return "", finding.WithHint(
+				fmt.Errorf("the Ed25519 public key has %d bytes, not %d", len(pub), ed25519.PublicKeySize),
 				"the key is damaged")
 		}
 		return "ed25519-sha256", nil

@@ -53,7 +53,8 @@ func (s *signer) set(signature Signature) (err error) {
 			"use letters, digits, hyphens, underscores and dots")
 	}
 	if n := len(s.Selector) + len("._domainkey.") + len(s.Domain); n > maxName {
-		return finding.WithHint(fmt.Errorf("the name %s._domainkey.%s has over %d characters, DNS cannot hold it", s.Selector, s.Domain, maxName),
+		return finding.WithHint(fmt.Errorf("the name %s._domainkey.%s has over %d characters, DNS cannot hold it",
+			s.Selector, s.Domain, maxName),
 			"use a shorter selector")
 	}
 	if signature.Identity != "" {

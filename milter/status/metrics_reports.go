@@ -27,7 +27,8 @@ func newReportDescs(desc func(name, help string, labels ...string) *prometheus.D
 		domains:    desc("dmarc_domains", "Domains by whether the reports say that a stricter policy is safe.", "verdict"),
 		last: desc("dmarc_last_report_timestamp_seconds",
 			"Day of the last DMARC report on the domain; of a bounded number, those not safe first.", "domain"),
-		verdict:  desc("dmarc_verdict", "1 for what the reports say of a stricter policy of the domain.", "domain", "verdict"),
+		verdict: desc("dmarc_verdict", "1 for what the reports say of a stricter policy of the domain.",
+			"domain", "verdict"),
 		messages: desc("dmarc_messages", "Messages that were reported within --report-days.", "domain", "result"),
 	}
 }

@@ -112,7 +112,8 @@ func (b *bodies) matches(s *Signature) bool {
 	}
 	if bytes.Equal(got.hash, s.bodyHash) {
 		if s.length >= 0 {
-			s.note("l= leaves the body open: anyone may add to it, and some receivers refuse such signatures (RFC 6376, section 8.2)")
+			s.note("l= leaves the body open: anyone may add to it, and some receivers refuse such signatures " +
+				"(RFC 6376, section 8.2)")
 			if extra := got.octets - s.length; extra > 0 {
 				s.note("the last %d octets of the body are not signed", extra)
 			}
@@ -142,7 +143,8 @@ func (b *bodies) explain(s *Signature) {
 			if line == 0 {
 				s.note("it was signed without a body: all of the body was added later")
 			} else {
-				s.note("up to line %d all is as it was signed: what follows, such as the footer of a mailing list, was added later", b.offset+line)
+				s.note("up to line %d all is as it was signed: what follows, such as the footer of a mailing list, "+
+					"was added later", b.offset+line)
 			}
 			if c != s.body {
 				s.note("and that with %s canonicalization, but c= says %s", c, s.body)

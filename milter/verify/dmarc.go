@@ -59,7 +59,8 @@ func (j *Judgement) judgeDMARC(ctx context.Context, m *Message, o Options) {
 	case policy.Found == "":
 		d.Result, d.Reason = None, fmt.Sprintf("%s publishes no policy, so it asks nothing of receivers", domain)
 	case policy.Policy == "":
-		d.Result, d.Reason = None, fmt.Sprintf("the record at _dmarc.%s has neither a valid policy nor an address for reports", policy.Found)
+		d.Result = None
+		d.Reason = fmt.Sprintf("the record at _dmarc.%s has neither a valid policy nor an address for reports", policy.Found)
 	case d.Aligned():
 		d.Result = Pass
 	case unknown != nil:
@@ -111,9 +112,9 @@ func (j *Judgement) align(ctx context.Context, offline bool) (unknown error) {
 	return unknown
 }
 
-// related stands for alignment where no policy gives the organizational domain. A domain speaks for those below it. That one below speaks for it is
-// only taken as good where the DNS was not asked: else anybody at a public suffix
-// would speak for all of it.
+// related stands for alignment where no policy gives the organizational domain. A domain
+// speaks for those below it. That one below speaks for it is only taken as good where the
+// DNS was not asked: else anybody at a public suffix would speak for all of it.
 func related(authenticated, author string, offline bool) bool {
 	return authenticated == author || strings.HasSuffix(author, "."+authenticated) ||
 		offline && strings.HasSuffix(authenticated, "."+author)

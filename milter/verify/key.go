@@ -100,7 +100,8 @@ func (s *Signature) readKey(text string) crypto.PublicKey {
 			return nil
 		}
 		if r.Testing() {
-			s.note("the key at %s has t=y: the domain is only testing, and a receiver may treat the message as unsigned", s.name())
+			s.note("the key at %s has t=y: the domain is only testing, and a receiver may treat the message as unsigned",
+				s.name())
 		}
 		return key
 	}
@@ -132,7 +133,8 @@ func (s *Signature) publicKey(r record.DKIM) (crypto.PublicKey, error) {
 	if err != nil {
 		// RFC 6376 speaks of RSAPublicKey, and its erratum 3017 allows both.
 		if parsed, err = x509.ParsePKCS1PublicKey(r.PublicKey); err == nil {
-			s.note("the key at %s is an RSAPublicKey, which some verifiers cannot read: publish a SubjectPublicKeyInfo", s.name())
+			s.note("the key at %s is an RSAPublicKey, which some verifiers cannot read: publish a SubjectPublicKeyInfo",
+				s.name())
 		}
 	}
 	key, ok := parsed.(*rsa.PublicKey)

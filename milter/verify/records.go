@@ -59,7 +59,8 @@ func (r *Records) Lookup(ctx context.Context, name string, qtype uint16) (*dns.A
 
 // unquotedLine is a record without quotes, as web forms show it, with a name
 // and perhaps a type before it. The zone parser would end it at a semicolon.
-var unquotedLine = regexp.MustCompile(`^(?:([^\s"();]+)\s+)?(?:\d+\s+)?(?:(?i:IN)\s+)?(?:(?i:TXT)\s+|descriptive text )?((?:v\s*=\s*(?:DKIM1|DMARC1|spf1)\b|[kpt]\s*=)[^"]*)$`)
+var unquotedLine = regexp.MustCompile(`^(?:([^\s"();]+)\s+)?(?:\d+\s+)?(?:(?i:IN)\s+)?` +
+	`(?:(?i:TXT)\s+|descriptive text )?((?:v\s*=\s*(?:DKIM1|DMARC1|spf1)\b|[kpt]\s*=)[^"]*)$`)
 
 // genkeyComment is the end of what opendkim-genkey writes.
 var genkeyComment = regexp.MustCompile(`(?m); ----- DKIM key \S+ for (\S+)`)

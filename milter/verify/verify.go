@@ -114,7 +114,8 @@ func (m *Message) guess(s *Signature, key crypto.PublicKey) string {
 			changed := slices.Clone(fields)
 			changed[i].Value = " " + strings.TrimLeft(rest, whiteSpace)
 			if matches(changed) {
-				return fmt.Sprintf("it matches without %q at the start of the Subject: a mailing list may have put it there", tag+"]")
+				return fmt.Sprintf("it matches without %q at the start of the Subject: a mailing list may have put it there",
+					tag+"]")
 			}
 		}
 	}

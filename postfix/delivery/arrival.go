@@ -24,7 +24,8 @@ func (m Mail) arrival(c *postfix.Config) []finding.Finding {
 	}
 	if !m.has("From") {
 		findings = append(findings, finding.Finding{Code: "path-from-added", Level: finding.Note, Name: "From",
-			What:   "the message has no From field, and Postfix adds one with the envelope sender " + who + ", before the milter sees it",
+			What: "the message has no From field, and Postfix adds one with the envelope sender " + who +
+				", before the milter sees it",
 			Effect: "then the domain of the envelope sender is the author domain",
 			Fix:    "add a From field to the message"})
 	}

@@ -46,10 +46,12 @@ func (m Mail) others() []finding.Finding {
 	var findings []finding.Finding
 	for _, f := range m.Header {
 		domain := tagValue(f.Value, "d")
-		if !f.is("DKIM-Signature") || !slices.ContainsFunc(m.Domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
+		isDomain := func(d string) bool { return strings.EqualFold(d, domain) }
+		if !f.is("DKIM-Signature") || !slices.ContainsFunc(m.Domains, isDomain) {
 			continue
 		}
-		findings = append(findings, finding.Finding{Code: "path-signed-before", Level: finding.Warning, Name: "DKIM-Signature",
+		findings = append(findings, finding.Finding{Code: "path-signed-before", Level: finding.Warning,
+			Name:   "DKIM-Signature",
 			What:   fmt.Sprintf("the message has a signature of %s already, in line %d", domain, f.Line),
 			Effect: "it is signed again; if the first is broken, some receivers hold that against it",
 			Fix: "let the message pass the milter once: receive_override_options=no_milters " +

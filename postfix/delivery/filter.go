@@ -11,7 +11,8 @@ import (
 // sendmail(1). Without master.cf there is one of each, as main.cf has it.
 func inbound(c *postfix.Config) []postfix.Service {
 	if c.Services == nil {
-		return []postfix.Service{{Name: "smtp", Type: "inet", Command: "smtpd"}, {Name: "pickup", Type: "unix", Command: "pickup"}}
+		return []postfix.Service{{Name: "smtp", Type: "inet", Command: "smtpd"},
+			{Name: "pickup", Type: "unix", Command: "pickup"}}
 	}
 	return append(c.Commands("smtpd"), c.Commands("pickup")...)
 }
@@ -28,7 +29,8 @@ func Reinjected(c *postfix.Config) []postfix.Service {
 		return nil
 	}
 	return slices.DeleteFunc(c.Commands("smtpd"), func(s postfix.Service) bool {
-		return c.ValueIn(s, "content_filter") != "" || IsSubmission(c, s) || slices.Contains([]string{"smtp", "25"}, port(s))
+		return c.ValueIn(s, "content_filter") != "" || IsSubmission(c, s) ||
+			slices.Contains([]string{"smtp", "25"}, port(s))
 	})
 }
 

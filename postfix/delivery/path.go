@@ -67,7 +67,8 @@ func PathOf(c *postfix.Config) Path {
 	if ReinjectedBySendmail(c) {
 		back = c.Commands("pickup")
 	}
-	path.Resigned = path.ContentFilter != "" && slices.ContainsFunc(back, func(s postfix.Service) bool { return signs(c, s) })
+	path.Resigned = path.ContentFilter != "" &&
+		slices.ContainsFunc(back, func(s postfix.Service) bool { return signs(c, s) })
 	return path
 }
 

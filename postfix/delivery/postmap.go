@@ -41,7 +41,8 @@ func query(ctx context.Context, c *postfix.Config, table, mode, text string) (an
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	// It exits with 1 when nothing was found, and also when it failed.
-	if strings.Contains(said.String(), "fatal:") || strings.Contains(said.String(), "error:") || err != nil && len(out) == 0 && said.Len() > 0 {
+	if strings.Contains(said.String(), "fatal:") || strings.Contains(said.String(), "error:") ||
+		err != nil && len(out) == 0 && said.Len() > 0 {
 		return nil, false
 	}
 	key := ""

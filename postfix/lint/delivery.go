@@ -143,7 +143,10 @@ func (l *linter) rewriting() {
 			effect = "a field that they change, or drop, breaks the signature when it is a " +
 				"signed one; header_checks come before signing"
 		}
-		fix := map[string]string{"smtp_generic_maps": "canonical_maps = " + r.Value, "smtp_body_checks": "body_checks = " + r.Value}[r.Name]
+		fix := map[string]string{
+			"smtp_generic_maps": "canonical_maps = " + r.Value,
+			"smtp_body_checks":  "body_checks = " + r.Value,
+		}[r.Name]
 		if fix == "" {
 			fix = strings.TrimPrefix(r.Name, "smtp_") + " = " + r.Value
 		}
@@ -197,7 +200,8 @@ func (l *linter) conversion() {
 	switch {
 	case way.Converts && way.Hides8BitMIME:
 		name := "smtp_discard_ehlo_keywords"
-		if !postfix.HasWord(l.config.Value(name), "8bitmime") && l.config.Value("smtp_discard_ehlo_keyword_address_maps") != "" {
+		if !postfix.HasWord(l.config.Value(name), "8bitmime") &&
+			l.config.Value("smtp_discard_ehlo_keyword_address_maps") != "" {
 			name = "smtp_discard_ehlo_keyword_address_maps"
 		}
 		l.add(finding.Finding{Code: "postfix-8bitmime-hidden", Level: finding.Warning, Name: name,

@@ -38,7 +38,8 @@ func (l *linter) milterSet() {
 			Fix: l.both(pickup)})
 	}
 	switch {
-	case !somewhere && !l.has(main) || l.has(pickup) || off || l.signedLater(l.pickup()) || len(pickup) == 0 && local != "":
+	case !somewhere && !l.has(main) || l.has(pickup) || off || l.signedLater(l.pickup()) ||
+		len(pickup) == 0 && local != "":
 	case local == "":
 		l.add(finding.Finding{Code: "postfix-milter-sendmail", Level: finding.Warning, Name: "non_smtpd_milters",
 			What:   "names no milter",
@@ -88,7 +89,8 @@ func (l *linter) pickup() postfix.Service {
 // milterListeners looks at master.cf: at services where the milter is switched
 // off. The one that takes mail back from a content filter does not count.
 func (l *linter) milterListeners() {
-	if !slices.ContainsFunc(append(l.listeners(), mainService()), func(s postfix.Service) bool { return l.has(l.milters(s)) }) {
+	meets := func(s postfix.Service) bool { return l.has(l.milters(s)) }
+	if !slices.ContainsFunc(append(l.listeners(), mainService()), meets) {
 		return // milterSet has said so
 	}
 	back := delivery.Reinjected(l.config)
@@ -101,7 +103,8 @@ func (l *linter) milterListeners() {
 		if isLoopback(s.Name) {
 			level, effect = finding.Note, "what programs on this machine send by it leaves unsigned"
 		}
-		if option := ownOption(s, "receive_override_options"); option != "" && postfix.HasWord(l.config.ValueIn(s, "receive_override_options"), "no_milters") {
+		option := ownOption(s, "receive_override_options")
+		if option != "" && postfix.HasWord(l.config.ValueIn(s, "receive_override_options"), "no_milters") {
 			l.add(finding.Finding{Code: "postfix-no-milters", Level: level, Name: "receive_override_options",
 				What:   fmt.Sprintf("has no_milters for %s, line %d of master.cf", s, s.Line),
 				Effect: effect,

@@ -201,7 +201,9 @@ func (l *linter) timeout(s postfix.Service, list string, m milter, name string, 
 // duration reads a time of Postfix: a number and one of s, m, h, d, w; seconds
 // without.
 func duration(value string) (time.Duration, bool) {
-	units := map[string]time.Duration{"": time.Second, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}
+	const day = 24 * time.Hour
+	units := map[string]time.Duration{
+		"": time.Second, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": day, "w": 7 * day}
 	digits := strings.TrimRight(value, "smhdw")
 	number, err := strconv.Atoi(digits)
 	unit, ok := units[value[len(digits):]]

@@ -38,9 +38,10 @@ func (l *linter) reading() {
 func milterNames() []string {
 	return []string{
 		"smtpd_milters", "non_smtpd_milters", "smtpd_milter_maps", "milter_default_action", "milter_protocol",
-		"milter_connect_timeout", "milter_command_timeout", "milter_content_timeout", "milter_connect_macros", "milter_helo_macros",
-		"milter_mail_macros", "milter_rcpt_macros", "milter_data_macros", "milter_end_of_header_macros", "milter_end_of_data_macros",
-		"milter_unknown_command_macros", "milter_macro_daemon_name", "milter_macro_v", "milter_macro_defaults", "milter_header_checks",
+		"milter_connect_timeout", "milter_command_timeout", "milter_content_timeout", "milter_connect_macros",
+		"milter_helo_macros", "milter_mail_macros", "milter_rcpt_macros", "milter_data_macros",
+		"milter_end_of_header_macros", "milter_end_of_data_macros", "milter_unknown_command_macros",
+		"milter_macro_daemon_name", "milter_macro_v", "milter_macro_defaults", "milter_header_checks",
 	}
 }
 
@@ -92,7 +93,8 @@ func visible(name string) string {
 // composed reports whether a name is made from that of a transport, or is a
 // class of restrictions.
 func (l *linter) composed(name string) bool {
-	for _, part := range []string{"_destination_", "_delivery_slot_", "_recipient_", "_time_limit", "_transport_", "_minimum_delivery_slots"} {
+	for _, part := range []string{"_destination_", "_delivery_slot_", "_recipient_", "_time_limit",
+		"_transport_", "_minimum_delivery_slots"} {
 		if strings.Contains(name, part) {
 			return true
 		}

@@ -147,7 +147,8 @@ func (who outsider) ask(list string) verdict {
 
 // takesMap reports whether a restriction is followed by a word of its own.
 func takesMap(name string) bool {
-	if strings.HasPrefix(name, "check_") && strings.HasSuffix(name, "_access") || name == "check_policy_service" || name == "sleep" {
+	if strings.HasPrefix(name, "check_") && strings.HasSuffix(name, "_access") ||
+		name == "check_policy_service" || name == "sleep" {
 		return true
 	}
 	return slices.ContainsFunc([]string{"reject_rbl", "reject_rhsbl_", "permit_dnswl_", "permit_rhswl_"},

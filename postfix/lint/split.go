@@ -70,7 +70,9 @@ func (l *linter) split() {
 // the verifier before it has written.
 func (l *linter) verifiers() {
 	l.eachList(func(s postfix.Service, name string, list []milter) {
-		dmarc := slices.IndexFunc(list, func(m milter) bool { return m.port() == "8893" || strings.Contains(m.address, "dmarc") })
+		dmarc := slices.IndexFunc(list, func(m milter) bool {
+			return m.port() == "8893" || strings.Contains(m.address, "dmarc")
+		})
 		verifier := slices.IndexFunc(list, func(m milter) bool {
 			ours := l.signpostd != "" && m.at(l.signpostd, l.config.Value("queue_directory"))
 			return m.signer() != "" && !ours && !strings.Contains(m.address, "dmarc")
@@ -100,7 +102,8 @@ func (l *linter) misplaced() {
 // signedAgain looks at mail that signpostd signed and that comes back from a content
 // filter: another signer there takes it for mail of its own host, which it is.
 func (l *linter) signedAgain() {
-	if l.signpostd == "" || !slices.ContainsFunc(delivery.Filtered(l.config), func(s postfix.Service) bool { return l.has(l.milters(s)) }) {
+	meets := func(s postfix.Service) bool { return l.has(l.milters(s)) }
+	if l.signpostd == "" || !slices.ContainsFunc(delivery.Filtered(l.config), meets) {
 		return
 	}
 	for _, s := range delivery.Reinjected(l.config) {

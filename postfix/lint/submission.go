@@ -14,7 +14,8 @@ import (
 func (l *linter) submission() {
 	for _, s := range l.listeners() {
 		sasl := strings.EqualFold(l.config.ValueIn(s, "smtpd_sasl_auth_enable"), "yes")
-		for _, name := range []string{"smtpd_client_restrictions", "smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
+		for _, name := range []string{
+			"smtpd_client_restrictions", "smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
 			list := postfix.List(l.config.ValueIn(s, name))
 			login := slices.Index(list, "permit_sasl_authenticated")
 			end := slices.IndexFunc(list, func(w string) bool { return w == "reject" || w == "defer" })

@@ -44,7 +44,8 @@ func (p *plan) overrides() error {
 // POSTFIX_PORT_25_TCP_ADDR. No parameter of Postfix is without a lower-case
 // letter.
 func (p *plan) notParameter(variable, name string) bool {
-	link := regexp.MustCompile(`(^|_)(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?|NAME|ENV_.*)$`)
+	link := regexp.MustCompile(`(^|_)(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|` +
+		`PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?|NAME|ENV_.*)$`)
 	switch {
 	case regexp.MustCompile(`^MAIL(_[A-Z0-9]+)+`).MatchString(name):
 		return true

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,8 +95,10 @@ func (p *plan) passwordMap(relays, user, password string) ([]byte, error) {
 		return nil, finding.WithHint(fmt.Errorf("RELAYHOST_USERNAME has a colon, a control character or is not UTF-8"),
 			"Postfix cannot use such a name")
 	}
-	if postfix.TrimSpace(password) != password || strings.ContainsFunc(password, unicode.IsControl) || !utf8.ValidString(password) {
-		return nil, finding.WithHint(fmt.Errorf("the password of the relay begins or ends in white space, has a control character or is not UTF-8"),
+	if postfix.TrimSpace(password) != password || strings.ContainsFunc(password, unicode.IsControl) ||
+		!utf8.ValidString(password) {
+		return nil, finding.WithHint(errors.New("the password of the relay begins or ends in white space, "+
+			"has a control character or is not UTF-8"),
 			"Postfix cannot use such a password")
 	}
 	text := "# Written by `signpost postfix write` from RELAYHOST_*; changes are lost.\n"

@@ -103,7 +103,8 @@ func renderEnv(settings []postfix.Parameter) string {
 // yamlQuote makes a scalar of a text for YAML. Single quotes keep all but
 // themselves; what they cannot hold is escaped as in JSON.
 func yamlQuote(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) || r == unicode.ReplacementChar }) {
+	odd := func(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) || r == unicode.ReplacementChar }
+	if strings.ContainsFunc(text, odd) {
 		if quoted, err := json.Marshal(text); err == nil {
 			return string(quoted)
 		}

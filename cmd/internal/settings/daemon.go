@@ -132,7 +132,8 @@ func hostNames(text string) (names []string, err error) {
 func parseMemory(text string) (int, error) {
 	const least, most = 16 << 20, 1 << 40
 	digits := strings.TrimRight(text, "BKMGi")
-	shift, ok := map[string]int{"": 0, "B": 0, "K": 10, "KiB": 10, "M": 20, "MiB": 20, "G": 30, "GiB": 30}[text[len(digits):]]
+	shifts := map[string]int{"": 0, "B": 0, "K": 10, "KiB": 10, "M": 20, "MiB": 20, "G": 30, "GiB": 30}
+	shift, ok := shifts[text[len(digits):]]
 	n, err := strconv.Atoi(digits)
 	if err != nil || !ok || n < least>>shift || n > most>>shift {
 		return 0, finding.WithHint(fmt.Errorf("%q must be a size between 16MiB and 1024GiB", text),

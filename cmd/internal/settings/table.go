@@ -40,7 +40,8 @@ func ForDaemon() []Setting {
 		{Name: "state", Variables: []string{"SIGNPOST_STATE"},
 			Usage: "`DIRECTORY` in which to keep the answers of the DNS over a restart; several nodes may share it"},
 		{Name: "peers", Variables: []string{"SIGNPOST_PEERS"},
-			Usage: "`NAMES` of nodes to share the answers of the DNS with, separated by commas, each HOST or HOST:PORT of their --http; " +
+			Usage: "`NAMES` of nodes to share the answers of the DNS with, separated by commas, " +
+				"each HOST or HOST:PORT of their --http; " +
 				"a name with several addresses is all of them"},
 		{Name: "node", Variables: []string{"SIGNPOST_NODE"},
 			Usage: "`NAME` of this node among those that share, instead of that of the host"},
@@ -92,7 +93,8 @@ func ForSigning() []Setting {
 				"reject (550) or defer (451)"},
 		{Name: "trusted-networks", Variables: []string{"SIGNPOST_TRUSTED_NETWORKS"},
 			Default: milter.PrivateNetworks,
-			Usage:   "`NETWORKS`, separated by commas or white space, whose clients are signed without a login; none for nobody"},
+			Usage: "`NETWORKS`, separated by commas or white space, whose clients are signed without a login; " +
+				"none for nobody"},
 		{Name: "sender-login-maps", Variables: []string{"SIGNPOST_SENDER_LOGIN_MAPS"},
 			Usage: "`MAPS` of the logins that own an address, as in smtpd_sender_login_maps of Postfix: texthash:/FILE, " +
 				"regexp:/FILE, pcre:/FILE, inline:{...} or static:LOGIN. A login with another's address in From is rejected (550)"},

@@ -93,7 +93,8 @@ dkim_signing {
 // DKIM-Signature fields; none where it does not sign.
 func (r *Rspamd) Sign(t testing.TB) (signatures []string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rspamd/checkv2", strings.NewReader(Message))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://rspamd/checkv2",
+		strings.NewReader(Message))
 	if err != nil {
 		t.Fatal(err)
 	}

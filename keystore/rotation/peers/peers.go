@@ -156,7 +156,8 @@ func (p *Peers) ask(address string, one *peer, found func([]rotation.Finding)) {
 	one.failing, one.node, one.place, one.self = false, node, place, p.own(place)
 	if node == p.self && !one.self && !p.clash {
 		p.clash = true
-		p.log.Warn("a peer has the name of this node, so the questions are not divided with it", "peer", address, "node", node,
+		p.log.Warn("a peer has the name of this node, so the questions are not divided with it",
+			"peer", address, "node", node,
 			"hint", "give each node a name of its own with --node")
 	}
 }

@@ -140,7 +140,8 @@ func (d *domain) mayBePublic(key rotation.Answered, gone Archived) error {
 	since := key.Mark.Gone
 	switch until := since.Time().Add(cacheTime); {
 	case since == rotation.None && gone.Done:
-		return finding.WithHint(fmt.Errorf("%s: the record of %s was taken out of the DNS just now, and caches have it yet, so the private key is not published",
+		return finding.WithHint(fmt.Errorf("%s: the record of %s was taken out of the DNS just now, "+
+			"and caches have it yet, so the private key is not published",
 			d.name, key.Selector), "do the same again tomorrow")
 	case since == rotation.None:
 		return finding.WithHint(fmt.Errorf("%s: the record of %s is in the DNS, so the private key is not published",

@@ -35,7 +35,8 @@ func (d *domain) place(ctx context.Context, selector string) (string, error) {
 	name := record.Name(selector, d.name)
 	answer, err := d.Resolver.Lookup(ctx, name, dns.TypeTXT)
 	if err != nil {
-		return "", fmt.Errorf("where the record of the selector %s belongs is not known, so nothing was done: %w", selector, err)
+		return "", fmt.Errorf("where the record of the selector %s belongs is not known, so nothing was done: %w",
+			selector, err)
 	}
 	place := answer.Owner()
 	if d.Slots.Zone != "" && len(answer.CNAMEs) == 0 && d.Slots.hold(selector) {
