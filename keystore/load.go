@@ -31,33 +31,11 @@ type Options struct {
 // Load reads the key directory. What is wrong with single files is in Problems; the
 // error is for the directory itself.
 func Load(options Options) (*Snapshot, error) {
-	return load(options, func(string) bool { return true })
-}
-
-// ListDomains returns the domains that the directory names keys for, in order,
-// without reading those.
-func ListDomains(options Options) ([]string, error) {
-	units, _, err := newKeyDirectory(options).scan()
-	return slices.Sorted(maps.Keys(units)), err
-}
-
-// LoadDomains reads the keys of these domains alone.
-func LoadDomains(options Options, domains []string) (*Snapshot, error) {
-	wanted := make(map[string]bool)
-	for _, name := range domains {
-		wanted[name] = true
-	}
-	return load(options, func(name string) bool { return wanted[name] })
-}
-
-// load reads the domains that are wanted.
-func load(options Options, wanted func(domain string) bool) (*Snapshot, error) {
 	src := newKeyDirectory(options)
 	units, root, err := src.scan()
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(units, func(name string, _ []string) bool { return !wanted(name) })
 	s := src.snapshot(units, root)
 	eachShard(s.Len(), func(i int) {
 		for name, d := range s.shards[i] {
@@ -69,6 +47,13 @@ func load(options Options, wanted func(domain string) bool) (*Snapshot, error) {
 		}
 	})
 	return s, nil
+}
+
+// ListDomains returns the domains that the directory names keys for, in order,
+// without reading those.
+func ListDomains(options Options) ([]string, error) {
+	units, _, err := newKeyDirectory(options).scan()
+	return slices.Sorted(maps.Keys(units)), err
 }
 
 // eachShard calls work for each shard of n domains, several at once: most of the
