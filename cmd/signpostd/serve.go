@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -22,6 +21,7 @@ import (
 	"signpost/keystore/rotation"
 	"signpost/keystore/rotation/peers"
 	"signpost/milter"
+	"signpost/milter/reports/watch"
 	"signpost/milter/status"
 )
 
@@ -29,101 +29,61 @@ import (
 // of a domain is published.
 const firstAnswers = 3 * time.Second
 
-// handedWithin is how long systemd may take to note the sessions that it keeps.
-const handedWithin = 5 * time.Second
+// running is a signpostd between its start and its end.
+type running struct {
+	s     *settings.Daemon
+	store keystore.Source
+	book  *rotation.Book
+	log   *slog.Logger
+
+	manager  *systemd.Notifier
+	open     *sockets
+	server   *milter.Server
+	facts    *status.Facts
+	recorder *status.Recorder // nil without a status page
+	reports  *watch.Watch     // nil when none are read
+
+	background sync.WaitGroup
+}
 
 // serve signs until ctx ends, and then drains. It reads the keys again at each
 // hangup.
-func serve(ctx context.Context, s *settings.Daemon, store keystore.Source, book *rotation.Book, shared *keystore.Shared, hangup <-chan os.Signal, log *slog.Logger) error {
+func serve(ctx context.Context, s *settings.Daemon, store keystore.Source, book *rotation.Book,
+	shared *keystore.Shared, hangup <-chan os.Signal, log *slog.Logger) error {
+	r := &running{s: s, store: store, book: book, log: log}
 	// Before signpostd is confined, for then it cannot.
-	manager, err := systemd.Connect()
-	if err != nil {
+	var err error
+	if r.manager, err = systemd.Connect(); err != nil {
 		log.Warn("systemd is not told how signpostd is", finding.Attr(err))
 	}
-	open, err := openSockets(s, log)
-	if err != nil {
+	if r.open, err = openSockets(s, log); err != nil {
 		return err
 	}
-	defer open.close()
-	config := milter.Config{
-		Keys:   book.Take,
-		Policy: s.Policy,
-		Rules:  s.Rules,
-		Peers:  s.Peers,
-		Limits: s.Limits,
-		Log:    log,
-
-		HandOver: handOver(manager),
-	}
-	if shared != nil {
-		config.Keyless = wanted(shared, s.Rules.Subdomains)
-	}
-	facts := &status.Facts{
-		Version: version, RSA: libcrypto.Name(), Started: time.Now(),
-		Domains: s.Domains, Rules: s.Rules,
-		Store: store, Book: book,
-	}
-	watching := watchReports(s, store, book, log)
-	if watching != nil {
-		facts.Reports, facts.Evidence = watching, evidence(s, watching)
-	}
-	if s.Keys.Mode != rotation.Off {
-		facts.Checker = rotation.NewChecker(book, keyQueries(s))
-		facts.Checker.Share(s.State.Node, exchanges(s, book, facts.Checker, log)...)
-	}
-	var recorder *status.Recorder
-	if open.page != nil {
-		recorder = status.NewRecorder(status.DefaultDomains, facts.Known)
-		config.Observe = recorder.Observe
-	}
-	server, err := milter.NewServer(config)
-	if err != nil {
+	defer r.open.close()
+	if err := r.build(shared); err != nil {
 		return err
 	}
-	facts.Server = server
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var background sync.WaitGroup
-	if err := confined(s, open.own, store.Snapshot().Len(), background.Go, log); err != nil {
+	if err := confined(s, r.open.own, store.Snapshot().Len(), r.background.Go, log); err != nil {
 		return err
 	}
-
-	if recorder != nil {
-		for _, ln := range open.milter {
-			facts.Listen = append(facts.Listen, milter.AddressOf(ln).String())
+	if r.recorder != nil {
+		for _, ln := range r.open.milter {
+			r.facts.Listen = append(r.facts.Listen, milter.AddressOf(ln).String())
 		}
-		handler := status.NewHandler(facts.Source(), recorder, httpAccess(s, open.page), log)
-		defer serveHTTP(open.page, handler, log).stop()
+		handler := status.NewHandler(r.facts.Source(), r.recorder, httpAccess(s, r.open.page), log)
+		defer serveHTTP(r.open.page, handler, log).stop()
 	}
-	background.Go(func() { book.Save(ctx) })
-	hurry := func() {}
-	if checker := facts.Checker; checker != nil {
-		first, cancel := context.WithTimeout(ctx, firstAnswers)
-		checker.First(first)
-		cancel()
-		background.Go(func() { checker.Run(ctx) })
-		hurry = func() { checker.Hurry() }
-	}
-	background.Go(func() { store.Watch(ctx, s.Rescan) })
-	background.Go(func() { s.Rules.Logins.Watch(ctx, log) })
-	background.Go(func() { watchAge(ctx, book, s.KeyAge, log) })
-	if watching != nil {
-		background.Go(func() { watching.Run(ctx) })
-	}
-	supervisor := newSupervised(manager, s, facts, log)
-	go reloadOnHangup(ctx, store, server.Counters(), supervisor, hurry, hangup, log)
+	r.follow(ctx)
+	supervisor := newSupervised(r.manager, s, r.facts, log)
+	go r.reloadOnHangup(ctx, supervisor, hangup)
 
-	resume(server, open.sessions, manager, log)
-	ended := make(chan error, len(open.milter))
-	for _, ln := range open.milter {
-		go func() { ended <- server.Serve(ln) }()
-		log.Info("listening", "addr", milter.AddressOf(ln).String(),
-			"version", version, "rsa", libcrypto.Name())
-	}
-
-	facts.Serving.Store(true)
-	if manager.Present() {
-		background.Go(func() { supervisor.run(ctx) })
+	r.resume()
+	ended := r.accept()
+	r.facts.Serving.Store(true)
+	if r.manager.Present() {
+		r.background.Go(func() { supervisor.run(ctx) })
 	}
 
 	var failed error
@@ -132,30 +92,80 @@ func serve(ctx context.Context, s *settings.Daemon, store keystore.Source, book 
 		failed = fmt.Errorf("serving: %w", failed)
 	case <-ctx.Done():
 	}
-	facts.Serving.Store(false)
+	r.facts.Serving.Store(false)
 	stop()
-	manager.Stopping("finishing the messages in progress")
-	log.Info("shutting down after the messages in progress", "timeout", s.Drain)
-	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
-	defer cancel()
-	err = server.Shutdown(drain)
-	if errors.Is(err, context.DeadlineExceeded) {
-		log.Warn("connections were cut off, the MTA will send their messages again", "timeout", s.Drain)
-		err = nil
+	return errors.Join(failed, r.drain())
+}
+
+// build makes the milter server, and what is told of it.
+func (r *running) build(shared *keystore.Shared) (err error) {
+	s := r.s
+	config := milter.Config{
+		Keys:   r.book.Take,
+		Policy: s.Policy,
+		Rules:  s.Rules,
+		Peers:  s.Peers,
+		Limits: s.Limits,
+		Log:    r.log,
+
+		HandOver: handOver(r.manager),
 	}
-	background.Wait()
-	if handed := server.HandedOver(); handed > 0 {
-		if err := manager.Wait(handedWithin); err != nil {
-			log.Warn("sessions may not go on", finding.Attr(err))
-		}
-		log.Info("sessions handed over to the next signpostd", "sessions", handed)
+	if shared != nil {
+		config.Keyless = wanted(shared, s.Rules.Subdomains)
 	}
-	log.Info("stopped", counts(server.Counters())...)
-	return errors.Join(failed, err)
+	r.facts = &status.Facts{
+		Version: version, RSA: libcrypto.Name(), Started: time.Now(),
+		Domains: s.Domains, Rules: s.Rules,
+		Store: r.store, Book: r.book,
+	}
+	if r.reports = watchReports(s, r.store, r.book, r.log); r.reports != nil {
+		r.facts.Reports, r.facts.Evidence = r.reports, evidence(s, r.reports)
+	}
+	if s.Keys.Mode != rotation.Off {
+		r.facts.Checker = rotation.NewChecker(r.book, keyQueries(s))
+		r.facts.Checker.Share(s.State.Node, exchanges(s, r.book, r.facts.Checker, r.log)...)
+	}
+	if r.open.page != nil {
+		r.recorder = status.NewRecorder(status.DefaultDomains, r.facts.Known)
+		config.Observe = r.recorder.Observe
+	}
+	r.server, err = milter.NewServer(config)
+	r.facts.Server = r.server
+	return err
+}
+
+// follow keeps up with what changes, in the background: keys, the DNS, maps and reports.
+// It waits a moment for the DNS.
+func (r *running) follow(ctx context.Context) {
+	r.background.Go(func() { r.book.Save(ctx) })
+	if checker := r.facts.Checker; checker != nil {
+		first, cancel := context.WithTimeout(ctx, firstAnswers)
+		checker.First(first)
+		cancel()
+		r.background.Go(func() { checker.Run(ctx) })
+	}
+	r.background.Go(func() { r.store.Watch(ctx, r.s.Rescan) })
+	r.background.Go(func() { r.s.Rules.Logins.Watch(ctx, r.log) })
+	r.background.Go(func() { watchAge(ctx, r.book, r.s.KeyAge, r.log) })
+	if r.reports != nil {
+		r.background.Go(func() { r.reports.Run(ctx) })
+	}
+}
+
+// accept serves the milter's sockets. One that ends is in the channel.
+func (r *running) accept() <-chan error {
+	ended := make(chan error, len(r.open.milter))
+	for _, ln := range r.open.milter {
+		go func() { ended <- r.server.Serve(ln) }()
+		r.log.Info("listening", "addr", milter.AddressOf(ln).String(),
+			"version", version, "rsa", libcrypto.Name())
+	}
+	return ended
 }
 
 // exchanges returns the ways in which what the DNS said is shared with other nodes.
-func exchanges(s *settings.Daemon, book *rotation.Book, checker *rotation.Checker, log *slog.Logger) (all []rotation.Exchange) {
+func exchanges(s *settings.Daemon, book *rotation.Book, checker *rotation.Checker,
+	log *slog.Logger) (all []rotation.Exchange) {
 	if s.State.Dir != "" {
 		all = append(all, book.Neighbours())
 	}
@@ -170,48 +180,24 @@ func exchanges(s *settings.Daemon, book *rotation.Book, checker *rotation.Checke
 	return all
 }
 
-// handOver has systemd keep a session for the next signpostd.
-func handOver(manager *systemd.Notifier) milter.HandOver {
-	if !manager.Stores() {
-		return nil
-	}
-	return func(nc net.Conn, state string) error {
-		return manager.Store(nc, systemd.SessionPrefix+state)
-	}
-}
-
-// resume goes on with the sessions that the signpostd before has handed over.
-func resume(server *milter.Server, sessions []systemd.Session, manager *systemd.Notifier, log *slog.Logger) {
-	// A copy that systemd keeps would hold a connection open that ends here.
-	for _, session := range sessions {
-		manager.Forget(systemd.SessionPrefix + session.State)
-	}
-	for _, session := range sessions {
-		if err := server.Resume(session.Conn, session.State); err != nil {
-			log.Warn("a session does not go on", finding.Attr(err))
-		}
-	}
-	if len(sessions) > 0 {
-		log.Info("sessions go on", "sessions", len(sessions))
-	}
-}
-
 // reloadOnHangup reads the keys and asks the DNS again on SIGHUP, and says what was done so far.
 // Keys that are held because their files went missing are dropped then.
-func reloadOnHangup(ctx context.Context, store keystore.Source, counters *milter.Counters, supervisor *supervised, hurry func(), hangup <-chan os.Signal, log *slog.Logger) {
+func (r *running) reloadOnHangup(ctx context.Context, supervisor *supervised, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
 			supervisor.reload(func() {
-				if err := store.Accept(); err == nil {
-					log.Info("keys reloaded", "domains", store.Snapshot().Len())
+				if err := r.store.Accept(); err == nil {
+					r.log.Info("keys reloaded", "domains", r.store.Snapshot().Len())
 				}
 			})
 			debug.FreeOSMemory() // of many domains the listing alone is megabytes
-			hurry()
-			log.Info("since the start", counts(counters)...)
+			if r.facts.Checker != nil {
+				r.facts.Checker.Hurry()
+			}
+			r.log.Info("since the start", counts(r.server.Counters())...)
 		}
 	}
 }
