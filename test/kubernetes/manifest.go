@@ -55,7 +55,7 @@ type Volume struct {
 // Container is a container of a pod.
 type Container struct {
 	Name, Image, RestartPolicy                  string
-	Env                                         []struct{ Name, Value string }
+	Env                                         []Variable
 	EnvFrom                                     []struct{ ConfigMapRef struct{ Name string } }
 	Ports                                       []Port
 	StartupProbe, ReadinessProbe, LivenessProbe Probe
@@ -66,6 +66,9 @@ type Container struct {
 		ReadOnly        bool
 	}
 }
+
+// Variable is one of the environment.
+type Variable struct{ Name, Value string }
 
 // Port is a port of a container or a Service.
 type Port struct {
@@ -116,12 +119,13 @@ func Render(t testing.TB, input string, args ...string) Manifest {
 	return m
 }
 
-// Read reads the one object of a kind, such as "v1 Service", and returns its name.
+// Read reads the one object of a kind, such as "v1 Secret", and returns its name. Where there
+// are several, the kind has the name behind it, as "v1 Service dkim".
 func (m Manifest) Read(t testing.TB, kind string, into any) string {
 	t.Helper()
 	var found []Object
 	for _, o := range m {
-		if o.Kind == kind {
+		if o.Kind == kind || o.Kind+" "+o.Name == kind {
 			found = append(found, o)
 		}
 	}

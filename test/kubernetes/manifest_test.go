@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +28,30 @@ type workload struct {
 			Spec     Pod
 		}
 	}
+}
+
+type service struct {
+	Spec struct {
+		ClusterIP                string
+		PublishNotReadyAddresses bool
+		Selector                 map[string]string
+		Ports                    []Port
+	}
+}
+
+type networkPolicy struct {
+	Spec struct {
+		PodSelector     struct{ MatchLabels map[string]string }
+		PolicyTypes     []string
+		Ingress, Egress []struct {
+			From, To []networkPeer
+			Ports    []struct{ Port any }
+		}
+	}
+}
+
+type networkPeer struct {
+	PodSelector struct{ MatchLabels map[string]string }
 }
 
 // Signpostd in one pod with boky/postfix, by that image's chart as it is.
@@ -109,21 +133,24 @@ func checkBase(t *testing.T, m Manifest) Pod {
 			t.Errorf("%s selects every pod", what)
 		}
 	}
-	var service struct {
-		Spec struct {
-			Selector map[string]string
-			Ports    []Port
+	var dkim, nodes service
+	m.Read(t, "v1 Service dkim", &dkim) // others set variables that boky/postfix takes for settings
+	name := m.Read(t, "v1 Service signpostd", &nodes)
+	for _, service := range []service{dkim, nodes} {
+		selects("Service", service.Spec.Selector)
+		for _, port := range service.Spec.Ports {
+			if number(signer, port.TargetPort) != port.Port {
+				t.Errorf("a Service has port %v, and the container %v", port, signer.Ports)
+			}
 		}
 	}
-	name := m.Read(t, "v1 Service", &service)
-	selects("Service", service.Spec.Selector)
-	if name == "opendkim" || name == "postfix" {
-		t.Errorf("a Service %s sets variables that boky/postfix takes for settings", name)
+	if nodes.Spec.ClusterIP != "None" || !nodes.Spec.PublishNotReadyAddresses {
+		t.Errorf("the Service of the nodes is %+v: one address for all, or none at the start", nodes.Spec)
 	}
-	for _, port := range service.Spec.Ports {
-		if number(signer, port.TargetPort) != port.Port {
-			t.Errorf("the Service has port %v, and the container %v", port, signer.Ports)
-		}
+	if !slices.ContainsFunc(signer.Env, func(env Variable) bool {
+		return env.Name == "SIGNPOST_PEERS" && env.Value == name
+	}) {
+		t.Errorf("SIGNPOST_PEERS is not %s in %v", name, signer.Env)
 	}
 	var budget struct {
 		Spec struct {
@@ -136,34 +163,45 @@ func checkBase(t *testing.T, m Manifest) Pod {
 	if budget.Spec.MinAvailable != 1 {
 		t.Errorf("minAvailable %d of 2", budget.Spec.MinAvailable)
 	}
-	var network struct {
-		Spec struct {
-			PodSelector     struct{ MatchLabels map[string]string }
-			PolicyTypes     []string
-			Ingress, Egress []struct {
-				From, To []json.RawMessage
-				Ports    []struct{ Port any }
-			}
-		}
+	var policy networkPolicy
+	m.Read(t, "networking.k8s.io/v1 NetworkPolicy", &policy)
+	selects("NetworkPolicy", policy.Spec.PodSelector.MatchLabels)
+	checkNetwork(t, policy, template.Metadata.Labels)
+	return template.Spec
+}
+
+// checkNetwork checks that only pods with the label reach the milter, and only DNS servers and
+// the other nodes, with the labels own, are reached.
+func checkNetwork(t *testing.T, policy networkPolicy, own map[string]string) {
+	t.Helper()
+	if !slices.Equal(policy.Spec.PolicyTypes, []string{"Ingress", "Egress"}) {
+		t.Errorf("the NetworkPolicy is for %v", policy.Spec.PolicyTypes)
 	}
-	m.Read(t, "networking.k8s.io/v1 NetworkPolicy", &network)
-	selects("NetworkPolicy", network.Spec.PodSelector.MatchLabels)
-	if !slices.Equal(network.Spec.PolicyTypes, []string{"Ingress", "Egress"}) {
-		t.Errorf("the NetworkPolicy is for %v", network.Spec.PolicyTypes)
-	}
-	for _, rule := range network.Spec.Ingress {
+	isNode := func(p networkPeer) bool { return maps.Equal(p.PodSelector.MatchLabels, own) }
+	nodes := map[string]bool{}
+	for _, rule := range policy.Spec.Ingress {
 		if len(rule.From) == 0 || len(rule.Ports) == 0 {
 			t.Error("everybody may reach a port, or somebody all of them")
 		}
-	}
-	for _, rule := range network.Spec.Egress {
 		for _, port := range rule.Ports {
-			if port.Port != 53.0 {
-				t.Errorf("egress to port %v", port.Port)
+			if slices.ContainsFunc(rule.From, isNode) && port.Port == "http" {
+				nodes["from"] = true
 			}
 		}
 	}
-	return template.Spec
+	for _, rule := range policy.Spec.Egress {
+		for _, port := range rule.Ports {
+			switch {
+			case len(rule.To) == 1 && isNode(rule.To[0]) && port.Port == 8890.0:
+				nodes["to"] = true
+			case port.Port != 53.0:
+				t.Errorf("egress to port %v of %v", port.Port, rule.To)
+			}
+		}
+	}
+	if !nodes["from"] || !nodes["to"] {
+		t.Errorf("the nodes do not reach each other: %v", nodes)
+	}
 }
 
 // wellKept checks what every container of signpostd must have.
