@@ -119,36 +119,39 @@ func eachCommand(parent string, commands []*cli.Command, do func(name string, co
 // The examples have commands and flags that there are.
 func TestHelpHasRealExamples(t *testing.T) {
 	t.Parallel()
-	invoked := regexp.MustCompile(`signpost( [a-z].*)`)
 	eachCommand("signpost", verbs(), func(name string, command *cli.Command) {
 		_, examples, _ := strings.Cut(command.Description, "\nexamples:\n")
 		examples, _, _ = strings.Cut(examples, "\njson:\n")
 		for line := range strings.SplitSeq(strings.ReplaceAll(examples, "\\\n", ""), "\n") {
-			typed, isTyped := strings.CutPrefix(strings.TrimSpace(line), "$ ")
-			match := invoked.FindStringSubmatch(typed)
-			if !isTyped || match == nil {
-				continue
-			}
-			// Up to where the shell goes on with something else.
-			words := strings.Fields(match[1])
-			if end := slices.IndexFunc(words, func(word string) bool { return strings.ContainsAny(word[:1], "|<>") }); end >= 0 {
-				words = words[:end]
-			}
-			commands := verbs()
-			var flags []cli.Flag
-			for i, word := range words {
-				if sub := commandNamed(commands, word); sub != nil {
-					commands, flags = sub.Subcommands, sub.Flags
-				} else if i == 0 {
-					t.Errorf("%s --help: no command %q in: %s", name, word, typed)
-				}
-				flag := strings.TrimLeft(word, "-")
-				if flag != word && flag != "" && !slices.ContainsFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), flag) }) {
-					t.Errorf("%s --help: no flag %q in: %s", name, word, typed)
-				}
+			if typed, isTyped := strings.CutPrefix(strings.TrimSpace(line), "$ "); isTyped {
+				checkTyped(t, name+" --help", typed)
 			}
 		}
 	})
+}
+
+// invoked finds a command line of ours in one of the shell, up to where that goes on with
+// something else.
+var invoked = regexp.MustCompile(`\bsignpost( [a-z-][^|<>;&#()]*)`)
+
+// checkTyped reports the commands and flags in a line of a page that there are not.
+func checkTyped(t *testing.T, page, typed string) {
+	for _, match := range invoked.FindAllStringSubmatch(typed, -1) {
+		commands := verbs()
+		flags := []cli.Flag{cli.VersionFlag}
+		for i, word := range strings.Fields(match[1]) {
+			if sub := commandNamed(commands, word); sub != nil {
+				commands, flags = sub.Subcommands, append(sub.Flags, cli.HelpFlag)
+			} else if i == 0 && word[0] != '-' {
+				t.Errorf("%s: no command %q in: %s", page, word, typed)
+				break
+			}
+			flag, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+			if word[0] == '-' && flag != "" && !hasFlag(flags, flag) {
+				t.Errorf("%s: no flag %q in: %s", page, word, typed)
+			}
+		}
+	}
 }
 
 // Examples that need no files and no network print what --help says.

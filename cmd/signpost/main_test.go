@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Values[testOfStory{}] = e.T()
 			e.Values[storyMailbox{}] = new(*mailboxtest.Server)
+			e.Values[storySessions{}] = sessionsOf(t, "README.md")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -44,6 +45,8 @@ func TestScripts(t *testing.T) {
 			"aggregate":  aggregate,     // reports_test.go
 			"mailed":     mailed,        // reports_mailed_test.go
 			"imap":       mailboxServer, // reports_mailbox_test.go
+			"readme":     readmeSession, // console_test.go
+			"statuspage": statusPage,    // console_test.go
 		},
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"signpost/test/lab/console"
 )
 
 // The table of commands in README.md says what the commands say.
@@ -62,6 +64,42 @@ func TestReadmeLinks(t *testing.T) {
 		if !seen[page] {
 			t.Errorf("no link leads to %s", page)
 		}
+	}
+}
+
+// Every page shows commands and flags that there are, in sessions and within the text.
+func TestPagesHaveRealCommands(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	inText := regexp.MustCompile("`([^`]*)`")
+	lines := 0
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		switch name := entry.Name(); {
+		case err != nil || path == root:
+			return err
+		case entry.IsDir() && (name[0] == '.' || name == "build" || name == "testdata"):
+			return filepath.SkipDir
+		case filepath.Ext(name) != ".md":
+			return nil
+		}
+		text := readFile(t, path)
+		for _, block := range console.Parse(text) {
+			for _, step := range block {
+				checkTyped(t, path, step.Command)
+				lines++
+			}
+		}
+		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text, "")
+		for _, code := range inText.FindAllStringSubmatch(prose, -1) {
+			if strings.HasPrefix(code[1], "signpost ") {
+				checkTyped(t, path, strings.ReplaceAll(code[1], "\n", " "))
+				lines++
+			}
+		}
+		return nil
+	})
+	if err != nil || lines < 100 {
+		t.Errorf("%d command lines, %v", lines, err)
 	}
 }
 

@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"signpost/test/lab"
+	"signpost/test/lab/console"
 )
 
 // TestTourOfTheReadme does what the README says under "A new domain": each
@@ -23,7 +23,10 @@ import (
 func TestTourOfTheReadme(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	steps := readTour(t, "../../README.md", "## A new domain")
+	blocks, err := console.Read("../../README.md", "## A new domain")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tour := w.newTour()
 
 	// The domain as it is before: its host receives mail, and has a name.
@@ -34,19 +37,19 @@ func TestTourOfTheReadme(t *testing.T) {
 	w.dns.Publish(t, "example.com", fmt.Sprintf("@ IN MX 10 mx\nmx IN A %s.25\n", w.net))
 
 	ran := make(map[string]int)
-	for _, step := range steps {
-		got := tour.run(step.command)
-		if !step.matches(got) {
-			t.Errorf("$ %s\nprinted\n%s\nand the README says\n%s", step.command, got, step.output)
+	for _, step := range slices.Concat(blocks...) {
+		got := tour.run(step.Command)
+		if !step.Matches(got) {
+			t.Errorf("$ %s\nprinted\n%s\nand the README says\n%s", step.Command, got, step.Output)
 		}
-		verb := strings.Fields(step.command)[1]
+		verb := strings.Fields(step.Command)[1]
 		ran[verb]++
 		switch verb {
 		case "keygen":
 			w.startDaemon()
 			tour.listen(w.startPostfix(w.milterAddr(), "myhostname = mail.example.org", "smtp_bind_address = "+host))
 		case "dns":
-			w.dns.Publish(t, "example.org", tour.run(step.command+" --format zone"))
+			w.dns.Publish(t, "example.org", tour.run(step.Command+" --format zone"))
 		case "send":
 			await(t, "the message to arrive", func() bool { return len(w.sink.All()) > 0 })
 			arrived := w.sink.All()[0]
@@ -63,48 +66,6 @@ func TestTourOfTheReadme(t *testing.T) {
 			t.Errorf("the tour has no signpost %s", verb)
 		}
 	}
-}
-
-// A tourStep is one command with its output.
-type tourStep struct{ command, output string }
-
-// readTour returns the commands of the console blocks in a section.
-func readTour(t *testing.T, file, heading string) (steps []tourStep) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, found := strings.Cut(string(text), "\n"+heading+"\n")
-	if !found {
-		t.Fatalf("%s has no section %q", file, heading)
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	inside := false
-	for line := range strings.Lines(section) {
-		switch {
-		case strings.HasPrefix(line, "```"):
-			inside = strings.HasPrefix(line, "```console")
-		case inside && strings.HasPrefix(line, "$ "):
-			steps = append(steps, tourStep{command: strings.TrimSpace(line[2:])})
-		case inside && len(steps) > 0:
-			steps[len(steps)-1].output += line
-		}
-	}
-	return steps
-}
-
-// What differs from one run to the next: the day in the default selector.
-var today = regexp.MustCompile(`s20\d{6}\b`)
-
-func (s tourStep) matches(got string) bool {
-	want := today.ReplaceAllString(strings.TrimRight(s.output, "\n"), "s20261122")
-	got = today.ReplaceAllString(strings.TrimRight(got, "\n"), "s20261122")
-	parts := strings.Split(want, "…")
-	for i := range parts {
-		parts[i] = regexp.QuoteMeta(parts[i])
-	}
-	return regexp.MustCompile("^(?s:" + strings.Join(parts, ".*") + ")$").MatchString(got)
 }
 
 // A tour is the terminal of a user.
