@@ -31,8 +31,12 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, help, _ := strings.Cut(description("signpost explain"), `"reason" is one of`)
 	said := make(map[string]milter.Reason)
 	for _, reason := range reasons {
+		if reason != milter.MemoryLimit && !strings.Contains(help, string(reason)) {
+			t.Errorf("--help does not name the reason %s", reason)
+		}
 		v := milter.Verdict{Reason: reason, Author: "example.org", Err: errors.New("the cause"),
 			Keys: []*keystore.Key{{Domain: "example.org"}}}
 		e := explainReason(v, milter.Client{Addr: netip.MustParseAddr("192.0.2.1")}, &settings.Signing{}, keys)
