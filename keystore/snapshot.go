@@ -32,6 +32,16 @@ func (s *Snapshot) Domain(name string) *DomainKeys {
 // Keys returns the usable keys of a domain, the oldest first.
 func (s *Snapshot) Keys(name string) []*Key { return s.Domain(name).keys }
 
+// WithShared returns a snapshot in which domains that have no keys have the shared ones.
+func (s *Snapshot) WithShared(keys *SharedKeys, domains ...string) *Snapshot {
+	all := *s
+	all.shared = &sharedDomains{shards: newShards(), keys: len(keys.Of(""))}
+	for _, name := range domains {
+		all.shared.of(name)[name] = &DomainKeys{keys: keys.Of(name)}
+	}
+	return &all
+}
+
 // Len returns the number of domains that have keys of their own.
 func (s *Snapshot) Len() (n int) {
 	for _, shard := range s.shards {

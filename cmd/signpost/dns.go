@@ -26,7 +26,7 @@ func dnsCommand() *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " +
 				strings.Join(render.Formats(), "|")},
-			jsonFlag(), keysFlag(), selectorFlag(), daemonFlag(), timeoutFlag(5 * time.Second),
+			jsonFlag(), keysFlag(), selectorFlag(), settings.Named("shared-key").Flag(), daemonFlag(), timeoutFlag(5 * time.Second),
 			&cli.StringFlag{Name: "zone", Usage: "the zone is `ZONE`, the domain itself or a " +
 				"parent of it (default: the domain)"},
 			&cli.IntFlag{Name: "ttl", Value: 3600, Usage: "`SECONDS` that resolvers may keep the records"},
@@ -154,17 +154,24 @@ func newDNSPlan(c *cli.Context) (*dnsPlan, error) {
 }
 
 // dnsKeys reads the key directory. It need not be there: SPF and DMARC do
-// without.
+// without, and so do domains of a shared key.
 func dnsKeys(c *cli.Context, plan *dnsPlan, domains []string) (*keystore.Snapshot, error) {
+	shared, err := loadShared(c)
+	if err != nil {
+		return nil, err
+	}
 	keys, err := loadKeys(c, domains...)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !plan.noMail {
+		if !plan.noMail && shared == nil {
 			warn(c, "%w", err)
 		}
-		return &keystore.Snapshot{}, nil
+		keys.Snapshot, err = &keystore.Snapshot{}, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	if shared != nil && !plan.noMail {
+		keys.Snapshot = keys.WithShared(shared, domains...)
 	}
 	for _, p := range keys.Problems() {
 		if p.Domain == "" && !plan.noMail {

@@ -55,6 +55,7 @@ type explainer struct {
 	place   place.Place
 	keys    *keystore.Snapshot // of the domains in read, or of all where that is nil
 	read    map[string]bool
+	shared  *keystore.SharedKeys // nil without any
 	config  *postfix.Config
 	client  milter.Client
 	queueID string
@@ -144,6 +145,9 @@ func newExplainer(c *cli.Context) (*explainer, error) {
 		return nil, err
 	}
 	if e.resolver, err = resolverOf(c); err != nil {
+		return nil, err
+	}
+	if e.shared, err = loadShared(c); err != nil {
 		return nil, err
 	}
 	e.place = e.signing.Keys.Place()

@@ -48,6 +48,9 @@ func (e *explainer) signers(ctx context.Context) milter.KeySource {
 		if e.domain == "" {
 			e.domain = domain // the relay's own comes after that of the author
 		}
+		if len(how.signing) == 0 && keys.List()[0].Shared {
+			return nil, keystore.ErrNoKey
+		}
 		return how.signing, nil
 	}
 }
@@ -71,6 +74,9 @@ func (e *explainer) keysOf(ctx context.Context, domain string) *keystore.DomainK
 			e.read[name] = true
 		}
 		e.keys = keystore.JoinSnapshots([]*keystore.Snapshot{e.keys, more})
+	}
+	if e.shared != nil {
+		return e.keys.WithShared(e.shared, domain).Domain(domain)
 	}
 	return e.keys.Domain(domain)
 }
@@ -121,13 +127,16 @@ func (e *explainer) askDaemon(ctx context.Context, domain string, keys []*keysto
 	var all []rotation.Status
 	for _, key := range keys {
 		stage, known := stages[key.Selector]
-		if !known {
+		switch {
+		case !known && key.Shared: // no mail has come from the domain
+			stage = rotation.Pending
+		case !known:
 			return differs("does not know the key " + key.File)
 		}
 		all = append(all, rotation.Status{Key: key, Signs: stage == rotation.Active})
 		how.keys = append(how.keys, explainedKey{Selector: key.Selector, Stage: stage})
 	}
-	if how.signing = rotation.Signing(all); len(how.signing) == 0 {
+	if how.signing = rotation.Signing(all); len(how.signing) == 0 && !keys[0].Shared {
 		return differs("signs with none of the keys of " + domain + " in " + e.place.Name())
 	}
 	return how, nil

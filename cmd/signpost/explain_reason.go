@@ -140,6 +140,10 @@ func explainNoKey(v milter.Verdict, notice bool, signing *settings.Signing, keys
 		e.setting = "subdomains"
 		e.hint = "set --subdomains, or make a key with signpost keygen" + keysOption(signing.Keys.Text) + " " + v.Author
 	}
+	if len(signing.Shared) > 0 {
+		e.why += ", and the DNS does not show the key of --shared-key"
+		e.setting, e.hint = "shared-key", "have the record published that signpost dns "+v.Author+" prints"
+	}
 	if notice {
 		if v.Err != nil {
 			e.why += "; its mail must be signed, but a bounce is not deferred for that"

@@ -120,6 +120,23 @@ func loadMore(c *cli.Context, domains, more []string) (keySet, error) {
 	return set, nil
 }
 
+// loadShared reads the keys of --shared-key, nil without any.
+func loadShared(c *cli.Context) (*keystore.SharedKeys, error) {
+	files, err := settings.Parse(c, "shared-key", settings.ParseShared)
+	if err != nil {
+		return nil, exitError{exitUsage, err}
+	}
+	options, err := keyDirectory(c)
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	shared, err := keystore.LoadShared(files, options.Options)
+	if err != nil {
+		return nil, exitError{exitUnknown, err}
+	}
+	return shared, nil
+}
+
 // keysOption is what another command line needs to find the same keys. Passwords in the
 // URL of a store are not part of it.
 func keysOption(text string) string {
