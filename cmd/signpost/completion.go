@@ -36,9 +36,11 @@ func completion(c *cli.Context) error {
 		}
 	case name == "--help" || name == "-h":
 		return cli.ShowSubcommandHelp(c)
+	case name == "":
+		return finding.WithHint(usageError("which shell?"), "bash, zsh or fish")
 	case !known || c.NArg() != 1:
-		return finding.WithHint(usageError("completion: %q is no shell we know", strings.Join(c.Args().Slice(), " ")),
-			"bash, zsh or fish")
+		return finding.WithHint(usageError("unknown shell %q", strings.Join(c.Args().Slice(), " ")),
+			"it is one of bash, zsh and fish")
 	default:
 		fmt.Fprint(c.App.Writer, script)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,13 +42,13 @@ func openDaemon(c *cli.Context) (*daemon, error) {
 func (d *daemon) domains(ctx context.Context, names []string) (*view.View, error) {
 	if names == nil {
 		all, err := d.client.All(ctx)
-		return all, notAsked(err)
+		return all, d.notAsked(err)
 	}
 	some := new(view.View)
 	for _, name := range slices.Sorted(slices.Values(names)) {
 		domain, err := d.client.Domain(ctx, name)
 		if err != nil {
-			return nil, notAsked(err)
+			return nil, d.notAsked(err)
 		}
 		some.Domains = append(some.Domains, domain)
 	}
@@ -56,17 +57,19 @@ func (d *daemon) domains(ctx context.Context, names []string) (*view.View, error
 
 func (d *daemon) stages(ctx context.Context, name string) (map[string]rotation.Stage, error) {
 	stages, err := d.client.Stages(ctx, name)
-	return stages, notAsked(err)
+	return stages, d.notAsked(err)
 }
 
 // notAsked adds the exit code and, when nothing answered, a hint.
-func notAsked(err error) error {
+func (d *daemon) notAsked(err error) error {
 	if err == nil {
 		return nil
 	}
 	var unanswered *url.Error
 	if errors.As(err, &unanswered) {
-		err = finding.WithHint(err, "is it running, with its status page (--http) there?")
+		// Without the URL, whose host is none.
+		err = finding.WithHint(fmt.Errorf("asking signpostd at %s: %w", d.client.Address, unanswered.Err),
+			"is it running, with its status page (--http) there?")
 	}
 	return exitError{exitUnknown, err}
 }

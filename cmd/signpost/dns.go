@@ -26,7 +26,8 @@ func dnsCommand() *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print in `FORMAT`: " +
 				strings.Join(render.Formats(), "|")},
-			jsonFlag(), keysFlag(), selectorFlag(), settings.Named("shared-key").Flag(), daemonFlag(), timeoutFlag(5 * time.Second),
+			jsonFlag(), keysFlag(), selectorFlag(), settings.Named("shared-key").Flag(),
+			daemonFlag(), timeoutFlag(5 * time.Second),
 			&cli.StringFlag{Name: "zone", Usage: "the zone is `ZONE`, the domain itself or a " +
 				"parent of it (default: the domain)"},
 			&cli.IntFlag{Name: "ttl", Value: 3600, Usage: "`SECONDS` that resolvers may keep the records"},

@@ -71,7 +71,7 @@ func timeoutFlag(value time.Duration) cli.Flag {
 	return &cli.DurationFlag{Name: "timeout", Value: value, Usage: "wait for an answer for `TIME`, such as 10s or 2m",
 		Action: func(_ *cli.Context, given time.Duration) error {
 			if given <= 0 {
-				return finding.WithHint(usageError("--timeout: %v is no time to wait", given),
+				return finding.WithHint(usageError("--timeout: invalid duration %v", given),
 					"give one like 30s")
 			}
 			return nil
@@ -188,6 +188,8 @@ func domainHint(arg string) string {
 	switch {
 	case isURL:
 		behind = host
+	case strings.Contains(arg, ","):
+		return "give each domain as an argument of its own, with blanks between"
 	case !isAddress:
 		return "give it as example.org"
 	}

@@ -81,7 +81,7 @@ func health(c *cli.Context) error {
 func healthOf(c *cli.Context, running *daemon) error {
 	shown, err := running.client.Overview(c.Context)
 	if err != nil {
-		return notAsked(err)
+		return running.notAsked(err)
 	}
 	err = errors.Join(shown.Err(), shown.Unsignable())
 	healthy := err == nil || shown.Ready && !c.Bool("all")

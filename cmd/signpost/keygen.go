@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -272,6 +273,9 @@ func readKeygenFlags(c *cli.Context) (*keygenFlags, error) {
 	}
 	if selector == "" {
 		selector = time.Now().Format("s20060102")
+	} else if name, _, whole := strings.Cut(selector, "._domainkey"); whole {
+		return nil, finding.WithHint(usageError("--selector: %q is the name of a record", selector),
+			"give the selector alone: %s", name)
 	} else if selector, err = keystore.Selector(selector); err != nil {
 		return nil, finding.WithHint(usageError("--selector: %w", err),
 			"give one selector, such as s1")

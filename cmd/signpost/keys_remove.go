@@ -32,9 +32,12 @@ type removedKey struct {
 // removeKeys archives keys, given as DOMAIN or DOMAIN/SELECTOR. That proves to a running
 // signpostd that they were meant to go.
 func removeKeys(c *cli.Context) error {
-	if !c.Args().Present() || c.Bool("dns") {
-		return finding.WithHint(usageError("--remove takes the keys to remove, and no --dns"),
-			"signpost keys --remove example.org/s20261122")
+	const example = "signpost keys --remove example.org/s20261122"
+	if c.Bool("dns") {
+		return finding.WithHint(usageError("--remove and --dns exclude each other"), example)
+	}
+	if !c.Args().Present() {
+		return finding.WithHint(usageError("which key is to be removed?"), example)
 	}
 	var domains []string
 	for _, arg := range c.Args().Slice() {

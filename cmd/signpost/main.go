@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"signpost/cmd/internal/settings"
+	"signpost/keystore/finding"
 )
 
 // Exit codes of every verb. 0 is good.
@@ -58,7 +60,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Commands:              verbs(),
 		CustomAppHelpTemplate: appTemplate,
 		Action: func(c *cli.Context) error {
-			if name := c.Args().First(); name != "" {
+			if name := c.Args().First(); name == "help" {
+				return finding.WithHint(usageError("there is no command help"),
+					"signpost --help, and of a command as signpost %s --help", cmp.Or(c.Args().Get(1), "keygen"))
+			} else if name != "" {
 				return exitError{exitUsage, settings.UnknownCommand(name, c.App.Commands, "signpost --help")}
 			}
 			return cli.ShowAppHelp(c)

@@ -11,6 +11,7 @@ import (
 
 	"signpost/cmd/internal/settings"
 	"signpost/keystore/atomicfile"
+	"signpost/keystore/finding"
 )
 
 // manCommand prints manual pages, which are made from the text of --help.
@@ -36,7 +37,8 @@ func manual(c *cli.Context) error {
 	}
 	switch name := c.Args().First(); {
 	case c.NArg() > 1:
-		return usageError("man: one command at a time, not %q", strings.Join(c.Args().Slice(), " "))
+		return finding.WithHint(usageError("man: one command at a time, not %q", strings.Join(c.Args().Slice(), " ")),
+			"signpost man %s", name)
 	case name == "signpostd":
 		fmt.Fprint(c.App.Writer, daemonPage())
 	case name == "":

@@ -257,7 +257,7 @@ func days(c *cli.Context, flag string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, finding.WithHint(usageError("--%s: %q is no time", flag, text),
+		return 0, finding.WithHint(usageError("--%s: invalid duration %q", flag, text),
 			"write it like 180d or 36h")
 	}
 	return d, nil

@@ -74,7 +74,7 @@ func split(text string, known []string) (map[string]string, error) {
 		case !ok || value == "":
 			return nil, finding.WithHint(fmt.Errorf("%q has no value", part), "write NAME=VALUE, commas between")
 		case !slices.Contains(known, name):
-			return nil, fmt.Errorf("%s: must be one of %s", name, strings.Join(known, ", "))
+			return nil, finding.WithHint(fmt.Errorf("unknown name %q", name), "it is one of %s", strings.Join(known, ", "))
 		case parts[name] != "":
 			return nil, fmt.Errorf("%s: given twice", name)
 		}

@@ -31,7 +31,7 @@ func TestOpen(t *testing.T) {
 		"rfc2136:server=:53":                                              `server: ":53" has no host`,
 		"rfc2136:server=a,zone=a..b":                                      "zone: ",
 		"rfc2136:server=a,key-file=/nonexistent":                          "key-file: open /nonexistent: no such file",
-		"rfc2136:server=a,color=blue":                                     "color: must be one of server, zone, key-file",
+		"rfc2136:server=a,color=blue":                                     `unknown name "color"`,
 		"route66:":                                                        `unknown way to publish "route66:"`,
 		"":                                                                `unknown way to publish ""`,
 		"route53:profile=mail":                                            "route53: is no longer built in",

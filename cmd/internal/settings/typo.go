@@ -36,13 +36,28 @@ func FlagError(err error, args []string, flags []cli.Flag, help string) error {
 		case 1:
 			return finding.WithHint(fmt.Errorf("%s needs a value", typed), "see %s", help)
 		}
-		advice := "see " + help
-		if name == "timeout" {
-			advice = "give one like 30s"
-		}
-		return finding.WithHint(fmt.Errorf("%s: invalid value %s", typed, value), "%s", advice)
+		return finding.WithHint(fmt.Errorf("%s: invalid value %s", typed, value), "%ssee %s",
+			valueHint(name, flags), help)
 	}
 	return finding.WithHint(errors.New(err.Error()), "see %s", help)
+}
+
+// valueHint says what the value of a flag is, for one that is no text.
+func valueHint(name string, flags []cli.Flag) string {
+	for _, flag := range flags {
+		if !slices.Contains(flag.Names(), name) {
+			continue
+		}
+		switch flag.(type) {
+		case *cli.IntFlag:
+			return "give a whole number; "
+		case *cli.DurationFlag:
+			return "give a time like 30s; "
+		case *cli.BoolFlag:
+			return "it takes no value; "
+		}
+	}
+	return ""
 }
 
 // UnknownCommand says that there is no such command, and which of the commands was
