@@ -23,14 +23,13 @@ func Filtered(c *postfix.Config) []postfix.Service {
 }
 
 // Reinjected returns the smtpd services that take mail back from a content filter: when
-// there is one, those without that are not there for others.
+// there is one, those without that are not there for others. An access table may name one
+// too (FILTER): then they are those that say -o content_filter=.
 func Reinjected(c *postfix.Config) []postfix.Service {
-	if len(Filtered(c)) == 0 {
-		return nil
-	}
+	filtered := len(Filtered(c)) > 0
 	return slices.DeleteFunc(c.Commands("smtpd"), func(s postfix.Service) bool {
-		return c.ValueIn(s, "content_filter") != "" || IsSubmission(c, s) ||
-			slices.Contains([]string{"smtp", "25"}, port(s))
+		return c.ValueIn(s, "content_filter") != "" || !filtered && !sets(s, "content_filter") ||
+			IsSubmission(c, s) || slices.Contains([]string{"smtp", "25"}, port(s))
 	})
 }
 
@@ -50,8 +49,12 @@ func IsSubmission(c *postfix.Config, s postfix.Service) bool {
 	if slices.Contains([]string{"submission", "submissions", "smtps", "587", "465"}, port(s)) {
 		return true
 	}
-	return slices.ContainsFunc(s.Options, func(o postfix.Parameter) bool { return o.Name == "smtpd_sasl_auth_enable" }) &&
-		postfix.IsYes(c.ValueIn(s, "smtpd_sasl_auth_enable"))
+	return sets(s, "smtpd_sasl_auth_enable") && postfix.IsYes(c.ValueIn(s, "smtpd_sasl_auth_enable"))
+}
+
+// sets reports whether a service has a parameter of its own.
+func sets(s postfix.Service, name string) bool {
+	return slices.ContainsFunc(s.Options, func(o postfix.Parameter) bool { return o.Name == name })
 }
 
 // port is the name or number of the port that a service listens on.

@@ -250,6 +250,8 @@ func TestMaster(t *testing.T) {
 		{name: "milter off everywhere", master: strings.ReplaceAll(soundMaster, "smtpd\n", "smtpd -o smtpd_milters=\n"),
 			want: []string{"warning postfix-milter-off smtpd_milters", "warning postfix-milter-off smtpd_milters"}},
 		{name: "milter off on loopback", service: "127.0.0.1:10587 inet n - n - - smtpd -o smtpd_milters=", want: []string{"note postfix-milter-off smtpd_milters"}},
+		{name: "milter off on loopback in brackets", service: "[127.0.0.1]:10587 inet n - n - - smtpd -o smtpd_milters=", want: []string{"note postfix-milter-off smtpd_milters"}},
+		{name: "milter off behind a filter of an access table", service: back + " -o receive_override_options=no_milters"},
 		{name: "another milter", service: "588 inet n - n - - smtpd -o smtpd_milters=inet:localhost:1", want: []string{"warning postfix-milter-off smtpd_milters"}},
 		{name: "off for sendmail", master: strings.Replace(soundMaster, "0 cleanup", "0 cleanup -o non_smtpd_milters=", 1), want: []string{
 			"warning postfix-milter-off non_smtpd_milters"}},

@@ -163,5 +163,6 @@ func ownOption(s postfix.Service, name string) string {
 
 // isLoopback reports whether an inet service is bound to the machine itself.
 func isLoopback(name string) bool {
-	return strings.HasPrefix(name, "127.") || strings.HasPrefix(name, "[::1]:") || strings.HasPrefix(name, "localhost:")
+	host := strings.Trim(name[:max(0, strings.LastIndexByte(name, ':'))], "[]")
+	return strings.HasPrefix(host, "127.") || host == "::1" || host == "localhost"
 }
