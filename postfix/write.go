@@ -67,21 +67,14 @@ func (e edit) stillOld() error {
 // stage writes the new content to a hidden file beside the old one, with the
 // mode and the owner of that.
 func (e edit) stage() (*atomicfile.Staged, error) {
-	mode, adjust := fs.FileMode(publicMode), func(*os.File) error { return nil }
-	info, err := os.Stat(e.path)
-	switch {
-	// The relay's password belongs to whoever runs this, root: Postfix opens
-	// its maps before it gives up its privileges.
-	case e.secret:
-		mode = secretMode
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	mode, adjust, err := atomicfile.Like(e.path, publicMode)
+	if e.secret {
+		// The relay's password belongs to whoever runs this, root: Postfix opens
+		// its maps before it gives up its privileges.
+		mode, adjust, err = secretMode, nil, nil
+	}
+	if err != nil {
 		return nil, err
-	default:
-		mode = info.Mode().Perm()
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-			adjust = func(file *os.File) error { return file.Chown(int(owner.Uid), int(owner.Gid)) }
-		}
 	}
 	return atomicfile.Stage(e.path, mode, adjust, func(w *bufio.Writer) { w.Write(e.new) })
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"signpost/milter/verify"
@@ -18,11 +21,38 @@ func TestUnitSettings(t *testing.T) {
 		"":                 block,
 		"SIGNPOST_HTTP=:1": "SIGNPOST_HTTP=:1\n" + block,
 		unitBegin + "X=1\n" + unitEnd + "SIGNPOST_HTTP=:1\n": "SIGNPOST_HTTP=:1\n" + block,
+		unitBegin + "X=1\nSIGNPOST_HTTP=:1\n":                "X=1\nSIGNPOST_HTTP=:1\n" + block,
 	} {
 		got := withSettings(before, settings)
 		if got != want || withSettings(got, settings) != got {
 			t.Errorf("%q becomes %q, want %q", before, got, want)
 		}
+	}
+}
+
+// The file of the settings may be a link, and of a group that reads it.
+func TestRewriteKeepsModeAndOwner(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	gid := os.Getgid()
+	if os.Geteuid() == 0 {
+		gid = 12345
+	}
+	if err := errors.Join(os.WriteFile(file, []byte("A=1\n"), 0o600), os.Chown(file, -1, gid), os.Chmod(file, 0o640),
+		os.Symlink("file", link), rewrite(link, "A=2\n")); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || string(text) != "A=2\n" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	info, err := os.Lstat(file)
+	if err != nil || info.Mode() != 0o640 || int(info.Sys().(*syscall.Stat_t).Gid) != gid {
+		t.Errorf("the file is %v, %v", info, err)
+	}
+	if target, err := os.Readlink(link); target != "file" || err != nil {
+		t.Errorf("the link leads to %q, %v", target, err)
 	}
 }
 

@@ -53,30 +53,35 @@ func systemctl(ctx context.Context, args ...string) error {
 // configure puts the settings where the unit reads them. What is taken back last is the
 // state of the units, for they are to see settings and keys as they were.
 func (u *unit) configure(ctx context.Context, settings []importSetting, done *undo) error {
-	mode := fs.FileMode(0o644)
 	before, err := os.ReadFile(unitSettings)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !missing {
 		return err
 	}
-	if info, err := os.Stat(unitSettings); err == nil {
-		mode = info.Mode().Perm()
-	}
-	write := func(text string) error {
-		return atomicfile.Replace(unitSettings, mode, nil,
-			func(w *bufio.Writer) { w.WriteString(text) })
-	}
 	*done = append(*done, u.asItIs(ctx))
-	if err := write(withSettings(string(before), settings)); err != nil {
+	if err := rewrite(unitSettings, withSettings(string(before), settings)); err != nil {
 		return fmt.Errorf("writing %s: %w", unitSettings, finding.FileHint(err, filepath.Dir(unitSettings)))
 	}
 	*done = append(*done, func() error {
 		if missing {
 			return os.Remove(unitSettings)
 		}
-		return write(string(before))
+		return rewrite(unitSettings, string(before))
 	})
 	return nil
+}
+
+// rewrite gives a file another content, and leaves it its mode and owner. Of a link it is
+// the file that this leads to.
+func rewrite(name, text string) error {
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
+	}
+	mode, adjust, err := atomicfile.Like(name, 0o644)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Replace(name, mode, adjust, func(w *bufio.Writer) { w.WriteString(text) })
 }
 
 // start starts it, now and at boot.
@@ -127,7 +132,10 @@ func (u *unit) asItIs(ctx context.Context) func() error {
 // withSettings puts settings into a file of variables, in a block of their own.
 func withSettings(text string, settings []importSetting) string {
 	if before, rest, ok := strings.Cut(text, unitBegin); ok {
-		_, after, _ := strings.Cut(rest, unitEnd)
+		_, after, ended := strings.Cut(rest, unitEnd)
+		if !ended {
+			after = rest // somebody took the mark away: what is set below it stays
+		}
 		text = before + after
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Create writes a new file, and reports false where there is one already, which
@@ -65,6 +66,23 @@ func Replace(name string, mode fs.FileMode, adjust func(*os.File) error, write f
 	}
 	defer staged.Discard()
 	return staged.Commit()
+}
+
+// Like returns the mode of a file, and what gives another its owner; where there is no such
+// file, the mode that is given, and nothing.
+func Like(name string, mode fs.FileMode) (fs.FileMode, func(*os.File) error, error) {
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return mode, nil, nil
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.Mode().Perm(), nil, nil
+	}
+	return info.Mode().Perm(), func(file *os.File) error { return file.Chown(int(owner.Uid), int(owner.Gid)) }, nil
 }
 
 // Staged is the new content of a file, on disk under a hidden name. Several
