@@ -17,6 +17,8 @@ func (s *Store) Domain(name string) *DomainKeys {
 	if d.unread == nil {
 		return d
 	}
+	s.comesFirst()
+	defer s.comesFirst()
 	// A fault in it reaches all that wait, and the next one reads again.
 	read, _, _ := s.reads.Do(name, func() (any, error) { return s.readDomain(name), nil })
 	return read.(*DomainKeys)
@@ -68,7 +70,7 @@ func (s *Store) firstRead(changes []change) {
 }
 
 // readInBackground reads all domains that were not read yet, with at most half of a
-// processor.
+// processor, and after those that messages wait for.
 func (s *Store) readInBackground(ctx context.Context) {
 	if s.loaded.Load() {
 		return
@@ -81,17 +83,43 @@ func (s *Store) readInBackground(ctx context.Context) {
 				continue
 			}
 			changes = append(changes, change{name, d, s.source.read(name, *d.unread, d, nil)})
-			if n++; n%20 == 0 {
-				if ctx.Err() != nil {
+			if n++; n%portion == 0 {
+				s.firstRead(changes)
+				if s.giveWay(ctx, time.Since(start)); ctx.Err() != nil {
 					return
 				}
-				time.Sleep(time.Since(start))
-				start = time.Now()
+				start, changes = time.Now(), changes[:0]
 			}
 		}
 		s.firstRead(changes)
 	}
 	s.allRead()
+}
+
+// Reading in the background pauses after each portion of domains: until no message has come
+// first for calm, but no longer than patient, for there may always be one.
+const (
+	portion = 20 // some 10 ms
+	calm    = 20 * time.Millisecond
+	patient = time.Second
+)
+
+// comesFirst notes that a message waits for keys that were not read yet, or did just now.
+func (s *picture) comesFirst() { s.first.Store(time.Now().UnixNano()) }
+
+// giveWay pauses for as long as reading took, and while messages come first.
+func (s *picture) giveWay(ctx context.Context, took time.Duration) {
+	for began := time.Now(); ctx.Err() == nil; {
+		passed := time.Since(began)
+		wait := max(took-passed, calm-time.Since(time.Unix(0, s.first.Load())))
+		if wait <= 0 || passed >= max(took, patient) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
 }
 
 // allRead logs what was read, and calls the observer.

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -65,6 +67,83 @@ func TestManyDomainsAreReadWhenNeeded(t *testing.T) {
 	}
 	if err := store.Reload(); err != nil || log.Count("key added") != 0 || log.Count("key broken") != 2 {
 		t.Errorf("a reload of the same: %v\n%s", err, log)
+	}
+}
+
+// While messages wait for keys that were not read yet, reading in the background pauses,
+// though not for ever.
+func TestMessagesComeFirst(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	const messages = 100
+	for i := range few + messages {
+		d.write(fmt.Sprintf("d%04d.example.private", i), ed25519PEM(t))
+	}
+	store := d.open()
+	unread := func() string {
+		for name, d := range store.Snapshot().shards.all() {
+			if d.unread != nil {
+				return name
+			}
+		}
+		return "none"
+	}
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan struct{})
+		for i := range messages {
+			if err := store.Domain(unread()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				go func() { defer close(done); store.readInBackground(t.Context()) }()
+			}
+			time.Sleep(calm / 2)
+		}
+		if _, unread := store.Snapshot().Count(); unread < few/2 || unread == few {
+			t.Errorf("%d domains of %d were not read while messages came first", unread, few)
+		}
+		<-done
+		if _, unread := store.Snapshot().Count(); unread > 0 {
+			t.Errorf("%d domains are not read", unread)
+		}
+	})
+}
+
+// The pause is as long as reading took, and longer while messages come first.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		took, every, want time.Duration // every is how often a message comes first; 0 for never
+	}{
+		"none": {0, 0, 0}, "as long": {3 * patient, 0, 3 * patient}, "calm": {0, time.Hour, calm},
+		"always": {0, calm / 2, patient}, "always and long": {3 * patient, calm / 2, 3 * patient},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var s picture
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				if test.every > 0 {
+					s.comesFirst()
+					go func() {
+						for {
+							select {
+							case <-ctx.Done():
+								return
+							case <-time.After(test.every):
+								s.comesFirst()
+							}
+						}
+					}()
+				}
+				start := time.Now()
+				s.giveWay(ctx, test.took)
+				if paused := time.Since(start); paused < test.want || paused > test.want+calm {
+					t.Errorf("paused for %v, want %v", paused, test.want)
+				}
+			})
+		})
 	}
 }
 

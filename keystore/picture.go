@@ -20,6 +20,7 @@ type picture struct {
 	reloads  atomic.Int64
 	failed   atomic.Int64 // of the reloads
 	loaded   atomic.Bool  // all keys were read, and that is logged
+	first    atomic.Int64 // when a message last waited for keys that were not read, in Unix nanoseconds
 	// See Observe; nil before it is called.
 	onChange  func(domain string, added bool)
 	onReadAll func()

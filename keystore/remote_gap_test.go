@@ -72,6 +72,74 @@ func TestRemoteManyAdded(t *testing.T) {
 	}
 }
 
+// While messages wait for keys that were not read yet, reading in the background pauses.
+func TestRemoteMessagesComeFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newNetStore(t)
+		s.Blind = true
+		const all, messages = 1500, 100
+		names := make([]string, all)
+		for i := range names {
+			names[i] = fmt.Sprintf("d%d.example", i)
+			s.Put(names[i], "s1", edKey(1))
+		}
+		s.open(quick, time.Hour)
+		for range messages {
+			for len(names) > 1 && s.keys.Snapshot().Read(names[0]) {
+				names = names[1:]
+			}
+			if !isKey(s.keys, names[0], 1) {
+				t.Fatal(s.keys.Snapshot().Problems())
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if _, unread := s.keys.Snapshot().Count(); unread < all/2 || unread > all-messages {
+			t.Errorf("%d domains of %d were not read while messages came first", unread, all)
+		}
+		time.Sleep(time.Minute)
+		if _, unread := s.keys.Snapshot().Count(); unread > 0 {
+			t.Errorf("%d domains are not read", unread)
+		}
+	})
+}
+
+// A message does not wait for what is read in the background, and which does not end.
+func TestRemoteFirstUseDoesNotWait(t *testing.T) {
+	t.Parallel()
+	s := newNetStore(t)
+	for i := range 1500 {
+		s.Put(fmt.Sprintf("d%d.example", i), "s1", edKey(1))
+	}
+	store := &hanging{Memory: s.Memory, hangs: make(chan struct{}, 1)}
+	s.keys = keystore.OpenRemote(t.Context(), store, quick, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.watch(s.keys, time.Hour)
+	<-store.hangs
+	for i := range 10 {
+		if name := fmt.Sprintf("d%d.example", 100*i); !isKey(s.keys, name, 1) {
+			t.Errorf("%s: %v", name, s.keys.Domain(name).Err())
+		}
+	}
+}
+
+// hanging is a store that never returns more than one domain.
+type hanging struct {
+	*backendtest.Memory
+	hangs chan struct{} // it does
+}
+
+func (h *hanging) Read(ctx context.Context, domains []string) ([][]keystore.Entry, error) {
+	if len(domains) == 1 {
+		return h.Memory.Read(ctx, domains)
+	}
+	select {
+	case h.hangs <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 // A domain whose keys are in a directory does not wait for a store that has it, too.
 func TestJoinDoesNotWait(t *testing.T) {
 	t.Parallel()

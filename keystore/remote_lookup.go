@@ -36,6 +36,8 @@ func (r *Remote) Domain(name string) *DomainKeys {
 	case listed: // it must be signed, so waiting is better than to be deferred
 		wait = max(wait, listedWithin)
 	}
+	r.comesFirst()
+	defer r.comesFirst()
 	// It is read to its end, for those that come later.
 	read := r.reads.DoChan(name, func() (any, error) { return nil, r.lookUp(name) })
 	timer := time.NewTimer(wait)

@@ -158,8 +158,8 @@ func (r *Remote) keepMissing(files []*file, domain string, previous *DomainKeys,
 	return files
 }
 
-// readUnread reads all domains that were not read yet, and calls pause after each batch,
-// if it is not nil.
+// readUnread reads all domains that were not read yet, and calls pause after each portion of
+// them, if it is not nil.
 func (r *Remote) readUnread(ctx context.Context, pause func()) error {
 	var batch []string
 	read := func() error {
@@ -167,17 +167,20 @@ func (r *Remote) readUnread(ctx context.Context, pause func()) error {
 		if err != nil {
 			return err
 		}
-		var changes []change
-		for i, name := range batch {
-			if was := r.Snapshot().Domain(name); was.unread != nil {
-				changes = append(changes, change{name, was, r.domainOf(name, entries[i], was, was.at, false)})
+		for names := range slices.Chunk(batch, portion) {
+			var changes []change
+			for i, name := range names {
+				if was := r.Snapshot().Domain(name); was.unread != nil {
+					changes = append(changes, change{name, was, r.domainOf(name, entries[i], was, was.at, false)})
+				}
+			}
+			entries = entries[len(names):]
+			r.firstRead(changes)
+			if pause != nil {
+				pause()
 			}
 		}
 		batch = batch[:0]
-		r.firstRead(changes)
-		if pause != nil {
-			pause()
-		}
 		return ctx.Err()
 	}
 	for name, d := range r.Snapshot().shards.all() {

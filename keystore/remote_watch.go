@@ -158,7 +158,7 @@ func (r *Remote) wakeReader() {
 }
 
 // readInBackground reads all domains that were not read yet, and those that are listed
-// later, with at most half of a processor.
+// later, with at most half of a processor, and after those that messages wait for.
 func (r *Remote) readInBackground(ctx context.Context) {
 	done, wait := r.loaded.Load(), soonAgain
 	for ctx.Err() == nil {
@@ -174,10 +174,7 @@ func (r *Remote) readInBackground(ctx context.Context) {
 			start := time.Now()
 			err := r.readUnread(ctx, func() {
 				wait = soonAgain
-				select {
-				case <-ctx.Done():
-				case <-time.After(time.Since(start)):
-				}
+				r.giveWay(ctx, time.Since(start))
 				start = time.Now()
 			})
 			if err == nil {

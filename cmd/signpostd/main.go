@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -85,14 +84,6 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// garbagePercent says how much garbage may gather, as a part of what lives: with
-// many domains some 8 MiB, for their keys live long and are most of the memory in
-// use. A message makes 2 KiB of it.
-func garbagePercent(domains int) int {
-	const garbage, domain = 8 << 20, 1000
-	return max(10, min(50, 100*garbage/(domains*domain+1)))
-}
-
 // newLog returns the log in the format asked for.
 func newLog(s *settings.Daemon, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.LogLevel}
@@ -148,7 +139,7 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 	if _, unread := store.Snapshot().Count(); check && unread > 0 {
 		store.ReadAll()
 	}
-	debug.SetGCPercent(garbagePercent(store.Snapshot().Len()))
+	memory := newMemory(store)
 	silent := unanswered(store, log)
 	unsigned, err := warnUnsigned(s, store, book, log)
 	if err != nil && silent == 0 && !check {
@@ -161,6 +152,7 @@ func start(ctx context.Context, s *settings.Daemon, check bool, log *slog.Logger
 	if shared != nil {
 		shared.Follow(book.Signs)
 	}
+	go memory.follow(ctx)
 	return serve(ctx, s, store, book, shared, hangup, log)
 }
 

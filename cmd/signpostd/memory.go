@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"signpost/keystore"
+)
+
+// memory bounds what garbage takes, by how many keys there are.
+type memory struct {
+	source   keystore.Source
+	revision int64
+	percent  int
+	unread   int
+}
+
+// newMemory bounds it from now on.
+func newMemory(source keystore.Source) *memory {
+	m := &memory{source: source, revision: -1}
+	m.settle()
+	return m
+}
+
+// follow follows the keys until ctx ends.
+func (m *memory) follow(ctx context.Context) {
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			m.settle()
+		}
+	}
+}
+
+// settle goes by the keys as they are now. When all were read, what reading took is given
+// back.
+func (m *memory) settle() {
+	revision := m.source.Revision()
+	if revision == m.revision {
+		return
+	}
+	m.revision = revision
+	snapshot, before := m.source.Snapshot(), m.unread
+	_, m.unread = snapshot.Count()
+	if percent := garbagePercent(snapshot.Len(), m.unread); percent != m.percent {
+		m.percent = percent
+		debug.SetGCPercent(percent)
+	}
+	if m.unread == 0 && before > 0 {
+		debug.FreeOSMemory()
+	}
+}
+
+// garbagePercent says how much garbage may gather, as a part of what lives: with many domains
+// some 8 MiB, for their keys live long and are most of the memory in use. A message makes 2 KiB
+// of it. Until keys are read garbage may take half of what they will take: reading makes much of
+// it, and to look through all that lives for each 8 MiB would take the processor from messages.
+func garbagePercent(domains, unread int) int {
+	const program, garbage, listed, key = 4 << 20, 8 << 20, 300, 700
+	percent := 100 * (garbage + unread*key/2) / (program + domains*listed + (domains-unread)*key)
+	if unread == 0 {
+		percent = min(percent, 50)
+	}
+	return max(percent, 10)
+}
