@@ -99,11 +99,11 @@ func (b *Backend) awaitLayout(ctx context.Context, ready func(), changed func(do
 // report looks at what has changed after each event.
 func (b *Backend) report(ctx context.Context, events <-chan struct{}, changed func(domains ...string)) error {
 	var due <-chan time.Time // when digests are compared that were put off
-	var notBefore time.Time
+	var comparing allowance
 	compare := func() error {
 		began := time.Now()
 		err := b.compare(ctx)
-		notBefore = time.Now().Add(min(share*time.Since(began), fullEvery))
+		comparing.spend(time.Now(), time.Since(began))
 		b.pass(changed)
 		return err
 	}
@@ -126,7 +126,7 @@ func (b *Backend) report(ctx context.Context, events <-chan struct{}, changed fu
 			}
 			b.pass(changed)
 			took := time.Since(began)
-			if wait := time.Until(notBefore); wait > 0 {
+			if wait := comparing.wait(time.Now()); wait > 0 {
 				due = time.After(wait)
 			} else if err := compare(); err != nil {
 				return err
@@ -137,6 +137,24 @@ func (b *Backend) report(ctx context.Context, events <-chan struct{}, changed fu
 			}
 		}
 	}
+}
+
+// saved is of how long an allowance is saved up: so after quiet minutes some keys that are
+// written one after the other are each compared at once.
+const saved = 2 * time.Minute
+
+// allowance bounds what something takes to a share of all time.
+type allowance struct{ next time.Time }
+
+// wait returns in what time it may be done again.
+func (a *allowance) wait(now time.Time) time.Duration { return a.next.Sub(now) }
+
+// spend notes that it took so long.
+func (a *allowance) spend(now time.Time, took time.Duration) {
+	if oldest := now.Add(-saved); a.next.Before(oldest) {
+		a.next = oldest
+	}
+	a.next = a.next.Add(min(share*took, fullEvery))
 }
 
 func (b *Backend) pass(changed func(domains ...string)) {
