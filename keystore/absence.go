@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,16 +28,32 @@ const DefaultRemovalGrace = 10 * time.Second
 // place is the directory in which files were seen. A mount or an unmount changes it.
 type place struct {
 	root   uint32 // of the key directory, see rootOf; 0 when not known
-	folder uint32 // the device of the folder of the domain; 0 when not known, or for none
+	folder uint32 // the mount that the folder of the domain is on, see mountOf; 0 when not known, or for none
 }
 
 // rootOf returns the identity of the directory at a path, or of an open one for "". Its
 // time of birth is part of it, where the file system has one: the inode of a directory
 // that is removed goes to the next, and a new tmpfs has the device of the last.
 func rootOf(at int, path string) (uint32, error) {
-	const fields = unix.STATX_INO | unix.STATX_BTIME
-	var info unix.Statx_t
-	err := unix.Statx(at, path, unix.AT_EMPTY_PATH, fields, &info)
+	info, err := statx(at, path, unix.STATX_INO|unix.STATX_BTIME)
+	if err != nil {
+		return 0, err
+	}
+	return short(info.Ino, uint64(info.Btime.Sec), uint64(info.Btime.Nsec), device(info)), nil
+}
+
+// mountOf returns the identity of the mount that a folder is on: its device and, where the
+// kernel tells, its number. The mount of a folder of the same file system has the same device.
+func mountOf(at int, path string) (uint32, error) {
+	info, err := statx(at, path, unix.STATX_MNT_ID|unix.STATX_MNT_ID_UNIQUE)
+	if err != nil {
+		return 0, err
+	}
+	return short(info.Mnt_id, device(info)), nil
+}
+
+func statx(at int, path string, fields int) (info unix.Statx_t, err error) {
+	err = unix.Statx(at, path, unix.AT_EMPTY_PATH, fields, &info)
 	for errors.Is(err, unix.EINTR) {
 		err = unix.Statx(at, path, unix.AT_EMPTY_PATH, fields, &info)
 	}
@@ -48,24 +63,21 @@ func rootOf(at int, path string) (uint32, error) {
 		info.Dev_major, info.Dev_minor, info.Ino = unix.Major(uint64(stat.Dev)), unix.Minor(uint64(stat.Dev)), stat.Ino
 	}
 	if err != nil {
-		return 0, &fs.PathError{Op: "statx", Path: path, Err: err}
+		return info, &fs.PathError{Op: "statx", Path: path, Err: err}
 	}
+	return info, nil
+}
+
+func device(info unix.Statx_t) uint64 { return uint64(info.Dev_major)<<32 | uint64(info.Dev_minor) }
+
+// short is a hash of numbers that is not 0.
+func short(numbers ...uint64) uint32 {
 	b := make([]byte, 0, 32)
-	for _, n := range []uint64{uint64(info.Dev_major)<<32 | uint64(info.Dev_minor), info.Ino,
-		uint64(info.Btime.Sec), uint64(info.Btime.Nsec)} {
+	for _, n := range numbers {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
 	sum := sha256.Sum256(b)
-	return binary.LittleEndian.Uint32(sum[:]) | 1, nil
-}
-
-// deviceOf returns the device of a folder, which has 32 bits in the kernel.
-func deviceOf(info fs.FileInfo) uint32 {
-	sys, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0
-	}
-	return uint32(unix.Major(uint64(sys.Dev)))<<20 | unix.Minor(uint64(sys.Dev))
+	return binary.LittleEndian.Uint32(sum[:]) | 1
 }
 
 // here returns which directory the path of the key directory leads to now; 0 if it
@@ -213,8 +225,8 @@ func (p *proof) covers(path string, a *absence) bool {
 	}
 	opened := os.NewFile(uintptr(fd), folder)
 	defer opened.Close()
-	info, err := opened.Stat()
-	if err != nil || !p.accept && !a.archived && deviceOf(info) != a.seen.folder {
+	mount, err := mountOf(fd, "")
+	if err != nil || !p.accept && !a.archived && mount != a.seen.folder {
 		return false
 	}
 	names, err := opened.Readdirnames(-1)
@@ -247,8 +259,8 @@ func (src *keyDirectory) unproven(f *file, root uint32) error {
 	if err := f.gone.unproven(root); err != nil || f.gone.archived || !strings.HasSuffix(src.unitOf(f.File), "/") {
 		return err
 	}
-	info, err := os.Stat(filepath.Dir(f.File))
-	if err == nil && deviceOf(info) != f.gone.seen.folder {
+	mount, err := mountOf(unix.AT_FDCWD, filepath.Dir(f.File))
+	if err == nil && mount != f.gone.seen.folder {
 		return errMounted
 	}
 	return nil

@@ -475,18 +475,25 @@ func TestKeysStayWhenUnmounted(t *testing.T) {
 		}
 		return
 	}
-	for _, name := range []string{"", "folder.example"} {
-		t.Run("keys/"+name, func(t *testing.T) {
+	for _, mounted := range []struct {
+		name string
+		same bool // of the same file system
+	}{{"", false}, {"folder.example", false}, {"folder.example", true}} {
+		name := mounted.name
+		t.Run(fmt.Sprintf("keys/%s, same file system %t", name, mounted.same), func(t *testing.T) {
 			t.Parallel()
 			v := newVanishing(t, false)
 			store := v.path + ".store" // what is mounted
 			v.must(os.Rename(v.in(name), store), os.Mkdir(v.in(name), 0o755))
-			v.must(os.Rename(store, store+".tree"), os.Mkdir(store, 0o755), syscall.Mount("tmpfs", store, "tmpfs", 0, ""),
-				os.CopyFS(store, os.DirFS(store+".tree")))
+			if !mounted.same {
+				v.must(os.Rename(store, store+".tree"), os.Mkdir(store, 0o755), syscall.Mount("tmpfs", store, "tmpfs", 0, ""),
+					os.CopyFS(store, os.DirFS(store+".tree")))
+				t.Cleanup(func() { v.must(syscall.Unmount(store, 0)) })
+			}
 			mount := func() { v.must(syscall.Mount(store, v.in(name), "", syscall.MS_BIND, "")) }
 			unmount := func() { v.must(syscall.Unmount(v.in(name), syscall.MNT_DETACH)) }
 			mount()
-			t.Cleanup(func() { unmount(); v.must(syscall.Unmount(store, 0)) })
+			t.Cleanup(unmount)
 			v.endures(missingLine, func() {
 				unmount()
 				_ = v.store.Reload() // as the next rescan does: no event comes when a folder is unmounted

@@ -43,16 +43,16 @@ func (src *keyDirectory) read(
 		names := []string{unit}
 		out := src.linksOut(filepath.Join(src.Dir, unit))
 		if strings.HasSuffix(unit, "/") {
-			var device uint32
+			var mount uint32
 			var err error
-			if names, device, err = src.inFolder(unit); err != nil {
+			if names, mount, err = src.inFolder(unit); err != nil {
 				files = append(files, src.folderFailed(domain, unit, err, previous)...)
 				unseen, names = true, nil
 			}
-			if device != 0 {
+			if mount != 0 {
 				whole = append(whole, unit)
-				unseen = unseen || at.folder != 0 && at.folder != device
-				at.folder = device
+				unseen = unseen || at.folder != 0 && at.folder != mount
+				at.folder = mount
 			}
 		}
 		for _, name := range names {
@@ -128,8 +128,8 @@ func (src *keyDirectory) pathIn(path string) string {
 }
 
 // inFolder returns the names of what is in a folder, by their path below the
-// key directory, and the device that it is on: 0 for a folder that has gone.
-func (src *keyDirectory) inFolder(unit string) (names []string, device uint32, err error) {
+// key directory, and the mount that it is on: 0 for a folder that has gone.
+func (src *keyDirectory) inFolder(unit string) (names []string, mount uint32, err error) {
 	path := filepath.Join(src.Dir, unit)
 	dir, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -142,8 +142,7 @@ func (src *keyDirectory) inFolder(unit string) (names []string, device uint32, e
 		return nil, 0, err
 	}
 	defer dir.Close()
-	info, err := dir.Stat()
-	if err != nil {
+	if mount, err = mountOf(int(dir.Fd()), ""); err != nil {
 		return nil, 0, err
 	}
 	all, err := dir.Readdirnames(-1)
@@ -151,7 +150,7 @@ func (src *keyDirectory) inFolder(unit string) (names []string, device uint32, e
 	for i, name := range all {
 		all[i] = unit + name
 	}
-	return all, deviceOf(info), err
+	return all, mount, err
 }
 
 // folderFailed returns what there is of a domain's folder that cannot be read: what
@@ -183,9 +182,9 @@ func (src *keyDirectory) unchanged(known *DomainKeys, unit string, root uint32) 
 	}
 	names := []string{unit}
 	if strings.HasSuffix(unit, "/") {
-		var device uint32
+		var mount uint32
 		var err error
-		if names, device, err = src.inFolder(unit); err != nil || device != known.at.folder {
+		if names, mount, err = src.inFolder(unit); err != nil || mount != known.at.folder {
 			return false
 		}
 	}
