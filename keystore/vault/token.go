@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"signpost/keystore/finding"
+	"signpost/keystore/regular"
 )
 
 // tokens has the token that requests are sent with: a given one, that of a file, or that of
@@ -47,6 +48,9 @@ type attempt struct {
 	done chan struct{}
 	err  error
 }
+
+// maxToken is the largest file of a token, or of what is for a login, that is read.
+const maxToken = 1 << 20
 
 // relogin is how long after a login a refusal is believed: it is not for a token that has
 // expired.
@@ -92,7 +96,7 @@ func loginRequest(a *address, files, fields map[string]string) (request, error) 
 		body[name] = value
 	}
 	for name, file := range files {
-		value, err := os.ReadFile(file)
+		value, err := regular.Read(file, maxToken)
 		if err != nil {
 			return request{}, fmt.Errorf("reading %s for a login: %w", file, finding.ReadHint(err, file))
 		}
@@ -145,7 +149,7 @@ func (t *tokens) readFile() error {
 	}
 	var data []byte
 	if err == nil {
-		data, err = os.ReadFile(t.file)
+		data, err = regular.Read(t.file, maxToken)
 	}
 	defer clear(data)
 	token := string(bytes.TrimSpace(data))

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -290,5 +291,29 @@ func TestNoToken(t *testing.T) {
 	err := mayList(t.Context(), open(t, "vault:"+s.URL+"/secret/dkim", nil))
 	if err == nil || !strings.Contains(finding.Text(err), "VAULT_TOKEN") {
 		t.Errorf("no token: %v", err)
+	}
+}
+
+// A FIFO in place of a file hangs nothing.
+func TestNoTokenFromAFIFO(t *testing.T) {
+	t.Parallel()
+	s := vaulttest.Start(t)
+	s.Mount("secret", 2)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"?token_file=", "?auth=kubernetes&role=x&jwt_file="} {
+		b := open(t, "vault:"+s.URL+"/secret/dkim"+query+fifo, nil)
+		failed := make(chan error, 1)
+		go func() { _, err := b.Read(t.Context(), []string{"example.org"}); failed <- err }()
+		select {
+		case err := <-failed:
+			if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+				t.Errorf("%s: %v", query, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: it hangs", query)
+		}
 	}
 }
