@@ -18,11 +18,14 @@ const SniffLen = 4096
 // Sniff tells what a file is from how it begins, unpacked. It says so too of a report that
 // Parse will then refuse, so that somebody hears of it.
 func Sniff(prefix []byte) Kind {
-	text := bytes.ToLower(plain(prefix))
-	switch {
-	case bytes.HasPrefix(text, []byte("<")) && startsElement(text, "feedback"):
+	text := plain(prefix)
+	if len(text) == 0 {
+		return Other
+	}
+	switch first := text[0]; {
+	case first == '<' && startsElement(bytes.ToLower(text), "feedback"):
 		return Aggregate
-	case bytes.HasPrefix(text, []byte("{")) && isTLS(text):
+	case first == '{' && isTLS(bytes.ToLower(text)):
 		return TLS
 	}
 	return Other

@@ -49,3 +49,27 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkMaildir reads 5,000 small messages, each with a packed report of one record.
+func BenchmarkMaildir(b *testing.B) {
+	dir := b.TempDir()
+	const mails = 5000
+	files := map[string]string{"new/x": ordinary, "tmp/x": ordinary}
+	for i := range mails {
+		files[fmt.Sprintf("cur/%d", i)] = mail(attached, inBase64(gzipped(testReport(fmt.Sprint(i)))))
+	}
+	write(b, dir, files)
+	b.ReportAllocs()
+	for b.Loop() {
+		found := 0
+		err := Read(context.Background(), []string{dir}, nil, DefaultLimits(), func(f Found) bool {
+			if f.Report != nil {
+				found++
+			}
+			return true
+		})
+		if err != nil || found != mails {
+			b.Fatal(found, err)
+		}
+	}
+}

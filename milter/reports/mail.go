@@ -114,7 +114,7 @@ func (s *search) part(part []byte, number int) entity {
 // value returns the value of a field in one line.
 func (e *entity) value(name string) string {
 	for _, f := range message.Named(e.fields, name) {
-		return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(f.Value))
+		return strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(f.Value, "\r", ""), "\n", ""))
 	}
 	return ""
 }
