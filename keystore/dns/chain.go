@@ -59,7 +59,9 @@ func (r *Resolver) unchecked(ctx context.Context, name string, qtype uint16) (*r
 	if err != nil {
 		return nil, err
 	}
-	return r.secure(ctx, question, true)
+	return once(ctx, r.memory, asked{question, unchecked}, func() (*response, error) {
+		return r.secure(ctx, question, true)
+	})
 }
 
 // recordsAt returns the records of one type at a name.

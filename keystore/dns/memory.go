@@ -10,18 +10,31 @@ import (
 // memory holds the answers of a run.
 type memory struct {
 	mu      sync.Mutex
-	calls   map[dns.Question]*call
+	calls   map[asked]*call
 	servers map[string]*silence
 }
 
 func newMemory() *memory {
-	return &memory{calls: make(map[dns.Question]*call), servers: make(map[string]*silence)}
+	return &memory{calls: make(map[asked]*call), servers: make(map[string]*silence)}
 }
+
+// asked is a question, and what of its answer is wanted.
+type asked struct {
+	dns.Question
+	want byte
+}
+
+// What is wanted of an answer.
+const (
+	records   byte = iota // an *Answer
+	unchecked             // a *response that is not validated, with its signatures
+	security              // a Security
+)
 
 type call struct {
 	done   chan struct{}
 	cut    bool // who asked had no time left
-	answer *Answer
+	answer any
 	err    error
 }
 
@@ -30,7 +43,7 @@ type call struct {
 const mostRemembered = 8192
 
 // call returns the call for a question, and whether somebody makes it already.
-func (m *memory) call(question dns.Question) (c *call, known bool) {
+func (m *memory) call(question asked) (c *call, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c, known = m.calls[question]; !known {
@@ -46,26 +59,32 @@ func (m *memory) call(question dns.Question) (c *call, known bool) {
 	return c, known
 }
 
-func (m *memory) once(ctx context.Context, question dns.Question, ask func() (*Answer, error)) (*Answer, error) {
+// once asks, unless that was done before. Without a memory it always does.
+func once[T any](ctx context.Context, m *memory, question asked, ask func() (T, error)) (T, error) {
+	if m == nil {
+		return ask()
+	}
 	c, known := m.call(question)
 	if !known {
-		c.answer, c.err = ask()
+		answer, err := ask()
+		c.answer, c.err = answer, err
 		if c.cut = c.err != nil && ctx.Err() != nil; c.cut { // another caller may have more time
 			m.mu.Lock()
 			delete(m.calls, question)
 			m.mu.Unlock()
 		}
 		close(c.done)
-		return c.answer, c.err
+		return answer, err
 	}
 	select {
 	case <-c.done:
 		if c.cut && ctx.Err() == nil {
-			return m.once(ctx, question, ask)
+			return once(ctx, m, question, ask)
 		}
-		return c.answer, c.err
+		return c.answer.(T), c.err
 	case <-ctx.Done():
-		return nil, &LookupError{Name: Plain(question.Name), Type: dns.TypeToString[question.Qtype],
+		var none T
+		return none, &LookupError{Name: Plain(question.Name), Type: dns.TypeToString[question.Qtype],
 			Kind: Timeout, Err: context.Cause(ctx)}
 	}
 }

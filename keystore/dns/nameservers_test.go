@@ -45,21 +45,21 @@ func (w authoritativeWriter) WriteMsg(reply *dns.Msg) error {
 func TestMemoryOfSomebodyWithoutTime(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
-	question := dns.Question{Name: "example.org.", Qtype: dns.TypeTXT}
+	question := asked{Question: dns.Question{Name: "example.org.", Qtype: dns.TypeTXT}}
 	hurried, cancel := context.WithCancel(t.Context())
-	asked, waiting := make(chan struct{}), make(chan struct{})
+	begun, waiting := make(chan struct{}), make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() {
-		m.once(hurried, question, func() (*Answer, error) {
-			close(asked)
+		once(hurried, m, question, func() (*Answer, error) {
+			close(begun)
 			<-waiting
 			cancel()
 			return nil, errors.New("no time")
 		})
 	})
-	<-asked
+	<-begun
 	done.Go(func() {
-		answer, err := m.once(t.Context(), question, func() (*Answer, error) { return new(Answer), nil })
+		answer, err := once(t.Context(), m, question, func() (*Answer, error) { return new(Answer), nil })
 		if answer == nil || err != nil {
 			t.Errorf("got %v, %v", answer, err)
 		}

@@ -115,10 +115,7 @@ func (r *Resolver) Lookup(ctx context.Context, name string, qtype uint16) (*Answ
 	if err != nil {
 		return nil, err
 	}
-	if r.memory == nil {
-		return r.lookup(ctx, question)
-	}
-	return r.memory.once(ctx, question, func() (*Answer, error) { return r.lookup(ctx, question) })
+	return once(ctx, r.memory, asked{question, records}, func() (*Answer, error) { return r.lookup(ctx, question) })
 }
 
 // TXT returns the TXT records at name: none when there are none.

@@ -296,7 +296,8 @@ func TestDeadlineOfTheCaller(t *testing.T) {
 
 func TestRemembering(t *testing.T) {
 	var asked atomic.Int32
-	good := answering(t, `example.org. 60 IN TXT "hello"`)
+	good := answering(t, `example.org. 60 IN TXT "hello"`, "example.org. 60 IN SOA ns. root. 1 2 3 4 5",
+		"mail.example.org. 60 IN A 192.0.2.1")
 	server := nameserver.Serve(t, func(w dns.ResponseWriter, query *dns.Msg) {
 		asked.Add(1)
 		good(w, query)
@@ -312,6 +313,18 @@ func TestRemembering(t *testing.T) {
 	}
 	callers.Wait()
 	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	// So is what many domains of a zone ask about its signatures.
+	for range 2 {
+		if _, err := r.Chain(t.Context(), "mail.example.org"); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.Security(t.Context(), "example.org", dns.TypeSOA); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := asked.Load(); n != 1+4+1 { // SOA of two names, DS and DNSKEY; SOA with its security
 		t.Errorf("asked %d times", n)
 	}
 }

@@ -30,6 +30,12 @@ func (r *Resolver) Security(ctx context.Context, name string, qtype uint16) (Sec
 	if err != nil {
 		return "", err
 	}
+	return once(ctx, r.memory, asked{question, security}, func() (Security, error) {
+		return r.security(ctx, question)
+	})
+}
+
+func (r *Resolver) security(ctx context.Context, question dns.Question) (Security, error) {
 	reply, err := r.secure(ctx, question, false)
 	if err == nil {
 		if reply.AuthenticatedData {
