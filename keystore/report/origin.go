@@ -11,10 +11,10 @@ type Origin struct {
 // Proof is whether a report is from whom it says.
 type Proof int
 
-// Proofs of a report.
+// Proofs of a report. Of a report that came several times, the last of these holds.
 const (
 	NotAsked Proof = iota
-	Unproven       // it cannot be known: there is no mail, no signature, no key any more, or no DNS
 	Refuted        // its signature is broken, or the policy of the domain in From rejects the mail
+	Unproven       // it cannot be known: there is no mail, no signature, no key any more, or no DNS
 	Proven         // a signature verifies that is aligned with From
 )
