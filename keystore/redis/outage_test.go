@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -180,6 +181,26 @@ func TestSecureSentinels(t *testing.T) {
 	if err := other.List(t.Context(), func(string, string) {}); err == nil || !strings.Contains(err.Error(), "TLS") {
 		t.Errorf("with another authority: %v", err)
 	}
+}
+
+// A Sentinel that accepts connections and says nothing, or whose host is down, does not keep
+// the others from being asked in the time that there is.
+func TestSilentSentinel(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	server := redistest.Start(t)
+	host, port, _ := net.SplitHostPort(server.Addr)
+	sentinel := fake(t, fmt.Sprintf("*2\r\n+%s\r\n+%s\r\n", host, port))
+	b := open(t, "redis+sentinel://"+silent.Addr().String()+"/dkim?layout=mailcow&addr="+sentinel)
+	redistest.Until(t, "the other Sentinel is asked", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		return b.List(ctx, func(string, string) {}) == nil
+	})
 }
 
 // When a node of a Cluster fails, its replica is used, though the URL has the address of that

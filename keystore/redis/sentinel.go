@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"signpost/keystore/finding"
 	"signpost/keystore/redis/internal/resp"
 )
 
-// askSentinels returns the address of the master.
+// askSentinels returns the address of the master. A Sentinel that does not answer leaves time
+// for the others, and is the last one that is asked again.
 func (s *servers) askSentinels(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	first := s.first
@@ -17,13 +19,19 @@ func (s *servers) askSentinels(ctx context.Context) (string, error) {
 	var failed error
 	for i := range s.hosts {
 		at := (first + i) % len(s.hosts)
-		addr, err := s.askSentinel(ctx, s.hosts[at])
+		within, cancel := ctx, context.CancelFunc(func() {})
+		if end, ok := ctx.Deadline(); ok {
+			within, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(len(s.hosts)-i))
+		}
+		addr, err := s.askSentinel(within, s.hosts[at])
+		cancel()
 		if err == nil {
 			s.mu.Lock()
 			s.first = at
 			s.mu.Unlock()
 			return addr, nil
 		}
+		s.forget(s.hosts[at])
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}

@@ -1,5 +1,11 @@
 // Package resp speaks the protocol of Redis and Valkey, RESP2 and RESP3, over one
 // connection.
+//
+// It stands in the place of a library for two reasons. go-redis 9.23, rueidis 1.0, radix 4.1 and
+// redigo 1.9 allocate whatever length an answer announces, so that the 14 bytes
+// "$99999999999\r\n" of a server that is none, or broken, end the process: "out of memory"
+// cannot be recovered from. And private keys stay in their strings and buffers, where nobody
+// can wipe them.
 package resp
 
 import (
