@@ -24,6 +24,7 @@ func checkCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			keysFlag(),
 			selectorFlag(),
+			settings.Named("shared-key").Flag(),
 			allFlag(),
 			&cli.BoolFlag{Name: "subdomains", Usage: "the key of a domain signs for its " +
 				"subdomains too, as in signpostd [$SIGNPOST_SUBDOMAINS]"},
@@ -151,6 +152,13 @@ func checkOptions(c *cli.Context, domains []string) (check.Options, error) {
 	}
 	set, err := loadMore(c, domains, above)
 	options.Keys, options.KeysErr = set.Snapshot, err
+	shared, wrong := loadShared(c)
+	if wrong != nil {
+		return options, wrong
+	}
+	if shared != nil && err == nil {
+		options.Keys = set.WithShared(shared, domains...)
+	}
 	options.KeysIn, options.Mode = keys.Place(), keys.Mode
 	return options, nil
 }
