@@ -1,9 +1,7 @@
 #!/bin/sh
-# Prints the packages whose tests may sign with libcrypto, one a line: those that
-# differ with the tag openssl.
+# Prints libcrypto and the packages that call it themselves, in their code or in their tests, one a
+# line: what can differ with the tag openssl. All others sign through them.
 # usage: signs.sh PACKAGE...
 set -eu
-deps='{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}'
-for package in $(go list -f "$deps" "$@"); do
-	! go list -test -deps "$package" | grep -q '/keystore/libcrypto$' || echo "$package"
-done
+go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' "$@" |
+	grep -E '/keystore/libcrypto( |$)' | cut -d ' ' -f 1
