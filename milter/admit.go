@@ -28,6 +28,7 @@ func (s *Server) admit(nc net.Conn) (*session, string) {
 		s.displace(victim, h, now)
 	}
 	session := s.newSession(nc, h)
+	session.start = s.places.start
 	session.step(false)
 	if s.until != nil {
 		session.draining.Store(s.until) // accepted just before, it goes on elsewhere

@@ -17,6 +17,7 @@ import (
 type places struct {
 	total, each int           // bounds: on all, and on those of one peer
 	quiet       time.Duration // what is between messages for less is not idle
+	start       time.Time     // from which the times of holders and connections count
 	holders     map[peer]*holder
 	held        int
 	most        int // held since memory was last given back
@@ -66,30 +67,30 @@ func userOf(c net.Conn) (user uint32) {
 type holder struct {
 	peer
 	conns  []*conn
-	proven atomic.Pointer[time.Time] // when it last finished a message, nil for never
+	proven atomic.Int64 // when it last finished a message, 0 for never
 	memory share
 }
 
 // standing is what decides whether a connection has to make room for another. Its time is
-// a time.Time, so that it makes no difference when the clock is set.
+// counted in nanoseconds from start on, so that it makes no difference when the clock is set.
 type standing struct {
-	busy      atomic.Bool               // in a message
-	since     atomic.Pointer[time.Time] // when it was made, or last began or ended a message
+	start     time.Time
+	busy      atomic.Bool  // in a message
+	since     atomic.Int64 // when it was made, or last began or ended a message
 	displaced atomic.Bool
 }
 
 // step notes that a message has begun or ended.
 func (s *standing) step(busy bool) {
-	now := time.Now()
 	s.busy.Store(busy)
-	s.since.Store(&now)
+	s.since.Store(int64(time.Since(s.start)))
 }
 
 func newPlaces(total, each int, quiet time.Duration) *places {
 	if each == 0 {
 		each = max(1, total*3/4)
 	}
-	return &places{total: total, each: min(each, total), quiet: quiet, holders: make(map[peer]*holder)}
+	return &places{total: total, each: min(each, total), quiet: quiet, start: time.Now(), holders: make(map[peer]*holder)}
 }
 
 // all are the connections.
@@ -148,7 +149,7 @@ func (p *places) forget() {
 	}
 	var oldest *holder
 	for _, h := range p.holders {
-		if len(h.conns) == 0 && (oldest == nil || h.proven.Load().Before(*oldest.proven.Load())) {
+		if len(h.conns) == 0 && (oldest == nil || h.proven.Load() < oldest.proven.Load()) {
 			oldest = h
 		}
 	}
@@ -206,7 +207,7 @@ func (p *places) fromOther(h *holder, now time.Time) *conn {
 	return nil
 }
 
-func (h *holder) isNew() bool { return h.proven.Load() == nil }
+func (h *holder) isNew() bool { return h.proven.Load() == 0 }
 
 // below reports whether h has less right to its connections than other: it has
 // never finished a message, or holds more, or has longer done nothing with one.
@@ -236,7 +237,7 @@ func (c *conn) idler(other *conn) bool {
 	if c.busy.Load() != other.busy.Load() {
 		return !c.busy.Load()
 	}
-	return c.since.Load().Before(*other.since.Load())
+	return c.since.Load() < other.since.Load()
 }
 
 // idle returns a connection of h that has done nothing for a while, if there is
@@ -247,7 +248,7 @@ func (p *places) idle(h *holder, now time.Time) (idlest *conn) {
 		if c.busy.Load() && !h.isNew() {
 			patience = frameTimeout
 		}
-		if now.Sub(*c.since.Load()) >= patience && (idlest == nil || c.idler(idlest)) {
+		if now.Sub(p.start)-time.Duration(c.since.Load()) >= patience && (idlest == nil || c.idler(idlest)) {
 			idlest = c
 		}
 	}

@@ -19,7 +19,9 @@ type crowd struct {
 }
 
 func newCrowd(t testing.TB, total, each int) *crowd {
-	return &crowd{newPlaces(total, each, time.Second), t, time.Unix(1_800_000_000, 0)}
+	w := &crowd{newPlaces(total, each, time.Second), t, time.Unix(1_800_000_000, 0)}
+	w.start = w.now.Add(-time.Hour)
+	return w
 }
 
 func host(n int) peer {
@@ -28,8 +30,8 @@ func host(n int) peer {
 
 // come lets a connection of a peer come in, and says what happened.
 func (w *crowd) come(who peer) (c *conn, came string) {
-	h, now := w.holder(who), w.now
-	victim, why := w.room(h, now)
+	h := w.holder(who)
+	victim, why := w.room(h, w.now)
 	if why != "" {
 		return nil, why
 	}
@@ -39,7 +41,7 @@ func (w *crowd) come(who peer) (c *conn, came string) {
 		w.end(victim)
 	}
 	c = &conn{holder: h}
-	c.since.Store(&now)
+	c.since.Store(int64(w.now.Sub(w.start)))
 	w.give(h, c)
 	return c, strings.TrimSuffix(came, "/32")
 }
@@ -104,8 +106,7 @@ func TestManyPeers(t *testing.T) {
 	if first == nil {
 		t.Fatalf("Postfix after a moment: %s", came)
 	}
-	proven := w.now
-	first.holder.proven.Store(&proven)
+	first.holder.proven.Store(1)
 	for n := range 150 {
 		w.now = w.now.Add(time.Millisecond)
 		if c, why := w.come(postfix); c == nil {
@@ -125,11 +126,10 @@ func TestIdlestGoesFirst(t *testing.T) {
 	w := newCrowd(t, 4, 4)
 	conns := w.fill(host(1), 4)
 	holder := conns[0].holder
-	holder.proven.Store(&w.now)
+	holder.proven.Store(1)
 	ago := func(c *conn, busy bool, d time.Duration) {
 		c.busy.Store(busy)
-		since := w.now.Add(-d)
-		c.since.Store(&since)
+		c.since.Store(int64(w.now.Add(-d).Sub(w.start)))
 	}
 	ago(conns[0], true, time.Hour)
 	ago(conns[1], false, time.Minute)
@@ -154,8 +154,7 @@ func TestPeersAreRememberedWithinBounds(t *testing.T) {
 	w := newCrowd(t, 10, 10)
 	for n := range 2000 {
 		c, _ := w.come(host(n))
-		proven := w.now.Add(time.Duration(n))
-		c.holder.proven.Store(&proven)
+		c.holder.proven.Store(int64(n + 1))
 		w.end(c)
 	}
 	if n := len(w.holders); n > 1034 {
@@ -257,6 +256,7 @@ func TestClockIsSet(t *testing.T) {
 	for _, by := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
 		w := newCrowd(t, 4, 4)
 		w.now = time.Now()
+		w.start = w.now
 		w.fill(host(1), 4)
 		set, ok := clock.Set(w.now, by)
 		if !ok {
