@@ -141,7 +141,13 @@ func (s *session) connect(payload []byte) (err error) {
 }
 
 // clipped keeps what a peer sends from filling the log, and memory.
-func clipped(s string) string { return strings.Clone(s[:min(len(s), 64)]) }
+func clipped(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	return strings.Clone(s[:most])
+}
 
 // message returns the message in transit, which begins where there is none.
 func (s *session) message() *message {
