@@ -69,6 +69,15 @@ func (s *Server) sayRefused(h *holder, why string, now time.Time) {
 	}
 }
 
+// sayForeign logs that a peer may not connect.
+func (s *Server) sayForeign(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.foreign.say(time.Now(), func(count int) {
+		s.log.Warn("connection refused: the peer is not in an allowed network", "peer", peerName(nc), "refused", count)
+	})
+}
+
 // gone lets the place of c be taken.
 func (s *Server) gone(c *conn) {
 	s.mu.Lock()

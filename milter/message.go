@@ -170,8 +170,7 @@ func (m *message) write(chunk []byte) {
 }
 
 // sign returns the values of the DKIM-Signature fields, one per key; none when
-// the message is not signed. No more signatures are made at once than there are
-// processors: each would only take longer.
+// the message is not signed.
 func (m *message) sign(s *Server) []string {
 	if !m.signing {
 		return nil
@@ -181,11 +180,7 @@ func (m *message) sign(s *Server) []string {
 		m.verdict = Verdict{Reason: LineTooLong, Action: s.Rules.LongLines, Author: m.verdict.Author, Err: m.long.err()}
 		return nil
 	}
-	s.processors <- struct{}{}
-	start := time.Now()
-	values, err := m.signer.Sign(start)
-	m.took = time.Since(start)
-	<-s.processors
+	values, err := m.makeSignatures(s)
 	if n := m.verdict.required(); err != nil && n < len(values) && !slices.Contains(values[:n], "") {
 		m.verdict.withoutAlso(err)
 		values, err = values[:n], nil
@@ -195,6 +190,16 @@ func (m *message) sign(s *Server) []string {
 		return nil
 	}
 	return values
+}
+
+// makeSignatures makes no more at once than there are processors: each would only take
+// longer. A fault takes no processor from the other sessions.
+func (m *message) makeSignatures(s *Server) ([]string, error) {
+	s.processors <- struct{}{}
+	defer func() { <-s.processors }()
+	start := time.Now()
+	defer func() { m.took = time.Since(start) }()
+	return m.signer.Sign(start)
 }
 
 func (m *message) fail(err error) {

@@ -80,6 +80,7 @@ type Server struct {
 	until     *time.Time // set by Shutdown
 	displaced seldom
 	greedy    seldom
+	foreign   seldom
 	handed    atomic.Int64 // sessions handed over
 	unhanded  seldom
 
@@ -173,7 +174,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if session == nil {
 			s.counters.refused(why)
 			if why == "peer" {
-				s.log.Warn("connection refused: the peer is not in an allowed network", "peer", peerName(nc))
+				s.sayForeign(nc)
 			}
 			nc.Close()
 			continue

@@ -1,7 +1,9 @@
 package milter
 
 import (
+	"crypto"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -273,13 +275,64 @@ func TestPanicCostsOnlyItsConnection(t *testing.T) {
 	}
 }
 
+// faulty is a key that has a fault.
+type faulty struct {
+	crypto.Signer
+	now *atomic.Bool
+}
+
+func (f faulty) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if f.now.Load() {
+		panic("a fault of the key")
+	}
+	return f.Signer.Sign(random, digest, opts)
+}
+
+// However many signatures panic, the others are made.
+func TestPanicTakesNoProcessor(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	p := newPost(t, func(c *Config) {
+		keys := c.Keys
+		c.Keys = func(domain string) ([]*keystore.Key, error) {
+			all, err := keys(domain)
+			if err != nil {
+				return nil, err
+			}
+			key := *all[0]
+			key.Signer = faulty{key.Signer, &broken}
+			return []*keystore.Key{&key}, nil
+		}
+	})
+	other := p.session()
+	broken.Store(true)
+	for range cap(p.processors) {
+		m := p.session()
+		m.begin(hello...)
+		m.must(m.BodyChunk([]byte("x")))
+		if _, _, err := m.End(); err == nil {
+			t.Error("the message was answered")
+		}
+	}
+	p.log.await(t, "level=ERROR", `panic="a fault of the key"`)
+	broken.Store(false)
+	p.mustSign(other, hello, "x\r\n")
+}
+
 func TestPeersFromElsewhereAreRefused(t *testing.T) {
 	t.Parallel()
 	p := newPost(t, func(c *Config) { c.Peers = networks("10.0.0.0/8", "::1/128") })
-	if n := p.silence(p.dial()); n != 0 {
-		t.Errorf("answered with %d bytes", n)
+	begin := time.Now()
+	for range 5 {
+		if n := p.silence(p.dial()); n != 0 {
+			t.Errorf("answered with %d bytes", n)
+		}
 	}
 	p.log.await(t, "level=WARN", "the peer is not in an allowed network", "peer=127.0.0.1:")
+	most := 1 + int(time.Since(begin)/saidEvery)
+	if n := strings.Count(p.log.String(), "not in an allowed network"); n > most {
+		t.Errorf("it is logged %d times at once", n)
+	}
 }
 
 func TestIdleConnectionIsClosed(t *testing.T) {
