@@ -18,13 +18,13 @@ const longest = 32 * 24 * time.Hour
 const mostOfRow = 1_000_000_000
 
 func (t *Tally) pack(r *report.Report) *batch {
-	b := &batch{reporter: r.Reporter, begin: r.Begin.UTC(), end: r.End.UTC(), policy: r.Policy,
+	b := &batch{reporter: t.spelling(r.Reporter), begin: r.Begin.UTC(), end: r.End.UTC(), policy: r.Policy,
 		proof: r.Origin.Proof}
 	if b.proof == report.Proven {
 		b.signer = t.words.values[t.org(t.word(strings.ToLower(r.Origin.Domain)))]
 	}
-	if _, domain, found := strings.Cut(r.Email, "@"); found {
-		b.email = strings.ToLower(domain)
+	if at := strings.LastIndexByte(r.Email, '@'); at >= 0 {
+		b.email = strings.ToLower(strings.Trim(r.Email[at+1:], "<> \t"))
 	}
 	if b.end.Before(b.begin) || b.end.Sub(b.begin) > longest {
 		b.end = b.begin
@@ -45,10 +45,22 @@ func (t *Tally) pack(r *report.Report) *batch {
 	return b
 }
 
+// spelling returns the name of a reporter as it was first written: in another case it is no other.
+func (t *Tally) spelling(reporter string) string {
+	name := strings.ToLower(reporter)
+	first, known := t.reporters[name]
+	if !known {
+		first = reporter
+		t.reporters[name] = first
+		t.bytes += 2*len(name) + bytesOfRow
+	}
+	return first
+}
+
 func (t *Tally) cell(row *report.Row) cell {
 	c := cell{
 		source: t.hosts.number(row.Source.Unmap().WithZone("")),
-		from:   t.word(strings.ToLower(row.From)),
+		from:   t.word(strings.ToLower(strings.TrimSuffix(row.From, "."))),
 		sender: t.word(strings.ToLower(row.EnvelopeFrom)),
 		auth:   t.auth(row),
 		count:  min(row.Count, mostOfRow),

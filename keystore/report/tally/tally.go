@@ -28,13 +28,14 @@ import (
 // Tally is the sum of reports. It is not safe for use by several goroutines at once while
 // reports are added; afterwards it is.
 type Tally struct {
-	words   table[string]
-	orgs    map[uint32]uint32 // of domains, their registered one
-	hosts   table[netip.Addr]
-	auths   table[string] // keys of results
-	results []results     // by number in auths
-	domains map[string]*told
-	signed  map[uint32][]*batch // reports with a signature of a domain (d=)
+	words     table[string]
+	orgs      map[uint32]uint32 // of domains, their registered one
+	hosts     table[netip.Addr]
+	auths     table[string] // keys of results
+	results   []results     // by number in auths
+	domains   map[string]*told
+	reporters map[string]string   // as they were first written, by the name in lower case
+	signed    map[uint32][]*batch // reports with a signature of a domain (d=)
 
 	cells int // of all batches
 	bytes int // of words and results, about
@@ -140,7 +141,8 @@ func (t *Tally) word(w string) uint32 {
 
 // New returns an empty tally.
 func New() *Tally {
-	t := &Tally{domains: make(map[string]*told), orgs: make(map[uint32]uint32), signed: make(map[uint32][]*batch)}
+	t := &Tally{domains: make(map[string]*told), orgs: make(map[uint32]uint32),
+		reporters: make(map[string]string), signed: make(map[uint32][]*batch)}
 	t.words.number("") // is 0
 	return t
 }

@@ -224,6 +224,9 @@ func (v *view) notes(a *Answer) []string {
 			add("%s of subdomains that may not exist: np= applies if they do not", messages(w.Unclear))
 		}
 	}
+	if v.strange > 0 {
+		add("%s with another domain in From passed, and do not count", messages(v.strange))
+	}
 	v.mail.notes(add)
 	if n := v.differing(); n > 0 {
 		add("%s the id of another one and other rows; the rows that differ are counted",

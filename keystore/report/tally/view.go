@@ -18,6 +18,7 @@ type view struct {
 	q       Question
 	batches []*batch
 	mail    Mail
+	strange int             // messages with another domain in From that passed
 	related map[uint32]bool // ours, by number of the domain
 	sources map[uint32]*source
 	uses    map[key]*use    // aligned passes of the domain's keys
@@ -42,11 +43,15 @@ func (t *Tally) view(domain string, q Question) *view {
 	if v.q.Thresholds == (Thresholds{}) {
 		v.q.Thresholds = DefaultThresholds()
 	}
+	v.q.Own = nil
+	for _, p := range q.Own {
+		v.q.Own = append(v.q.Own, plain(p))
+	}
 	for _, name := range q.Ignore {
 		if a, err := netip.ParseAddr(name); err == nil {
 			v.networks = append(v.networks, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
 		} else if p, err := netip.ParsePrefix(name); err == nil {
-			v.networks = append(v.networks, p)
+			v.networks = append(v.networks, plain(p))
 		} else {
 			v.notMine[strings.ToLower(strings.TrimSuffix(name, "."))] = true
 		}
@@ -55,7 +60,7 @@ func (t *Tally) view(domain string, q Question) *view {
 		for _, b := range of.batches {
 			if v.within(b.end) && !b.begin.After(q.Now.Add(skew)) {
 				v.mail.add(b)
-				v.batches = append(v.batches, b.counting())
+				v.batches = append(v.batches, v.counting(b))
 			}
 		}
 	}
@@ -65,14 +70,30 @@ func (t *Tally) view(domain string, q Question) *view {
 	return v
 }
 
-// counting returns what counts of a report: of one that is refuted, only what failed.
-func (b *batch) counting() *batch {
-	if b.proof != report.Refuted {
+// counting returns what counts of a report. What passed does not if the report is refuted, or the
+// mail is of another domain, which says nothing of this one.
+func (v *view) counting(b *batch) *batch {
+	strange := func(c cell) bool { return c.passed() && !atOrBelow(v.word(c.from), v.domain) }
+	leftOut := func(c cell) bool { return c.passed() && b.proof == report.Refuted || strange(c) }
+	if !slices.ContainsFunc(b.cells, leftOut) {
 		return b
 	}
-	c := *b
-	c.cells = slices.DeleteFunc(slices.Clone(b.cells), func(c cell) bool { return c.passed() })
-	return &c
+	for _, c := range b.cells {
+		if strange(c) {
+			v.strange += c.count
+		}
+	}
+	rest := *b
+	rest.cells = slices.DeleteFunc(slices.Clone(b.cells), leftOut)
+	return &rest
+}
+
+// plain returns a network of IPv4 as such, for so are the addresses in reports.
+func plain(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
 }
 
 // within reports whether a report that ends then is asked for.

@@ -3,6 +3,8 @@ package origin
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -54,6 +56,15 @@ func signed(t *testing.T, from, domain, selector string) string {
 
 func unsigned(from string) string {
 	return "Return-Path: <" + from + ">\r\n" + received + "From: " + from + "\r\nSubject: Report\r\n\r\n" + body
+}
+
+// open is signed but for what is after its first bytes: anybody may add to it.
+func open(from, domain, added string) string {
+	hash := sha256.Sum256([]byte(body))
+	field := fmt.Sprintf("DKIM-Signature: v=1; a=ed25519-sha256; c=simple/simple; d=%s; s=s; l=%d; h=from; bh=%s; b=",
+		domain, len(body), base64.StdEncoding.EncodeToString(hash[:]))
+	digest := sha256.Sum256([]byte("From: " + from + "\r\n" + field))
+	return field + base64.StdEncoding.EncodeToString(ed25519.Sign(key(), digest[:])) + "\r\nFrom: " + from + "\r\n\r\n" + body + added
 }
 
 // world is the DNS: google.com rejects what is not from it, open.example asks for nothing, the
@@ -117,6 +128,8 @@ func TestOrigin(t *testing.T) {
 		"SPF, changed afterwards":  {strings.Replace(signed(t, "dmarc@passes.example", "passes.example", "s"), "A report", "B", 1), report.Unproven, "only SPF passes: the body was changed"},
 		"no message":               {"\x00", report.Unproven, "its mail cannot be judged: "},
 		"part of the body":         {strings.Replace(good, "bh=", "l=5; bh=", 1), report.Refuted, "broken"},
+		"open":                     {open("dmarc@open.example", "open.example", ""), report.Unproven, "added to (l=)"},
+		"open, added to":           {open("dmarc@google.com", "google.com", "H4sI\r\n"), report.Unproven, "added to (l=)"},
 		"no From":                  {strings.Replace(good, "From:", "X-From:", 1), report.Unproven, "no From field"},
 		"from the future":          {strings.Replace(strings.Replace(good, "29 Nov 2026", "29 Nov 2025", 1), "Sun, ", "", 1), report.Refuted, "google.com rejects"},
 	} {
