@@ -71,7 +71,8 @@ func explainAnswer(err error, said resp.Error) error {
 	if errors.As(err, &of) {
 		text = "sentinel " + of.addr + ": " + text
 		if word == "NOAUTH" || word == "WRONGPASS" {
-			return finding.WithHint(errors.New(text), "give the password of the Sentinels: in a file, with sentinel_password_file in the URL")
+			return finding.WithHint(errors.New(text),
+				"give the password of the Sentinels: in a file, with sentinel_password_file in the URL")
 		}
 	}
 	for _, h := range hints {

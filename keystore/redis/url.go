@@ -114,7 +114,8 @@ func address(name, text, port string) (string, error) {
 	}
 	n, portErr := strconv.ParseUint(given, 10, 16)
 	_, ipErr := netip.ParseAddr(host)
-	if host == "" || strings.Contains(host, ":") && ipErr != nil || strings.ContainsAny(host, " /@?#[],%") || portErr != nil || n == 0 {
+	if host == "" || strings.Contains(host, ":") && ipErr != nil || strings.ContainsAny(host, " /@?#[],%") ||
+		portErr != nil || n == 0 {
 		return "", finding.WithHint(fmt.Errorf("%s: invalid address %q", name, text),
 			"write host or host:port; of IPv6 [::1]:%s", port)
 	}

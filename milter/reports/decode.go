@@ -15,7 +15,8 @@ func decode(encoding string, body []byte) []byte {
 	encoding, _, _ = strings.Cut(encoding, ";")
 	encoding = strings.ToLower(strings.TrimSpace(encoding))
 	start := bytes.TrimLeft(body, " \t\r\n")
-	xml := bytes.HasPrefix(start, []byte("<")) && report.Sniff(start[:min(len(start), report.SniffLen)]) == report.Aggregate
+	xml := bytes.HasPrefix(start, []byte("<")) &&
+		report.Sniff(start[:min(len(start), report.SniffLen)]) == report.Aggregate
 	switch {
 	case isGzip(start), isZip(start), xml && encoding != "quoted-printable":
 		return start

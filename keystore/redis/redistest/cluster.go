@@ -40,7 +40,8 @@ func (c *Cluster) start(t testing.TB, args []string) *Server {
 	t.Helper()
 	// The bus has a port of its own: the usual one may be taken, or over the top.
 	_, bus, _ := net.SplitHostPort(freeAddr(t))
-	node := Start(t, append(args, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", nodeTimeout)...)
+	node := Start(t, append(args, "--cluster-enabled", "yes", "--cluster-port", bus,
+		"--cluster-node-timeout", nodeTimeout)...)
 	if len(c.Nodes) > 0 {
 		host, port, _ := net.SplitHostPort(node.Addr)
 		c.Nodes[0].Do(t, "CLUSTER", "MEET", host, port, bus)

@@ -43,7 +43,8 @@ sentinel down-after-milliseconds %[1]s 500
 sentinel failover-timeout %[1]s 2000
 `, MasterName, host, port)
 	if like.password != "" {
-		config += fmt.Sprintf("sentinel auth-pass %s %s\nrequirepass %[3]s\nsentinel sentinel-pass %[3]s\ntls-replication yes\n",
+		config += fmt.Sprintf("sentinel auth-pass %s %s\nrequirepass %[3]s\n"+
+			"sentinel sentinel-pass %[3]s\ntls-replication yes\n",
 			MasterName, like.password, sentinelLike.password)
 	}
 	for range 3 {

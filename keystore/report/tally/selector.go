@@ -130,7 +130,8 @@ const recent = 3 * 24 * time.Hour
 func (v *view) selector(s Selector, at Key, nameless bool) Selector {
 	seen := "by " + s.Reporter + " from " + s.Source.String()
 	last := "last seen " + on(s.Last, v.q.Now) + " " + seen
-	since := "since then " + finding.Count(s.SinceReporters, "reporter", "reporters") + " told of " + messages(s.SinceMessages)
+	since := "since then " + finding.Count(s.SinceReporters, "reporter", "reporters") +
+		" told of " + messages(s.SinceMessages)
 	failing := fmt.Sprintf("%s with it, of which none passed", messages(s.Failed))
 	switch {
 	case s.Foreign && s.Passed > 0:

@@ -80,7 +80,8 @@ func (v *view) verdict(a *Answer) Verdict {
 			own = finding.Number(n)
 		}
 		r.Text = fmt.Sprintf("%s safe for %s: %s of %s from %s, %s failed, %s from your hosts", step, v.domain,
-			messages(a.Messages.Total()), finding.Count(a.Covered, "day", "days"), finding.Count(len(a.Reporters), "reporter", "reporters"),
+			messages(a.Messages.Total()), finding.Count(a.Covered, "day", "days"),
+			finding.Count(len(a.Reporters), "reporter", "reporters"),
 			finding.Number(a.Messages.Failed), own)
 	}
 	return r
@@ -135,7 +136,8 @@ func (v *view) lacking(a *Answer) []string {
 	}
 	asked := func(n int) string { return " (" + finding.Number(n) + " are asked for)" }
 	if got.days < least.Days {
-		missing = append(missing, "only "+finding.Count(got.days, "day", "days")+" with messages that passed"+asked(least.Days))
+		missing = append(missing,
+			"only "+finding.Count(got.days, "day", "days")+" with messages that passed"+asked(least.Days))
 	}
 	if got.reporters < least.Reporters {
 		missing = append(missing, "only "+finding.Count(got.reporters, "reporter tells", "reporters tell")+
@@ -158,7 +160,8 @@ func (v *view) noReports() string {
 		if last.IsZero() {
 			return "no reports but of days to come"
 		}
-		return "no reports of the last " + finding.Count(v.q.Days, "day", "days") + "; the last one is of " + date(last, v.q.Now)
+		return "no reports of the last " + finding.Count(v.q.Days, "day", "days") +
+			"; the last one is of " + date(last, v.q.Now)
 	}
 	for name := v.domain; name != ""; _, name, _ = strings.Cut(name, ".") {
 		if v.t.domains[name] != nil {
