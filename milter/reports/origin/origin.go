@@ -23,9 +23,7 @@ type Judge struct {
 
 // NewJudge returns one that asks a resolver, which should be one that remembers.
 func NewJudge(resolver *dns.Resolver, now time.Time) *Judge {
-	once := *resolver
-	once.Attempts = 1
-	return &Judge{&patient{Source: &once, left: mostWait, names: make(map[string]bool)}, now}
+	return &Judge{&patient{Source: resolver, left: mostWait, names: make(map[string]bool)}, now}
 }
 
 // Origin says who sent a message that has a report in it. A DNS that does not answer proves

@@ -97,6 +97,7 @@ func TestOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	resolver.Patience = time.Minute
 	judge := NewJudge(resolver.Remembering(), sent.AddDate(0, 2, 0))
 	good := signed(t, "dmarc@google.com", "google.com", "s")
 	for name, test := range map[string]struct {

@@ -17,7 +17,7 @@ const (
 	mostNames = 2000        // that are asked for
 )
 
-// patient asks a source until it has waited for long enough. What is remembered takes no time.
+// patient asks a source, which remembers, until it has waited for long enough for new answers.
 type patient struct {
 	dns.Source
 
@@ -39,8 +39,10 @@ func (p *patient) Lookup(ctx context.Context, name string, qtype uint16) (*dns.A
 	p.mu.Unlock()
 	start := time.Now()
 	answer, err := p.Source.Lookup(ctx, name, qtype)
-	p.mu.Lock()
-	p.left -= time.Since(start)
-	p.mu.Unlock()
+	if !known {
+		p.mu.Lock()
+		p.left -= time.Since(start)
+		p.mu.Unlock()
+	}
 	return answer, err
 }
