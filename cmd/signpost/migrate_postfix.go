@@ -197,14 +197,25 @@ func switchedAlready(dir string) error {
 	if !exists(path) {
 		return nil
 	}
-	// A switch that failed leaves it where Postfix could not be told of the way back.
-	_, edit, err := readJournal(path)
-	if err == nil && len(edit.Summary()) == 0 {
+	entry, edit, err := readJournal(path)
+	files := make(map[string]bool)
+	if err == nil {
+		for _, e := range entry.Edits {
+			files[e.File] = true
+		}
+	}
+	switch {
+	case err != nil:
+	case len(edit.Summary()) == 0: // a switch that failed leaves it where Postfix could not be told of the way back
 		return finding.WithHint(fmt.Errorf("%s: a switch failed, and Postfix has perhaps not read that it was taken back",
 			path), "have it read that: %s", backCommand(dir))
+	case len(edit.Summary()) < len(files):
+		return finding.WithHint(fmt.Errorf("%s: a switch was interrupted, and not all of main.cf and master.cf is switched",
+			path), "take it back, and begin again: %s", backCommand(dir))
 	}
 	return finding.WithHint(fmt.Errorf("%s: Postfix is switched to signpostd already", path),
-		"to switch back: %s", backCommand(dir))
+		"if that was interrupted, Postfix has perhaps not read it: postfix -c %s reload; to switch back: %s",
+		shellWord(dir), backCommand(dir))
 }
 
 // source are the records of a journal.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,7 +10,9 @@ import (
 	"syscall"
 	"testing"
 
+	"signpost/keystore/finding"
 	"signpost/milter/verify"
+	"signpost/postfix"
 )
 
 // The settings of a migration have a block of their own, however often it is made.
@@ -53,6 +56,47 @@ func TestRewriteKeepsModeAndOwner(t *testing.T) {
 	}
 	if target, err := os.Readlink(link); target != "file" || err != nil {
 		t.Errorf("the link leads to %q, %v", target, err)
+	}
+}
+
+// What an interrupted switch leaves, and what to do about it.
+func TestSwitchedAlready(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const service = "smtp inet n - n - - smtpd\n"
+	line := map[bool]string{false: "smtpd_milters = inet:a:1\n", true: "smtpd_milters = inet:b:2\n"}
+	option := map[bool]string{false: "  -o smtpd_milters=inet:a:1\n", true: "  -o smtpd_milters=inet:b:2\n"}
+	text, err := json.Marshal(journal{Edits: []postfix.LineEdit{
+		{File: "master.cf", Old: option[false], New: option[true]}, {File: "main.cf", Old: line[false], New: line[true]},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := switchedAlready(dir); err != nil {
+		t.Errorf("without a journal: %v", err)
+	}
+	write("signpost-migrate.json", string(text))
+	for _, test := range []struct {
+		master, main bool
+		want         string
+	}{
+		{false, false, "a switch failed, and Postfix has perhaps not read that it was taken back; hint: have it read that"},
+		{true, false, "a switch was interrupted, and not all of main.cf and master.cf is switched; hint: take it back"},
+		{false, true, "a switch was interrupted, and not all"},
+		{true, true, "Postfix is switched to signpostd already; hint: if that was interrupted, Postfix has perhaps not " +
+			"read it: postfix -c " + dir + " reload; to switch back: signpost migrate --back --config-dir " + dir},
+	} {
+		write("master.cf", service+option[test.master])
+		write("main.cf", line[test.main])
+		if err := switchedAlready(dir); err == nil || !strings.Contains(finding.Text(err), test.want) {
+			t.Errorf("%+v: got %v", test, err)
+		}
 	}
 }
 
