@@ -3,11 +3,13 @@
 package origin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"net/mail"
 	"strings"
+	"sync"
 	"time"
 
 	"signpost/keystore/dns"
@@ -17,19 +19,27 @@ import (
 
 // Judge judges mail. Several goroutines may use it at once.
 type Judge struct {
-	source dns.Source
-	now    time.Time
+	source  dns.Source
+	now     time.Time
+	buffers sync.Pool // of *bufio.Reader, as large as what reads messages takes for one
 }
 
 // NewJudge returns one that asks a resolver, which should be one that remembers.
 func NewJudge(resolver *dns.Resolver, now time.Time) *Judge {
-	return &Judge{&patient{Source: resolver, left: mostWait, names: make(map[string]bool)}, now}
+	return &Judge{
+		source:  &patient{Source: resolver, left: mostWait, names: make(map[string]bool)},
+		now:     now,
+		buffers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }},
+	}
 }
 
 // Origin says who sent a message that has a report in it. A DNS that does not answer proves
 // nothing, nor does a key that was taken out of it since.
 func (j *Judge) Origin(ctx context.Context, message []byte) report.Origin {
-	m, err := verify.Read(bytes.NewReader(message))
+	buffer := j.buffers.Get().(*bufio.Reader)
+	defer j.buffers.Put(buffer)
+	buffer.Reset(bytes.NewReader(message))
+	m, err := verify.Read(buffer)
 	if err != nil {
 		return report.Origin{Proof: report.Unproven, Why: "its mail cannot be judged: " + err.Error()}
 	}
