@@ -14,7 +14,12 @@ type memory struct {
 	revision int64
 	percent  int
 	unread   int
+	giveBack time.Time // when to give back what reading took; zero for not
 }
+
+// giveBackAfter is how long after all keys were read what that took is given back: by then
+// who follows the keys has seen them.
+const giveBackAfter = 5 * time.Second
 
 // newMemory bounds it from now on.
 func newMemory(source keystore.Source) *memory {
@@ -25,20 +30,23 @@ func newMemory(source keystore.Source) *memory {
 
 // follow follows the keys until ctx ends.
 func (m *memory) follow(ctx context.Context) {
-	tick := time.NewTicker(time.Second / 2)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case now := <-tick.C:
 			m.settle()
+			if !m.giveBack.IsZero() && now.After(m.giveBack) {
+				m.giveBack = time.Time{}
+				debug.FreeOSMemory()
+			}
 		}
 	}
 }
 
-// settle goes by the keys as they are now. When all were read, what reading took is given
-// back.
+// settle goes by the keys as they are now.
 func (m *memory) settle() {
 	revision := m.source.Revision()
 	if revision == m.revision {
@@ -52,7 +60,7 @@ func (m *memory) settle() {
 		debug.SetGCPercent(percent)
 	}
 	if m.unread == 0 && before > 0 {
-		debug.FreeOSMemory()
+		m.giveBack = time.Now().Add(giveBackAfter)
 	}
 }
 
