@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -55,11 +56,12 @@ func (r *reader) rspamdElsewhere(s *uclObject, name string, v uclValue) {
 	what, fix := "", ""
 	switch name {
 	case "use_redis":
-		what = "the keys are in Redis, which is not queried"
-		hash := textOr(s, "key_prefix", rspamdHash)
-		fix = "export each as a file, with redis-cli --raw HGET '" + hash +
-			"' SELECTOR.DOMAIN >DOMAIN.SELECTOR.key, and import the directory; redis-cli HKEYS '" +
-			hash + "' lists them"
+		what = "the keys are in Redis"
+		at := "redis://HOST/0?prefix=" + url.QueryEscape(textOr(s, "key_prefix", rspamdHash))
+		if selectors := textOr(s, "selector_prefix", ""); selectors != "" {
+			at += "&selectors=" + url.QueryEscape(selectors)
+		}
+		fix = "import them from there, or let signpostd read them there\nsignpost import '" + at + "'\nSIGNPOST_KEYS=" + at
 	case "use_vault":
 		what = "keys are in Vault, which is not queried"
 		fix = "export each as a file called DOMAIN.SELECTOR.key, and import the directory"
@@ -69,7 +71,7 @@ func (r *reader) rspamdElsewhere(s *uclObject, name string, v uclValue) {
 		what = "a Lua function decides what is signed with which key"
 		fix = "import the directory of the keys, if all of them sign for their domains"
 	}
-	r.report(finding.Fault, "import-elsewhere", v.at, name+": "+what, "they are not carried over", fix)
+	r.report(finding.Fault, "import-elsewhere", v.at, name+": "+what, "they are not carried over from here", fix)
 }
 
 // rspamdDomains asks, for each domain that the settings name or that there is
