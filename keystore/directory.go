@@ -83,8 +83,11 @@ func (src *keyDirectory) list(dir *os.File, found func(domain, unit string)) err
 // failed returns the error of reading the directory.
 func (src *keyDirectory) failed(err error) error {
 	err = fmt.Errorf("reading the key directory %s: %w", src.Dir, finding.ReadHint(err, src.Dir))
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return finding.WithHint(err, "make the directory, or give another with --keys")
+	case errors.Is(err, syscall.ENOTDIR):
+		return finding.WithHint(err, "give the directory that has the keys")
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -130,6 +131,9 @@ func readPlans(c *cli.Context) ([]*migrate.Plan, error) {
 // readPlan reads a configuration, or a store.
 func readPlan(ctx context.Context, path string, options migrate.Options) (*migrate.Plan, error) {
 	sources, err := settings.ParseSources(path)
+	if err != nil && strings.Contains(path, "://") {
+		return nil, exitError{exitUsage, err}
+	}
 	if err != nil || sources[0].Backend == nil {
 		return migrate.Read(path, options)
 	}

@@ -106,7 +106,7 @@ func parsePatterns(text string, compile compiler) (*table, error) {
 			t.rules[open[len(open)-1]].end = len(t.rules)
 			open, lines = open[:len(open)-1], lines[:len(open)-1]
 		case word != "":
-			return finding.WithHint(fmt.Errorf("%.40q is no pattern", line), "write /PATTERN/ LOGIN")
+			return finding.WithHint(fmt.Errorf("invalid pattern %.40q", line), "write /PATTERN/ LOGIN")
 		default:
 			r, err := parseRule(line, compile)
 			if err != nil {
@@ -218,7 +218,7 @@ func parseResult(text string) (pieces []piece, err error) {
 		}
 		n, err := strconv.Atoi(name)
 		if err != nil || n < 1 || !found {
-			return nil, finding.WithHint(fmt.Errorf("$%.20s is no substring", after), "write $1, ${1}, or $$ for a dollar")
+			return nil, finding.WithHint(fmt.Errorf("unknown substring $%.20s", after), "write $1, ${1}, or $$ for a dollar")
 		}
 		pieces = append(pieces, piece{group: n})
 	}

@@ -59,7 +59,7 @@ func TestSettingsComeFromFlagThenVariableThenDefault(t *testing.T) {
 
 func TestSettingErrorsNameWhereTheyCameFrom(t *testing.T) {
 	for _, test := range []struct{ name, variable, value, want string }{
-		{"keys", "", "", "--keys: an empty name is no place of keys; hint: "},
+		{"keys", "", "", "--keys: an empty name is not a place of keys; hint: "},
 		{"keys", "", "/keys", ""},
 		{"selector", "DKIM_SELECTOR", "a b", `DKIM_SELECTOR: entry "a b": `},
 		{"domains", "ALLOWED_SENDER_DOMAINS", "a.example,b.example", `ALLOWED_SENDER_DOMAINS: "a.example,b.example" has a comma; hint: `},

@@ -43,7 +43,7 @@ func parseSources(text string, open func(url string) (keystore.Backend, error)) 
 			element = strings.TrimSpace(element)
 		}
 		if element == "" {
-			return nil, finding.WithHint(errors.New("an empty name is no place of keys"),
+			return nil, finding.WithHint(errors.New("an empty name is not a place of keys"),
 				"give directories and the URLs of stores, with one comma between")
 		}
 		source := Source{Dir: element}

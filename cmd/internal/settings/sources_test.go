@@ -62,9 +62,9 @@ func TestSources(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":                     "an empty name is no place of keys; hint: give directories",
-		"/a,,/b":               "an empty name is no place of keys",
-		"/a,":                  "an empty name is no place of keys",
+		"":                     "an empty name is not a place of keys; hint: give directories",
+		"/a,,/b":               "an empty name is not a place of keys",
+		"/a,":                  "an empty name is not a place of keys",
 		"/a,/b,/a/":            "/a/ is given twice",
 		"/a,redis://bad":       "it is bad",
 		"redis://h,redis://h":  "redis://h is given twice",
