@@ -70,8 +70,8 @@ func TestHugeFromFields(t *testing.T) {
 	decide := decider(t, tableKeys(t))
 	for name, test := range map[string]struct{ unit, end, want string }{
 		"one address":      {"a", "@example.com", "signed for example.com"},
-		"many addresses":   {"a@example.com,", "a@example.com", "signed for example.com"},
-		"many domains":     {"a@example.net,b@x.y,", "", "from-multiple, refused"},
+		"many addresses":   {"a@example.com,", "a@example.com", "from-invalid, refused"},
+		"many domains":     {"a@example.net,b@x.y,", "", "from-invalid, refused"},
 		"many at signs":    {"@", "", "from-invalid, refused"},
 		"many comments":    {"(a)", "a@example.com", "signed for example.com"},
 		"nested comments":  {"(", "a@example.com", "from-invalid, refused"},
@@ -90,5 +90,26 @@ func TestHugeFromFields(t *testing.T) {
 		}
 		small := strings.Repeat(test.unit, maxFromBytes/len(test.unit)-10)
 		decide("From: <" + small + test.end + "\r\n")
+	}
+}
+
+// The addresses of a From field may be many, and not so many that they take the memory of all
+// other messages.
+func TestManyAddresses(t *testing.T) {
+	t.Parallel()
+	for unit, want := range map[string]Reason{"a@b,": "", "a@b ": FromInvalid} {
+		value := strings.Repeat(unit, maxFromNames-1) + "a@b"
+		if _, reason, err := AuthorDomain([]string{value}); reason != want {
+			t.Errorf("%d times %q: %s, %v", maxFromNames, unit, reason, err)
+		}
+		for _, locals := range []bool{false, true} {
+			boxes, err := parseFrom(value+","+value, locals)
+			if err == nil || len(boxes.authors)+len(boxes.beside) > 0 {
+				t.Errorf("twice as often %q: %d addresses, %v", unit, len(boxes.authors)+len(boxes.beside), err)
+			}
+		}
+	}
+	if _, err := parseFrom("<"+strings.Repeat("@b,", 2*maxFromNames)+":a@b>", false); err == nil || !strings.Contains(err.Error(), "too many") {
+		t.Errorf("a route through many: %v", err)
 	}
 }

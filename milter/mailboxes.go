@@ -298,6 +298,10 @@ func (p *fromParser) checkLocal(words int, hides, encoded bool) {
 // domain reads the @ and a domain, with comments and blanks about its dots (RFC 5322,
 // section 4.4: obs-domain).
 func (p *fromParser) domain() string {
+	if len(p.authors)+len(p.beside) >= maxFromNames { // they take far more memory than the field
+		p.fail("it has too many addresses")
+		return ""
+	}
 	p.next()
 	if p.kind == '[' {
 		p.fail("it has an address literal in place of a domain")

@@ -16,7 +16,8 @@ import (
 	"signpost/keystore/dns"
 )
 
-// What is looked through of From fields that cannot be signed. No real one comes near.
+// What is looked through of From fields that cannot be signed, and how many addresses one may
+// have that can. No real one comes near.
 const (
 	maxFromBytes = 64 << 10
 	maxFromNames = 4000
