@@ -3,6 +3,7 @@ package milter
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"signpost/keystore/finding"
 )
@@ -111,5 +112,29 @@ func TestManyAddresses(t *testing.T) {
 	}
 	if _, err := parseFrom("<"+strings.Repeat("@b,", 2*maxFromNames)+":a@b>", false); err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Errorf("a route through many: %v", err)
+	}
+}
+
+// A field of very many lines that begin as From does is looked through once.
+func TestHidesFrom(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{
+		" x\rFrom: a@b": true, " x\nfrom \t: a@b": true, " x\r\nFROM:": true, "\rfrom\rFrom:": true,
+		" From: a@b": false, " x\r\n From: a@b": false, "\rFrom": false, "\rFrom a: b": false, "\rFroms: b": false, "\rf": false,
+		" x\r\nFrom": false, "\rFro:": false, "": false,
+	} {
+		if got := hidesFrom([]byte(value)); got != want {
+			t.Errorf("%q: %t", value, got)
+		}
+	}
+	done := make(chan bool, 1)
+	go func() { done <- hidesFrom([]byte(strings.Repeat("\rf", 4<<20) + "\rFrom:")) }()
+	select {
+	case found := <-done:
+		if !found {
+			t.Error("not found at the end of many lines")
+		}
+	case <-time.After(time.Minute):
+		t.Error("it takes minutes")
 	}
 }

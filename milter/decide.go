@@ -244,10 +244,11 @@ func hidesFrom(value []byte) bool {
 			return false
 		}
 		value = value[i+1:]
-		if len(value) > 0 && value[0]|0x20 == 'f' {
-			if name, _, found := bytes.Cut(value, []byte(":")); found && isFrom(name) {
-				return true
-			}
+		// A colon further on is not looked for: each of very many lines may begin so.
+		const name = "From"
+		if len(value) > len(name) && value[0]|0x20 == 'f' && bytes.EqualFold(value[:len(name)], []byte(name)) &&
+			bytes.HasPrefix(bytes.TrimLeft(value[len(name):], " \t"), []byte(":")) {
+			return true
 		}
 	}
 }
