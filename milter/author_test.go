@@ -81,6 +81,7 @@ func TestHugeFromFields(t *testing.T) {
 		"a long domain":    {"a.", "com", "from-invalid, refused"},
 		"many U-labels":    {"a@\u00e9.c,", "<", "from-invalid, refused"},
 		"encoded words":    {"=?utf-8?q?a?= ", "", "from-invalid, refused"},
+		"many words begin": {"?q?]=?", "", "from-invalid, refused"},
 	} {
 		value := strings.Repeat(test.unit, size/len(test.unit))
 		if name == "a long domain" {
@@ -112,6 +113,13 @@ func TestManyAddresses(t *testing.T) {
 	}
 	if _, err := parseFrom("<"+strings.Repeat("@b,", 2*maxFromNames)+":a@b>", false); err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Errorf("a route through many: %v", err)
+	}
+	// Each that begins is looked through to the end of the field.
+	for _, more := range []int{0, 1} {
+		words := strings.Repeat("=?utf-8?q?x?= ", maxFromMarks/4+more)
+		if _, whole := namedDomains([]string{words}); whole != (more == 0) {
+			t.Errorf("%d more encoded words than are looked through: whole %t", more, whole)
+		}
 	}
 }
 

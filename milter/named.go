@@ -21,6 +21,7 @@ import (
 const (
 	maxFromBytes = 64 << 10
 	maxFromNames = 4000
+	maxFromMarks = 2000 // question marks, of which an encoded-word has four
 )
 
 // namedDomains returns every domain, as A-labels, that any program might show as the
@@ -29,11 +30,12 @@ const (
 // They are not whole when there is more than is looked through, or a charset in which other
 // octets are an @.
 func namedDomains(from []string) (names []string, whole bool) {
-	size := 0
+	size, marks := 0, 0
 	for _, value := range from {
 		size += len(value)
+		marks += strings.Count(value, "?")
 	}
-	if size > maxFromBytes {
+	if size > maxFromBytes || marks > maxFromMarks {
 		return nil, false
 	}
 	whole = !slices.ContainsFunc(from, otherCharset)
@@ -101,35 +103,36 @@ func decodedLeniently(text string) string {
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(text, "=?")
-		_, rest, _ := strings.Cut(after, "?")
-		how, rest, _ := strings.Cut(rest, "?")
-		word, rest, whole := strings.Cut(rest, "?=")
 		if b.WriteString(before); !found {
 			return b.String()
 		}
-		switch how {
-		case "b", "B":
-			word = strings.Map(func(c rune) rune {
-				if c == '+' || c == '/' || c < utf8.RuneSelf && isDomainByte(byte(c)) && !strings.ContainsRune("-_.", c) {
-					return c
-				}
-				return -1
-			}, word)
-			decoded, _ := base64.RawStdEncoding.DecodeString(word) // what comes before an error
-			word = string(decoded)
-		case "q", "Q":
-			word = equalSigns(word)
+		_, rest, _ := strings.Cut(after, "?")
+		how, rest, _ := strings.Cut(rest, "?")
+		word, rest, whole := strings.Cut(rest, "?=")
+		switch {
+		case whole && strings.EqualFold(how, "b"):
+			b.WriteString(looseBase64(word))
+			text = rest
+		case whole && strings.EqualFold(how, "q"):
+			b.WriteString(equalSigns(word))
+			text = rest
 		default:
-			whole = false
-		}
-		if !whole {
 			b.WriteString("=?")
 			text = after
-			continue
 		}
-		b.WriteString(word)
-		text = rest
 	}
+}
+
+// looseBase64 decodes base64, and leaves out what is none.
+func looseBase64(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if c == '+' || c == '/' || c < utf8.RuneSelf && isDomainByte(byte(c)) && !strings.ContainsRune("-_.", c) {
+			return c
+		}
+		return -1
+	}, text)
+	decoded, _ := base64.RawStdEncoding.DecodeString(text) // what comes before an error
+	return string(decoded)
 }
 
 // equalSigns decodes =XX, and leaves what is none.
