@@ -105,13 +105,19 @@ const (
 )
 
 // comesFirst notes that a message waits for keys that were not read yet, or did just now.
-func (s *picture) comesFirst() { s.first.Store(time.Now().UnixNano()) }
+func (s *picture) comesFirst() {
+	now := time.Now()
+	s.first.Store(&now)
+}
 
 // giveWay pauses for as long as reading took, and while messages come first.
 func (s *picture) giveWay(ctx context.Context, took time.Duration) {
 	for began := time.Now(); ctx.Err() == nil; {
 		passed := time.Since(began)
-		wait := max(took-passed, calm-time.Since(time.Unix(0, s.first.Load())))
+		wait := took - passed
+		if first := s.first.Load(); first != nil {
+			wait = max(wait, calm-time.Since(*first))
+		}
 		if wait <= 0 || passed >= max(took, patient) {
 			return
 		}

@@ -18,9 +18,9 @@ type picture struct {
 
 	revision atomic.Int64
 	reloads  atomic.Int64
-	failed   atomic.Int64 // of the reloads
-	loaded   atomic.Bool  // all keys were read, and that is logged
-	first    atomic.Int64 // when a message last waited for keys that were not read, in Unix nanoseconds
+	failed   atomic.Int64              // of the reloads
+	loaded   atomic.Bool               // all keys were read, and that is logged
+	first    atomic.Pointer[time.Time] // when a message last waited for keys that were not read; nil for never
 	// See Observe; nil before it is called.
 	onChange  func(domain string, added bool)
 	onReadAll func()
