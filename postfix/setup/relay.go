@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -112,8 +113,11 @@ func (p *plan) passwordMap(relays, user, password string) ([]byte, error) {
 // [host]:port.
 func nextHops(variable, list string) ([]string, error) {
 	hops := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	// The host may be that of a variable that was empty: ":587".
+	shape := regexp.MustCompile(`^(\[[^\[\]]+\]|[^\[\]:]+)(:[A-Za-z0-9-]+)?$`)
 	for _, hop := range hops {
-		if strings.ContainsFunc(hop, func(r rune) bool { return notInHostname(r) && !strings.ContainsRune("[]:", r) }) {
+		odd := func(r rune) bool { return notInHostname(r) && !strings.ContainsRune("[]:", r) }
+		if strings.ContainsFunc(hop, odd) || !shape.MatchString(hop) {
 			// The value is not shown: a URL with a password is a common mistake.
 			return nil, finding.WithHint(fmt.Errorf("%s is not written as Postfix wants it", variable),
 				"write [host]:port, like [smtp.example.net]:587")
