@@ -119,12 +119,13 @@ func eachCommand(parent string, commands []*cli.Command, do func(name string, co
 // The examples have commands and flags that there are.
 func TestHelpHasRealExamples(t *testing.T) {
 	t.Parallel()
-	eachCommand("signpost", verbs(), func(name string, command *cli.Command) {
+	all := verbs()
+	eachCommand("signpost", all, func(name string, command *cli.Command) {
 		_, examples, _ := strings.Cut(command.Description, "\nexamples:\n")
 		examples, _, _ = strings.Cut(examples, "\njson:\n")
 		for line := range strings.SplitSeq(strings.ReplaceAll(examples, "\\\n", ""), "\n") {
 			if typed, isTyped := strings.CutPrefix(strings.TrimSpace(line), "$ "); isTyped {
-				checkTyped(t, name+" --help", typed)
+				checkTyped(t, all, name+" --help", typed)
 			}
 		}
 	})
@@ -135,13 +136,12 @@ func TestHelpHasRealExamples(t *testing.T) {
 var invoked = regexp.MustCompile(`\bsignpost( [a-z-][^|<>;&#()]*)`)
 
 // checkTyped reports the commands and flags in a line of a page that there are not.
-func checkTyped(t *testing.T, page, typed string) {
+func checkTyped(t *testing.T, commands []*cli.Command, page, typed string) {
 	for _, match := range invoked.FindAllStringSubmatch(typed, -1) {
-		commands := verbs()
-		flags := []cli.Flag{cli.VersionFlag}
+		commands, flags := commands, []cli.Flag{cli.VersionFlag}
 		for i, word := range strings.Fields(match[1]) {
 			if sub := commandNamed(commands, word); sub != nil {
-				commands, flags = sub.Subcommands, append(sub.Flags, cli.HelpFlag)
+				commands, flags = sub.Subcommands, slices.Concat(sub.Flags, []cli.Flag{cli.HelpFlag})
 			} else if i == 0 && word[0] != '-' {
 				t.Errorf("%s: no command %q in: %s", page, word, typed)
 				break

@@ -5,9 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/urfave/cli/v2"
+
+	"signpost/cmd/internal/settings"
 	"signpost/test/lab/console"
 )
 
@@ -71,7 +75,18 @@ func TestReadmeLinks(t *testing.T) {
 func TestPagesHaveRealCommands(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
-	inText := regexp.MustCompile("`([^`]*)`")
+	inText, aFlag := regexp.MustCompile("`([^`]*)`"), regexp.MustCompile("^--([a-z][a-z-]*)")
+	known := []string{"help", "version", "check",
+		"rm", "user", "read-only", "cap-drop", "server-side"} // of docker and kubectl
+	for _, setting := range settings.ForDaemon() {
+		known = append(known, setting.Name)
+	}
+	all := verbs()
+	eachCommand("signpost", all, func(_ string, command *cli.Command) {
+		for _, flag := range command.Flags {
+			known = append(known, flag.Names()...)
+		}
+	})
 	lines := 0
 	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		switch name := entry.Name(); {
@@ -85,15 +100,18 @@ func TestPagesHaveRealCommands(t *testing.T) {
 		text := readFile(t, path)
 		for _, block := range console.Parse(text) {
 			for _, step := range block {
-				checkTyped(t, path, step.Command)
+				checkTyped(t, all, path, step.Command)
 				lines++
 			}
 		}
 		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text, "")
 		for _, code := range inText.FindAllStringSubmatch(prose, -1) {
 			if strings.HasPrefix(code[1], "signpost ") {
-				checkTyped(t, path, strings.ReplaceAll(code[1], "\n", " "))
+				checkTyped(t, all, path, strings.ReplaceAll(code[1], "\n", " "))
 				lines++
+			}
+			if flag := aFlag.FindStringSubmatch(code[1]); flag != nil && !slices.Contains(known, flag[1]) {
+				t.Errorf("%s: neither program has %s", path, code[1])
 			}
 		}
 		return nil
