@@ -153,3 +153,18 @@ func (s *single) signsWithOpenDKIM(domain string) {
 		s.t.Errorf("OpenDKIM says:\n%s", out)
 	}
 }
+
+// Keys in a store are left to signpostd: no directory is made that is called like it, and
+// nobody signs with keys that nobody asked for.
+func TestOneContainerReadsAStore(t *testing.T) {
+	t.Parallel()
+	s := &single{project: newAlone(t)}
+	s.docker("run", "-d", "--name", s.name, "--network", "none", "-e", "ALLOWED_SENDER_DOMAINS=example.org",
+		"-e", "DKIM_AUTOGENERATE=yes", "-e", "SIGNPOST_KEYS=redis://127.0.0.1:1/0", "signpost-postfix")
+	t.Cleanup(func() { s.docker("rm", "-f", "-v", s.name) })
+	s.until("signpostd listens", func() bool { return strings.Contains(s.logs(), "msg=listening") })
+	logs := s.logs()
+	if !strings.Contains(logs, "the key store does not answer") || strings.Contains(logs, "made an RSA key") {
+		t.Errorf("signpostd does not read the store:\n%s", logs)
+	}
+}
