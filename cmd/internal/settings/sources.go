@@ -34,7 +34,7 @@ func ParseSources(text string) ([]Source, error) { return parseSources(text, ope
 
 func parseSources(text string, open func(url string) (keystore.Backend, error)) (sources []Source, err error) {
 	elements := strings.Split(text, ",")
-	if _, err := os.Stat(text); err == nil {
+	if _, err := os.Stat(text); err == nil && !isURL(text) {
 		elements = []string{text}
 	}
 	var seen []string
@@ -68,14 +68,12 @@ func parseSources(text string, open func(url string) (keystore.Backend, error)) 
 // isURL tells the URL of a store from a directory: one has ://, or begins with a scheme
 // of ours and does not exist.
 func isURL(element string) bool {
-	scheme, _, ok := strings.Cut(element, ":")
-	if !ok {
-		return false
+	scheme, rest, ok := strings.Cut(element, ":")
+	if !ok || strings.HasPrefix(rest, "//") && !strings.Contains(scheme, "/") {
+		return ok // also where there is a directory redis:/host, for to hide a store would be worse
 	}
-	if _, err := os.Stat(element); err == nil {
-		return false
-	}
-	return strings.Contains(element, "://") || slices.Contains(storeSchemes(), strings.ToLower(scheme))
+	_, err := os.Stat(element)
+	return err != nil && (strings.Contains(element, "://") || slices.Contains(storeSchemes(), strings.ToLower(scheme)))
 }
 
 // storeSchemes are what the URLs of stores begin with.

@@ -83,6 +83,18 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// A directory that somebody made by mistake, with mkdir -p and the URL of a store, does not hide that.
+func TestStoreBesideADirectoryOfItsName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll("redis://h/0", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sources, err := parseSources("redis://h/0", openNamed)
+	if err != nil || len(sources) != 1 || sources[0].Backend == nil {
+		t.Errorf("got %v, %v", sources, err)
+	}
+}
+
 func TestDirectoryOfSeveralSources(t *testing.T) {
 	for text, want := range map[string]string{"/a": "/a", "/a,/b": "/a"} {
 		s, err := ReadSigning(command(t, map[string]string{"keys": text}, nil))
