@@ -13,13 +13,16 @@ type memory struct {
 	source   keystore.Source
 	revision int64
 	percent  int
-	unread   int
+	reading  bool      // many keys
 	giveBack time.Time // when to give back what reading took; zero for not
 }
 
 // giveBackAfter is how long after all keys were read what that took is given back: by then
 // who follows the keys has seen them.
 const giveBackAfter = 5 * time.Second
+
+// manyUnread is of how many domains reading the keys takes so much that it is given back.
+const manyUnread = 1000
 
 // newMemory bounds it from now on.
 func newMemory(source keystore.Source) *memory {
@@ -53,14 +56,17 @@ func (m *memory) settle() {
 		return
 	}
 	m.revision = revision
-	snapshot, before := m.source.Snapshot(), m.unread
-	_, m.unread = snapshot.Count()
-	if percent := garbagePercent(snapshot.Len(), m.unread); percent != m.percent {
+	snapshot := m.source.Snapshot()
+	_, unread := snapshot.Count()
+	if percent := garbagePercent(snapshot.Len(), unread); percent != m.percent {
 		m.percent = percent
 		debug.SetGCPercent(percent)
 	}
-	if m.unread == 0 && before > 0 {
-		m.giveBack = time.Now().Add(giveBackAfter)
+	switch {
+	case unread > manyUnread:
+		m.reading = true
+	case unread == 0 && m.reading:
+		m.reading, m.giveBack = false, time.Now().Add(giveBackAfter)
 	}
 }
 
