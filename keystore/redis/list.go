@@ -62,12 +62,12 @@ func (b *Backend) refresh(ctx context.Context, since time.Time) error {
 		return errReply
 	}
 	fields := make([]string, 0, len(items))
-	for _, item := range items {
+	for i, item := range items {
 		field, ok := resp.Text(item)
 		if !ok {
 			return errReply
 		}
-		fields = append(fields, field)
+		fields, items[i] = append(fields, field), nil // of very many, both are not kept at once
 	}
 	b.names.replace(fields, dotted, began)
 	return nil

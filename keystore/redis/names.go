@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,11 +156,12 @@ func (n *names) replace(fields []string, dotted map[string]string, began time.Ti
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.changes++
-	first := n.at.IsZero()
+	if n.at.IsZero() {
+		n.domains = next
+	}
 	for domain, e := range next {
 		slices.SortFunc(e.keys, func(a, b key) int { return strings.Compare(a.selector, b.selector) })
 		was, known := n.domains[domain]
-		e.version = was.version
 		same := known && len(was.keys) == len(e.keys)
 		for i := range e.keys {
 			if j := was.find(e.keys[i].selector); j >= 0 {
@@ -168,18 +170,21 @@ func (n *names) replace(fields []string, dotted map[string]string, began time.Ti
 				same = false
 			}
 		}
-		if !same && !first {
-			e.version = n.changes
+		if same {
+			continue // whoever follows the names has these strings already: two of each would be megabytes
+		}
+		e.version = n.changes
+		n.note(domain)
+		n.domains[domain] = e
+	}
+	maps.DeleteFunc(n.domains, func(domain string, _ entry) bool {
+		_, still := next[domain]
+		if !still {
 			n.note(domain)
 		}
-		next[domain] = e
-	}
-	for domain := range n.domains {
-		if _, still := next[domain]; !still {
-			n.note(domain)
-		}
-	}
-	n.domains, n.ignored = next, ignored
+		return !still
+	})
+	n.ignored = ignored
 	n.at, n.took = began, time.Since(began)
 }
 
