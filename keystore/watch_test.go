@@ -29,11 +29,21 @@ func TestWatchReadsAllAfterLostEvents(t *testing.T) {
 	events, failures := make(chan fsnotify.Event), make(chan error)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); w.run(ctx, time.Hour, events, failures) }()
 	t.Cleanup(func() { cancel(); <-done; notify.Close() })
-
-	failures <- fsnotify.ErrEventOverflow
-	events <- fsnotify.Event{Name: filepath.Join(d.path, ".other")} // what the failure had read is behind it now
+	reads := func(begin func()) {
+		before, _ := store.Reloads()
+		begin()
+		deadline := time.Now().Add(time.Minute)
+		for n := before; n == before; n, _ = store.Reloads() {
+			if time.Now().After(deadline) {
+				t.Fatal("a minute later nothing is read")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		store.unsettled() // waits until that is over
+	}
+	reads(func() { go func() { defer close(done); w.run(ctx, time.Hour, events, failures) }() })
+	reads(func() { failures <- fsnotify.ErrEventOverflow })
 	d.write("a.example.private", ed25519PEM(t))
 	d.write("b.example/s1.private", ed25519PEM(t))
 	time.Sleep(2 * patience) // long enough for a watcher that was told to have read them
