@@ -310,15 +310,20 @@ func TestOneContainerKeepsItsQueue(t *testing.T) {
 func TestOneContainerWrongSettings(t *testing.T) {
 	t.Parallel()
 	s := newAlone(t)
-	for setting, want := range map[string]string{
-		"SIGNPOST_CANONICALIZATION=loose": `signpostd: error: SIGNPOST_CANONICALIZATION: `,
-		"ALLOWED_SENDER_DOMAINS=":         `signpost: error: ALLOWED_SENDER_DOMAINS is not set`,
+	for _, wrong := range []struct {
+		option, value string
+		code          int
+		want          string
+	}{
+		{"-e", "SIGNPOST_CANONICALIZATION=loose", 2, `signpostd: error: SIGNPOST_CANONICALIZATION: `},
+		{"-e", "ALLOWED_SENDER_DOMAINS=", 2, `signpost: error: ALLOWED_SENDER_DOMAINS is not set`},
+		{"--cap-drop", "ALL", 127, `hint: leave the container the capabilities SETUID and SETGID`},
 	} {
 		out, err := s.command(s.engine.docker, "run", "--rm", "--network", "none", "-e", "ALLOWED_SENDER_DOMAINS=example.org",
-			"-e", "DKIM_AUTOGENERATE=yes", "-e", setting, "signpost-postfix").CombinedOutput()
+			"-e", "DKIM_AUTOGENERATE=yes", wrong.option, wrong.value, "signpost-postfix").CombinedOutput()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), want) {
-			t.Errorf("%s: %v, want exit code 2 and %s in\n%s", setting, err, want, out)
+		if !errors.As(err, &exit) || exit.ExitCode() != wrong.code || !strings.Contains(string(out), wrong.want) {
+			t.Errorf("%s %s: %v, want exit code %d and %s in\n%s", wrong.option, wrong.value, err, wrong.code, wrong.want, out)
 		}
 	}
 }
