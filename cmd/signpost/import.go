@@ -71,6 +71,10 @@ func importAction(c *cli.Context) error {
 		findings = append(findings, plan.Findings...)
 	}
 	findings = append(findings, atOdds...)
+	if len(carry.domains) == 0 && verdictOf(levelsOf(findings)) == nil {
+		findings = append(findings, finding.Finding{Code: "import-empty", Level: finding.Warning, Name: plans[0].Path,
+			What: "no key is carried over", Effect: "nothing signs there, nor would it here", Fix: "the notes say why"})
+	}
 	result := importResult{DryRun: c.Bool("dry-run"), Sources: sources(plans), Keys: keyResults(steps)}
 	if !result.DryRun {
 		findings = append(findings, carry.install(c.Context, steps, result.Keys)...)

@@ -26,7 +26,7 @@ func (r *reader) explain(t tables, rule rule) string {
 		if rule.domain != "" {
 			return lost(fmt.Sprintf("invalid domain name %q", rule.domain), "signpostd signs for domain names only", "")
 		}
-		r.note("import-pattern", rule.at, "%q matches no address, so OpenDKIM signs nothing with it", rule.key)
+		r.explainNever(rule)
 	case address:
 		_, domain, _ := strings.Cut(rule.key, "@")
 		fix := "for all of " + domain + " to be signed, put the key into the key directory as " +
@@ -47,6 +47,23 @@ func (r *reader) explain(t tables, rule rule) string {
 		return r.explainMany(t, rule)
 	}
 	return ""
+}
+
+// explainNever is for patterns that match no address. Where no other line is for the domain, that
+// is most likely a slip which nobody has noticed.
+func (r *reader) explainNever(rule rule) {
+	key, fix := strings.ToLower(rule.key), ""
+	domain := strings.TrimPrefix(key, "*@")
+	switch {
+	case !isDomain(domain) || r.plan.signing(domain) != nil:
+	case domain == key:
+		fix = fmt.Sprintf(`if mail from %s is to be signed, say "*@%s" there, and import again`, domain, domain)
+	default:
+		fix = fmt.Sprintf("if mail from %s is to be signed, say refile: in place of file: before the path "+
+			"of the signing table, and import again", domain)
+	}
+	r.report(finding.Note, "import-pattern", rule.at,
+		fmt.Sprintf("%q matches no address, so OpenDKIM signs nothing with it", rule.key), "", fix)
 }
 
 // explainMany is for rules that are for authors of more domains than can be
