@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
+	"signpost/keystore"
 	"signpost/keystore/finding"
 	"signpost/keystore/report"
 	"signpost/milter/reports"
@@ -39,11 +41,22 @@ func (r *reportReader) read() error {
 	case r.c.Context.Err() != nil:
 		return errStopped
 	case errors.Is(err, fs.ErrNotExist):
-		return exitError{exitUsage, err}
+		return exitError{exitUsage, meantDomain(err)}
 	case err != nil:
 		return exitError{exitUnknown, err}
 	}
 	return nil
+}
+
+// meantDomain adds a hint where the path that is not there may be a domain.
+func meantDomain(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && strings.Contains(path.Path, ".") {
+		if _, invalid := keystore.Domain(path.Path); invalid == nil {
+			return finding.WithHint(err, "of one domain alone tells --domain %s", path.Path)
+		}
+	}
+	return err
 }
 
 // reading shows how far it has come.
