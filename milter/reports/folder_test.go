@@ -3,14 +3,19 @@ package reports
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"signpost/keystore/report"
 )
 
 // write makes files below a folder, and what they are in.
@@ -134,5 +139,49 @@ func TestReadFails(t *testing.T) {
 	calls = 0
 	if err := Read(ctx, []string{dir}, nil, DefaultLimits(), func(Found) bool { calls++; cancel(); return true }); !errors.Is(err, context.Canceled) || calls != 1 {
 		t.Errorf("got %v after %d calls", err, calls)
+	}
+}
+
+// Many files are read at once, but no large one before all that come before it are told of.
+func TestLargeFilesWait(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	made := func(id string, size int) string {
+		text := strings.Replace(testReport(id), "<record>", strings.Repeat(" ", size)+"<record>", 1)
+		return mail("X-Id: "+id+"\n"+attached, inBase64(gzipped(text)))
+	}
+	const large, small = 3, 20
+	files := map[string]string{"a": made("slow", 0)}
+	for i := range large {
+		files[fmt.Sprintf("b%d", i)] = made("large", light)
+	}
+	for i := range small {
+		files[fmt.Sprintf("c%d", i)] = made("small", light/5)
+	}
+	write(t, dir, files)
+	var early, told atomic.Int64
+	var others sync.WaitGroup
+	others.Add(small)
+	reader := Reader{Limits: DefaultLimits(), Origin: func(_ context.Context, message []byte) report.Origin {
+		switch text := string(message); {
+		case strings.Contains(text, "X-Id: slow"):
+			others.Wait()
+		case strings.Contains(text, "X-Id: small"):
+			others.Done()
+		case told.Load() == 0:
+			early.Add(1)
+		}
+		return report.Origin{}
+	}}
+	all := 0
+	err := reader.Read(t.Context(), []string{dir}, nil, func(f Found) bool {
+		told.Add(1)
+		if all++; f.Err != nil {
+			t.Error(line(f))
+		}
+		return true
+	})
+	if err != nil || all != 1+large+small || early.Load() != 0 {
+		t.Errorf("got %v, %d reports, %d of them before their turn", err, all, early.Load())
 	}
 }

@@ -17,6 +17,9 @@ const (
 	ahead = 64
 	// waiting is how many are read at once where that may take waiting for the DNS.
 	waiting = 8
+	// light is how many bytes of a file are read before its turn to be told of has come. So there
+	// is never more than one large message, or report, in memory.
+	light = 1 << 20
 )
 
 // job is a file of a folder that is read.
@@ -25,6 +28,7 @@ type job struct {
 	entry fs.DirEntry
 	err   error // it cannot be read
 	found chan Found
+	turn  chan struct{} // closed when all before it are told of
 }
 
 // folder reads all that is in a folder and in those below it. Only the folder itself must be
@@ -40,7 +44,7 @@ func (s *search) folder(root string) error {
 		defer close(jobs)
 		defer close(todo)
 		failed = walk(root, func(path string, d fs.DirEntry, err error) error {
-			j := &job{path, d, err, make(chan Found, 1)}
+			j := &job{path, d, err, make(chan Found, 1), make(chan struct{})}
 			for _, next := range []chan *job{jobs, todo} {
 				select {
 				case next <- j:
@@ -64,6 +68,7 @@ func (s *search) folder(root string) error {
 		})
 	}
 	for j := range jobs {
+		close(j.turn)
 		for more := true; more; {
 			var found Found
 			select {
@@ -92,6 +97,7 @@ func (s *search) job(j *job) {
 			return false
 		}
 	}
+	s.turn, s.weight = j.turn, 0
 	s.renew()
 	if j.err != nil {
 		s.fail(j.path, j.err)
@@ -100,9 +106,19 @@ func (s *search) job(j *job) {
 	}
 }
 
+// weigh counts bytes of a file that were read, and waits for its turn where they are many.
+func (s *search) weigh(bytes int) {
+	if s.weight += int64(bytes); s.weight <= light || s.turn == nil {
+		return
+	}
+	select {
+	case <-s.turn:
+	case <-s.ctx.Done():
+	}
+}
+
 // entry reads a file in a folder. What is neither a file nor leads to one is not opened.
 func (s *search) entry(path string, d fs.DirEntry) {
-	s.renew()
 	link := d.Type() == fs.ModeSymlink
 	if !link && !d.Type().IsRegular() {
 		s.tell(Found{Where: path, Without: File})

@@ -110,6 +110,10 @@ type search struct {
 	stopped bool // found wants no more
 	buffers buffers
 
+	// Of the file at hand, where others are read meanwhile:
+	turn   <-chan struct{} // closed when all before it are told of
+	weight int64           // bytes that were read, packed and unpacked
+
 	// Of the message or file at hand:
 	total   int64 // that may yet be unpacked
 	members int   // that may yet be looked at
@@ -208,6 +212,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.in.Read(p)
+	b.s.weigh(n)
 	b.left -= int64(n)
 	if b.total {
 		b.s.total -= int64(n)
