@@ -74,3 +74,20 @@ func TestStoppedWhileReading(t *testing.T) { // not parallel: the flags --help a
 		t.Errorf("exit code %d, standard error %q", code, &stderr)
 	}
 }
+
+// Who stops rotate while it reads reports is told that, and not that they cannot be read.
+func TestRotateStopped(t *testing.T) { // not parallel, as above
+	keys := t.TempDir()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"signpost", "keygen", "--type", "ed25519", "--keys", keys, "example.org"}, &stdout, &stderr); code != 0 {
+		t.Fatal(stderr.String())
+	}
+	stderr.Reset()
+	cancel(stoppedBy{syscall.SIGINT})
+	code := run(ctx, []string{"signpost", "rotate", "--auto", "--keys", keys, "--reports", t.TempDir(),
+		"--publish", "exec:/bin/false,zone=example.org", "example.org"}, &stdout, &stderr)
+	if want := "signpost: error: stopped\n"; code != 130 || stderr.String() != want {
+		t.Errorf("got %d, %q", code, stderr.String())
+	}
+}

@@ -40,6 +40,9 @@ func readEvidence(c *cli.Context) (rotation.Evidence, error) {
 		}
 		return true
 	})
+	if c.Context.Err() != nil {
+		return rotation.Evidence{}, errStopped
+	}
 	if err != nil {
 		return rotation.Evidence{}, exitError{exitUnknown, finding.WithHint(
 			fmt.Errorf("%w, so no key is archived: %w", errNoEvidence, err),
