@@ -190,5 +190,10 @@ func (p Problem) Error() string {
 
 func (p Problem) Unwrap() error { return p.Err }
 
+// same reports whether two are told in the same words.
+func (p Problem) same(other Problem) bool {
+	return p.File == other.File && finding.Text(p) == finding.Text(other)
+}
+
 // ErrNoKey says that the directory has no key for a domain.
 var ErrNoKey = errors.New("no key")

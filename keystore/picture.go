@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,13 @@ func (s *picture) Reloads() (reloads, failed int64) { return s.reloads.Load(), s
 // Revision is a number that grows whenever the keys change.
 func (s *picture) Revision() int64 { return s.revision.Load() }
 
+// Reading returns how many domains there are, and the keys of how many were not read yet.
+func (s *picture) Reading() (domains, unread int) {
+	snapshot := s.Snapshot()
+	_, unread = snapshot.Count()
+	return snapshot.Len(), unread
+}
+
 // replace puts changes in force, and the invalid files unless nil: only who holds the
 // reload lock changes them. It returns the changes that come too late.
 func (s *picture) replace(changes []change, invalid []Problem) (late []change) {
@@ -73,16 +81,18 @@ func (s *picture) replace(changes []change, invalid []Problem) (late []change) {
 		after.invalid = invalid
 	}
 	s.current.Store(after)
+	changed := invalid != nil && !slices.EqualFunc(before.invalid, after.invalid, Problem.same)
 	for _, c := range changes {
 		if c.among(late) {
 			continue
 		}
+		changed = true
 		if delete(s.missing, c.name); c.now.missing() {
 			s.missing[c.name] = true
 		}
 		c.wipe()
 	}
-	if len(changes)+len(before.invalid)+len(after.invalid) > 0 {
+	if changed {
 		s.revision.Add(1)
 	}
 	return late

@@ -104,6 +104,35 @@ func TestRemoteMessagesComeFirst(t *testing.T) {
 	})
 }
 
+// A key that changes after it was read in the background, and before it is in force, is used as
+// it is then.
+func TestRemoteChangesWhileReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newNetStore(t)
+		const all = 1500
+		for i := range all {
+			s.Put(fmt.Sprintf("d%d.example", i), "s1", edKey(1))
+		}
+		s.open(quick, time.Hour)
+		s.keys.Domain("d0.example") // so reading pauses after the first of some that are read at once
+		time.Sleep(time.Millisecond)
+		var changed []string // of those, too
+		for i := range all / 10 {
+			if name := fmt.Sprintf("d%d.example", 10*i+1); !s.keys.Snapshot().Read(name) {
+				changed = append(changed, name)
+				s.Put(name, "s1", edKey(2))
+			}
+		}
+		time.Sleep(time.Minute)
+		for _, name := range changed {
+			if !isKey(s.keys, name, 2) {
+				t.Fatalf("%s has the key that it had before", name)
+			}
+		}
+	})
+}
+
 // A message does not wait for what is read in the background, and which does not end.
 func TestRemoteFirstUseDoesNotWait(t *testing.T) {
 	t.Parallel()

@@ -98,9 +98,7 @@ func (r *Remote) reread(ctx context.Context, names []string) {
 	again := r.provable(false)
 	for _, name := range names {
 		d := r.Snapshot().Domain(name)
-		if d.unread == nil {
-			again[name] = d.at
-		}
+		again[name] = d.at // of one that was not read yet, too: an older answer may be on its way
 		if d == none {
 			r.forgetAbsent()
 		}

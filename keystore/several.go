@@ -272,6 +272,25 @@ func (s *several) each(do func(Source) error) (failed error) {
 	return failed
 }
 
+// Revision is that of Source. What is read in the background shows here when all was, and in
+// the members at once.
+func (s *several) Revision() int64 {
+	revision := s.picture.Revision()
+	for _, member := range s.members {
+		revision += member.Revision()
+	}
+	return revision
+}
+
+// Reading is that of Source.
+func (s *several) Reading() (domains, unread int) {
+	for _, member := range s.members {
+		n, more := member.Reading()
+		domains, unread = domains+n, unread+more
+	}
+	return domains, unread
+}
+
 // Reloads is that of Source.
 func (s *several) Reloads() (reloads, failed int64) {
 	for _, member := range s.members {

@@ -45,8 +45,13 @@ type Source interface {
 	// that failed.
 	Reloads() (reloads, failed int64)
 
-	// Revision is a number that grows whenever the keys change.
+	// Revision is a number that grows whenever the keys change, or some were read for the
+	// first time.
 	Revision() int64
+
+	// Reading returns how many domains there are, and the keys of how many were not read yet.
+	// A domain that several sources have counts in each.
+	Reading() (domains, unread int)
 
 	// Held returns which keys are held in force though they cannot be found.
 	Held() Held

@@ -242,3 +242,36 @@ func TestOpenNeedsTheDirectory(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// The number of what is in force stays while nothing changes, also where there are files that
+// give no key: it is looked for every second.
+func TestRevisionStays(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	d.write("a..b.private", nil)
+	store := d.open()
+	if len(store.Snapshot().invalid) != 1 {
+		t.Fatal(store.Snapshot().Problems())
+	}
+	grows := func(what string, want bool) {
+		t.Helper()
+		before := store.Revision()
+		store.poll()
+		if err := store.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if grown := store.Revision() != before; grown != want {
+			t.Errorf("%s: the revision grows: %t", what, grown)
+		}
+	}
+	grows("nothing changes", false)
+	d.write("c..d.private", nil)
+	grows("another invalid name", true)
+	grows("nothing changes then", false)
+	if err := os.Remove(filepath.Join(d.path, "a..b.private")); err != nil {
+		t.Fatal(err)
+	}
+	grows("one goes", true)
+	d.write("a.example.private", ed25519PEM(t))
+	grows("a key", true)
+}

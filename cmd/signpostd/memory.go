@@ -56,9 +56,8 @@ func (m *memory) settle() {
 		return
 	}
 	m.revision = revision
-	snapshot := m.source.Snapshot()
-	_, unread := snapshot.Count()
-	if percent := garbagePercent(snapshot.Len(), unread); percent != m.percent {
+	domains, unread := m.source.Reading()
+	if percent := garbagePercent(domains, unread); percent != m.percent {
 		m.percent = percent
 		debug.SetGCPercent(percent)
 	}

@@ -117,7 +117,7 @@ func (b *Backend) putVersion(ctx context.Context, path string, data json.RawMess
 	_, there, err := b.ask(ctx, r)
 	var no *refused
 	if errors.As(err, &no) && no.status == http.StatusBadRequest &&
-		strings.Contains(string(no.what), "check-and-set parameter did not match") {
+		strings.Contains(no.what, "check-and-set parameter did not match") {
 		return fmt.Errorf("%s: %w", path, keystore.ErrConflict)
 	}
 	return errors.Join(err, b.nothing(r, there, err))
