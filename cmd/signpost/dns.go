@@ -85,7 +85,7 @@ func dnsAction(c *cli.Context) error {
 			verdict = exitCode(exitFinding)
 		}
 		if running != nil && !plan.noMail {
-			if err := addStages(c, running, domain, found); err != nil {
+			if err := addStages(c, running, keys.Domain(domain), domain, found); err != nil {
 				return err
 			}
 		}
@@ -227,16 +227,21 @@ func keyRecords(c *cli.Context, plan *dnsPlan, snapshot *keystore.Snapshot,
 
 // addStages says of the record of each key how far that key is for a running
 // signpostd.
-func addStages(c *cli.Context, running *daemon, domain string, records []render.Record) error {
+func addStages(c *cli.Context, running *daemon, keys *keystore.DomainKeys, domain string,
+	records []render.Record) error {
 	stages, err := running.stages(c.Context, domain)
 	if err != nil {
 		return err
+	}
+	unknown := ". signpostd does not know this key"
+	if list := keys.List(); len(list) > 0 && list[0].Shared {
+		unknown = ". signpostd looks for it in the DNS when mail comes from the domain"
 	}
 	for i, r := range records {
 		selector, _, _ := strings.Cut(r.Name, "._domainkey.")
 		stage, known := stages[selector]
 		if !known {
-			records[i].Why += ". signpostd does not know this key"
+			records[i].Why += unknown
 			continue
 		}
 		records[i].Why += fmt.Sprintf(". It is %s: %s", stage, stage.Meaning())

@@ -45,8 +45,10 @@ func (e *explainer) signers(ctx context.Context) milter.KeySource {
 			}
 			e.chosen[domain] = how
 		}
-		if e.domain == "" {
-			e.domain = domain // the relay's own comes after that of the author
+		// The relay's own comes after that of the author, and one above it that signs after a
+		// shared key that does not.
+		if e.domain == "" || len(e.chosen[e.domain].signing) == 0 && len(how.signing) > 0 {
+			e.domain = domain
 		}
 		if len(how.signing) == 0 && keys.List()[0].Shared {
 			return nil, keystore.ErrNoKey

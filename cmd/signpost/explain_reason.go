@@ -141,8 +141,10 @@ func explainNoKey(v milter.Verdict, notice bool, signing *settings.Signing, keys
 		e.hint = "set --subdomains, or make a key with signpost keygen" + keysOption(signing.Keys.Text) + " " + v.Author
 	}
 	if len(signing.Shared) > 0 {
-		e.why += ", and the DNS does not show the key of --shared-key"
-		e.setting, e.hint = "shared-key", "have the record published that signpost dns "+v.Author+" prints"
+		e.why += ", and that of --shared-key is not known to be in the DNS"
+		e.setting = "shared-key"
+		e.hint = "have the record published that signpost dns " + v.Author + " prints; signpostd looks for it when " +
+			"mail comes from the domain"
 	}
 	if notice {
 		if v.Err != nil {
