@@ -205,7 +205,13 @@ func (r *Remote) listAll(ctx context.Context, accept bool) error {
 	if errors.Is(err, ErrNoList) {
 		r.noList.Store(true)
 		r.plain = true
-		return r.readAgain(ctx, r.provable(accept), accept)
+		again := r.provable(accept)
+		if r.doubt != nil { // only an answer ends it
+			if known := r.Snapshot().Domains(); len(known) > 0 {
+				again[known[0]] = notListed
+			}
+		}
+		return r.readAgain(ctx, again, accept)
 	}
 	if !errors.Is(err, context.Canceled) {
 		r.answered(err)

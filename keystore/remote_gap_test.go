@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -301,6 +302,70 @@ func TestRemoteFlapping(t *testing.T) {
 type unlisted struct{ *backendtest.Memory }
 
 func (unlisted) List(context.Context, func(domain, version string)) error { return keystore.ErrNoList }
+
+// unversioned is a store that is listed without versions, and names in an error what it reads.
+type unversioned struct{ *backendtest.Memory }
+
+func (u unversioned) List(ctx context.Context, found func(domain, version string)) error {
+	return u.Memory.List(ctx, func(domain, _ string) { found(domain, "") })
+}
+
+func (u unversioned) Read(ctx context.Context, domains []string) ([][]keystore.Entry, error) {
+	entries, err := u.Memory.Read(ctx, domains)
+	if err != nil {
+		err = fmt.Errorf("reading %s: %w", domains[0], err)
+	}
+	return entries, err
+}
+
+// That a store does not answer is not logged over and over, nor that it is over before it is, also
+// where changes are found by reading all in turn.
+func TestRemoteOutageIsLogged(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]func(*backendtest.Memory) keystore.Backend{
+		"not listed":       func(m *backendtest.Memory) keystore.Backend { return unlisted{m} },
+		"without versions": func(m *backendtest.Memory) keystore.Backend { return unversioned{m} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { logsOutages(t, store) })
+		})
+	}
+}
+
+func logsOutages(t *testing.T, store func(*backendtest.Memory) keystore.Backend) {
+	s := newNetStore(t)
+	s.Blind = true
+	s.keys = keystore.OpenRemote(t.Context(), store(s.Memory), quick, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.watch(s.keys, 30*time.Second)
+	for i := range 20 {
+		name := fmt.Sprintf("d%d.example", i)
+		s.Put(name, "s1", edKey(1))
+		if !isKey(s.keys, name, 1) {
+			t.Fatal(s.keys.Domain(name).Err())
+		}
+	}
+	logged := func(line string, least, most int) {
+		t.Helper()
+		if n := strings.Count(s.log.String(), line); n < least || n > most {
+			t.Errorf("logged %d times, want %d to %d: %s", n, least, most, line)
+		}
+	}
+	for outages := range 3 {
+		s.fails(errDown)
+		time.Sleep(5 * time.Minute)
+		logged("keys not reloaded", outages+1, 2*(outages+1)) // that of a domain may be followed by that of the list
+		logged("whole again", outages, outages)
+		s.fails(nil)
+		changed := byte(2 + outages)
+		s.Put("d7.example", "s1", edKey(changed))
+		time.Sleep(time.Minute)
+		logged("whole again", outages+1, outages+1)
+		if !isKey(s.keys, "d7.example", changed) {
+			t.Error("what has changed is not noticed after that")
+		}
+	}
+}
 
 // The local copy serves a start with a store that cannot be listed too, or that lists its domains
 // and does not give their keys; and it outlives that start.

@@ -106,8 +106,8 @@ func (r *Remote) reread(ctx context.Context, names []string) {
 	if len(again) == 0 {
 		return
 	}
-	if err := r.readAgain(ctx, again, false); err != nil && ctx.Err() == nil {
-		r.doubt = err // everything is listed again, soon
+	if err := r.readAgain(ctx, again, false); err != nil && ctx.Err() == nil && r.doubt == nil {
+		r.doubt = err // everything is listed again, soon; one error is told, however each domain fails
 	}
 	r.tell(r.survey(), r.doubt)
 }

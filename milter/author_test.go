@@ -111,7 +111,8 @@ func TestManyAddresses(t *testing.T) {
 			}
 		}
 	}
-	if _, err := parseFrom("<"+strings.Repeat("@b,", 2*maxFromNames)+":a@b>", false); err == nil || !strings.Contains(err.Error(), "too many") {
+	_, err := parseFrom("<"+strings.Repeat("@b,", 2*maxFromNames)+":a@b>", false)
+	if err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Errorf("a route through many: %v", err)
 	}
 	// Each that begins is looked through to the end of the field.
@@ -128,8 +129,8 @@ func TestHidesFrom(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]bool{
 		" x\rFrom: a@b": true, " x\nfrom \t: a@b": true, " x\r\nFROM:": true, "\rfrom\rFrom:": true,
-		" From: a@b": false, " x\r\n From: a@b": false, "\rFrom": false, "\rFrom a: b": false, "\rFroms: b": false, "\rf": false,
-		" x\r\nFrom": false, "\rFro:": false, "": false,
+		" From: a@b": false, " x\r\n From: a@b": false, "\rFrom": false, "\rFrom a: b": false, "\rFroms: b": false,
+		"\rf": false, " x\r\nFrom": false, "\rFro:": false, "": false,
 	} {
 		if got := hidesFrom([]byte(value)); got != want {
 			t.Errorf("%q: %t", value, got)

@@ -204,7 +204,8 @@ func TestWatch(t *testing.T) {
 	}{
 		"tracking": {},
 		"before Redis 6": {
-			args:  []string{"--rename-command", "HELLO", "", "--rename-command", "EVAL_RO", "", "--notify-keyspace-events", "Khg"},
+			args: []string{"--rename-command", "HELLO", "", "--rename-command", "EVAL_RO", "",
+				"--notify-keyspace-events", "Khg"},
 			setup: [][]string{{"ACL", "SETUSER", "old", "on", ">secret", "~*", "&*", "+@all"}},
 			user:  "old:secret@",
 		},

@@ -177,7 +177,8 @@ func TestSecureSentinels(t *testing.T) {
 		}
 		return err == nil
 	})
-	other := open(t, strings.Replace(url, certificates.CA, redistest.NewCertificates(t).CA, 1)+"&sentinel_password_file="+sentinelFile)
+	other := open(t, strings.Replace(url, certificates.CA, redistest.NewCertificates(t).CA, 1)+
+		"&sentinel_password_file="+sentinelFile)
 	if err := other.List(t.Context(), func(string, string) {}); err == nil || !strings.Contains(err.Error(), "TLS") {
 		t.Errorf("with another authority: %v", err)
 	}
