@@ -72,7 +72,7 @@ func Read(ctx context.Context, paths []string, stdin io.Reader, limits Limits, f
 //
 // In a folder, names that begin with a dot are passed over unless they are maildirs, and so are
 // symlinks to folders. Of a maildir, cur and new are read. Several files of a folder are read at
-// once, and told of in their order.
+// once, of large ones a single one, and told of in their order.
 func (r Reader) Read(ctx context.Context, paths []string, stdin io.Reader, found func(Found) bool) error {
 	s := &search{Reader: r, ctx: ctx, found: found}
 	for _, path := range paths {
