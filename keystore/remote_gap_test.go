@@ -1,6 +1,7 @@
 package keystore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -129,6 +130,54 @@ func TestRemoteChangesWhileReading(t *testing.T) {
 		for _, name := range changed {
 			if !isKey(s.keys, name, 2) {
 				t.Fatalf("%s has the key that it had before", name)
+			}
+		}
+	})
+}
+
+// witness is a store that remembers the private keys that it has given out.
+type witness struct {
+	*backendtest.Memory
+	mu    sync.Mutex
+	given [][]byte
+}
+
+func (w *witness) Read(ctx context.Context, domains []string) ([][]keystore.Entry, error) {
+	all, err := w.Memory.Read(ctx, domains)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, entries := range all {
+		for _, entry := range entries {
+			w.given = append(w.given, entry.Data)
+		}
+	}
+	return all, err
+}
+
+// What was read of a key is wiped, also where a message has read it first meanwhile.
+func TestRemoteWipesWhatItRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newNetStore(t)
+		const all = 1100
+		for i := range all {
+			s.Put(fmt.Sprintf("d%d.example", i), "s1", edKey(1))
+		}
+		store := &witness{Memory: s.Memory}
+		s.keys = keystore.OpenRemote(t.Context(), store, quick, slog.New(slog.NewTextHandler(s.log, nil)))
+		s.watch(s.keys, time.Hour)
+		for i := range all {
+			s.keys.Domain(fmt.Sprintf("d%d.example", i))
+			if i%20 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		time.Sleep(time.Minute)
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		for _, key := range store.given {
+			if len(bytes.Trim(key, "\x00")) > 0 {
+				t.Fatalf("of %d private keys some are left", len(store.given))
 			}
 		}
 	})

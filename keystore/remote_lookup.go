@@ -100,6 +100,7 @@ func (r *Remote) lookUp(name string) error {
 	}
 	was := r.Snapshot().shards.find(name)
 	if was != nil && was.unread == nil {
+		wipe(entries[0])
 		return nil // somebody else was first
 	}
 	if was == nil && len(entries[0]) == 0 {

@@ -38,10 +38,15 @@ func (r *Remote) domainOf(domain string, entries []Entry, previous *DomainKeys, 
 	for _, entry := range inTime(entries, time.Now()) {
 		files = append(files, r.fileOf(domain, entry, previous))
 	}
+	wipe(entries)
+	return newDomainKeys(r.keepMissing(files, domain, previous, accept), at, previous)
+}
+
+// wipe wipes the private keys in entries.
+func wipe(entries []Entry) {
 	for _, entry := range entries {
 		clear(entry.Data)
 	}
-	return newDomainKeys(r.keepMissing(files, domain, previous, accept), at, previous)
 }
 
 // inTime returns the entries that may sign now. Where none may and there are some, it is the
@@ -170,9 +175,12 @@ func (r *Remote) readUnread(ctx context.Context, pause func()) error {
 		for names := range slices.Chunk(batch, portion) {
 			var changes []change
 			for i, name := range names {
-				if was := r.Snapshot().Domain(name); was.unread != nil {
-					changes = append(changes, change{name, was, r.domainOf(name, entries[i], was, was.at, false)})
+				was := r.Snapshot().Domain(name)
+				if was.unread == nil { // a message came first
+					wipe(entries[i])
+					continue
 				}
+				changes = append(changes, change{name, was, r.domainOf(name, entries[i], was, was.at, false)})
 			}
 			entries = entries[len(names):]
 			r.firstRead(changes)
