@@ -13,7 +13,8 @@ import (
 // Store keeps the keys of a key directory. A reload never delays a message.
 type Store struct {
 	picture
-	source *keyDirectory
+	source     *keyDirectory
+	maxFolders int // how many folders in it are watched
 
 	reload  sync.Mutex // one reload at a time; it guards what follows
 	scans   uint32
@@ -23,7 +24,7 @@ type Store struct {
 
 // Open loads the key directory for the first time and logs what is wrong in it.
 func Open(options Options, log *slog.Logger) (*Store, error) {
-	s := &Store{picture: newPicture(options.Dir, log), source: newKeyDirectory(options)}
+	s := &Store{picture: newPicture(options.Dir, log), source: newKeyDirectory(options), maxFolders: mostFolders}
 	units, root, err := s.source.scan()
 	if err != nil {
 		return nil, err

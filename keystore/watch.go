@@ -29,11 +29,11 @@ const unwatched = time.Second
 // quick is how long a look for missing files may take to be taken after each change.
 const quick = 10 * time.Millisecond
 
-// maxFolders is how many folders of the directory are watched: each takes a
+// mostFolders is how many folders of the directory are watched: each takes a
 // kilobyte of the kernel's memory, and some of ours. With more, only the
 // directory itself is watched: a new domain is in force at once, and a change
 // within a folder after the next scan.
-const maxFolders = 5000
+const mostFolders = 5000
 
 // pause is how many times longer than a scan the pause after it lasts; the same for
 // symlinks to targets outside the directory. Each takes at most two percent of a
@@ -284,7 +284,7 @@ func (w *watcher) follow(name string) bool {
 		return true
 	}
 	path := filepath.Join(w.store.source.Dir, name)
-	full := len(w.folders) >= maxFolders
+	full := len(w.folders) >= w.store.maxFolders
 	if full && w.full {
 		return true // by choice
 	}
@@ -302,7 +302,7 @@ func (w *watcher) follow(name string) bool {
 		}
 		w.warnedFull = true
 		w.store.log.Warn("too many folders to watch, changes within them wait for the next scan",
-			"most", maxFolders, "hint", "flat key files need no folders")
+			"most", w.store.maxFolders, "hint", "flat key files need no folders")
 		return true
 	}
 	real, err := filepath.EvalSymlinks(path)
