@@ -152,7 +152,7 @@ func TestRandomBodies(t *testing.T) {
 func TestLongRuns(t *testing.T) {
 	t.Parallel()
 	for _, run := range []string{" ", "\t", "\r\n", " \r\n", "\r", "\n", "a"} {
-		long := strings.Repeat(run, 100_000/len(run))
+		long := strings.Repeat(run, 70_000/len(run))
 		for _, body := range []string{long, "x" + long, long + "x", long + "\r\n", "x" + long + "\r"} {
 			for _, c := range []Canonicalization{Simple, Relaxed} {
 				want := sha256.Sum256(refBody(c, []byte(body)))

@@ -12,7 +12,7 @@ import (
 // The stories in testdata run both programs, which must agree.
 func TestPrograms(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "signpost/cmd/signpost", "signpost/cmd/signpostd")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "signpost/cmd/signpost", "signpost/cmd/signpostd")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
