@@ -28,10 +28,7 @@ func TestRestart(t *testing.T) {
 	server.Do(t, "HSET", "DKIM_KEYS", "s.example.org", one)
 	b := open(t, "redis://"+server.Addr)
 	list(t, b)
-	ended := make(chan error, 1)
-	ready := make(chan struct{})
-	go func() { ended <- b.Watch(t.Context(), func() { close(ready) }, func(...string) {}) }()
-	<-ready
+	ended := watched(t, b)
 	server.Do(t, "SAVE")
 	server.Kill()
 	if err := receive(t, ended); err == nil || errors.Is(err, keystore.ErrNoWatch) {
@@ -74,30 +71,49 @@ func TestFailover(t *testing.T) {
 	if _, err := b.Add(t.Context(), "example.org", "s1", block, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	ready := make(chan struct{})
-	go func() { ended <- b.Watch(t.Context(), func() { close(ready) }, func(...string) {}) }()
-	<-ready
+	ended := watched(t, b)
 	s.Failover(t)
 	if err := receive(t, ended); err == nil {
 		t.Error("Watch goes on")
 	}
-	redistest.Until(t, "the new master is used", func() bool {
+	goesOn(t, b)
+	hears(t, b, block)
+	if got := s.Servers[1].Do(t, "HGET", "DKIM_SELECTORS", "example.net"); got != "s1" {
+		t.Errorf("the new master has selector %q", got)
+	}
+}
+
+// watched begins to watch a store, and returns how that will end.
+func watched(t *testing.T, b *redis.Backend) <-chan error {
+	t.Helper()
+	ended := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() { ended <- b.Watch(t.Context(), func() { close(ready) }, func(...string) {}) }()
+	<-ready
+	return ended
+}
+
+// goesOn waits until a store is read again after a server has failed, the key of example.org with it.
+func goesOn(t *testing.T, b *redis.Backend) {
+	t.Helper()
+	redistest.Until(t, "another server is used", func() bool {
 		entries, err := b.Read(t.Context(), []string{"example.org"})
 		if err == nil && len(entries[0]) != 1 {
-			t.Fatalf("read %d keys: a failover takes keys away", len(entries[0]))
+			t.Fatalf("read %d keys: a server that fails takes keys away", len(entries[0]))
 		}
 		return err == nil
 	})
+}
+
+// hears adds a key, of which who watches the store hears.
+func hears(t *testing.T, b *redis.Backend, block []byte) {
+	t.Helper()
 	changes := watch(t, b)
 	list(t, b)
 	if _, err := b.Add(t.Context(), "example.net", "s1", block, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, changes, "example.net")
-	if got := s.Servers[1].Do(t, "HGET", "DKIM_SELECTORS", "example.net"); got != "s1" {
-		t.Errorf("the new master has selector %q", got)
-	}
 }
 
 // In a Cluster the hashes are on several nodes, and move.
@@ -220,30 +236,16 @@ func TestClusterNodeFails(t *testing.T) {
 	if _, err := b.Add(t.Context(), "example.org", "s1", block, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	ready := make(chan struct{})
-	go func() { ended <- b.Watch(t.Context(), func() { close(ready) }, func(...string) {}) }()
-	<-ready
+	ended := watched(t, b)
 	c.Fail(t, failed, c.AddReplica(t, failed), func() {
 		if err := receive(t, ended); err == nil || errors.Is(err, keystore.ErrNoWatch) {
 			t.Errorf("Watch: %v", err)
 		}
 		for _, store := range []*redis.Backend{b, open(t, url)} {
-			redistest.Until(t, "the replica is used", func() bool {
-				entries, err := store.Read(t.Context(), []string{"example.org"})
-				if err == nil && len(entries[0]) != 1 {
-					t.Fatalf("read %d keys: a node that fails takes keys away", len(entries[0]))
-				}
-				return err == nil
-			})
+			goesOn(t, store)
 		}
 	})
-	changes := watch(t, b)
-	list(t, b)
-	if _, err := b.Add(t.Context(), "example.net", "s1", block, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	until(t, changes, "example.net")
+	hears(t, b, block)
 }
 
 // A full server is read, and takes no new key.
