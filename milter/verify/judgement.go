@@ -102,6 +102,6 @@ func (m *Message) Judge(ctx context.Context, o Options) *Judgement {
 func (m *Message) passes() bool {
 	author, err := authorDomain(m.text.Fields)
 	return err == nil && slices.ContainsFunc(m.signatures, func(s *Signature) bool {
-		return s.Result == Pass && related(s.Domain, author, true)
+		return s.Result == Pass && s.Related(author)
 	})
 }

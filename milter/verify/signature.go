@@ -73,6 +73,10 @@ type Signature struct {
 // name is where the key is published.
 func (s *Signature) name() string { return record.Name(s.Selector, s.Domain) }
 
+// Related reports whether the domain of the signature and the author domain are one, or one of
+// them is below the other.
+func (s *Signature) Related(author string) bool { return related(s.Domain, author, true) }
+
 // Broken reports whether the message is not the one that was signed, or the key not the one that
 // signed it. One that has only expired is not broken.
 func (s *Signature) Broken() bool { return s.Result == Fail && s.Where != inTime }

@@ -61,7 +61,7 @@ func weigh(j *verify.Judgement) (report.Proof, string) {
 			return report.Proven, ""
 		case s.Result == verify.Pass && aligned:
 			open = s
-		case !related(s.Domain, from):
+		case !s.Related(from):
 		case s.Result == verify.TempError:
 			silent = s
 		case s.Broken():
@@ -90,11 +90,6 @@ func weigh(j *verify.Judgement) (report.Proof, string) {
 		return report.Unproven, j.DMARC.Reason
 	}
 	return report.Unproven, "no signature of " + from + " in its mail"
-}
-
-// related reports whether one of two domains is, or is below, the other.
-func related(a, b string) bool {
-	return a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
 }
 
 // arrival is when a message came, by the host that received it last: signatures expire within days.
