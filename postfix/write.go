@@ -67,14 +67,14 @@ func (e edit) stillOld() error {
 // stage writes the new content to a hidden file beside the old one, with the
 // mode and the owner of that.
 func (e edit) stage() (*atomicfile.Staged, error) {
-	mode, adjust, err := atomicfile.Like(e.path, publicMode)
-	if e.secret {
-		// The relay's password belongs to whoever runs this, root: Postfix opens
-		// its maps before it gives up its privileges.
-		mode, adjust, err = secretMode, nil, nil
-	}
-	if err != nil {
-		return nil, err
+	// The relay's password belongs to whoever runs this, root: Postfix opens
+	// its maps before it gives up its privileges.
+	mode, adjust := fs.FileMode(secretMode), (func(*os.File) error)(nil)
+	if !e.secret {
+		var err error
+		if mode, adjust, err = atomicfile.Like(e.path, publicMode); err != nil {
+			return nil, err
+		}
 	}
 	return atomicfile.Stage(e.path, mode, adjust, func(w *bufio.Writer) { w.Write(e.new) })
 }
